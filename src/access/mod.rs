@@ -1,0 +1,6 @@
+//! Who may do what. Pure: no async, no clock, no file, no network, no global.
+
+pub mod effect;
+pub mod facts;
+pub mod object_type;
+pub mod refusal;

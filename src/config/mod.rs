@@ -1,0 +1,204 @@
+//! Settings as used: every value parsed, every path absolute, every bound a number with a reason.
+//!
+//! What an operator writes (`written`) and what the gate runs on ([`Config`]) are different types;
+//! ports open only after the one became the other without a mistake.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the gate runs on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where integrations connect.
+    pub listen: SocketAddr,
+    /// TLS for integrations; `None` = clear text.
+    pub tls: Option<TlsFiles>,
+    /// The admin listener; until the admin API exists it carries the monitor routes alone.
+    pub admin_listen: SocketAddr,
+    /// A listener of its own for `/livez`, `/readyz`, `/metrics`; `None` = on `admin_listen`.
+    pub monitor_listen: Option<SocketAddr>,
+    /// Where requests go.
+    pub upstream: UpstreamSettings,
+    /// Origin that links in answers are rewritten to when the request's own is not a known name.
+    pub public_url: String,
+    /// Folder of policies.
+    pub policies: PathBuf,
+    /// Additions to the embedded catalogue.
+    pub catalogue: CatalogueSettings,
+    /// The SQLite file.
+    pub store: PathBuf,
+    /// Where the master key comes from.
+    pub master_key: MasterKeySource,
+    /// Audit files.
+    pub audit: AuditSettings,
+    /// Name of this gate in audit and metrics.
+    pub instance: String,
+    /// Data-plane threads, at least 1.
+    pub workers: usize,
+    /// HubSpot apps by name.
+    pub apps: BTreeMap<String, AppSettings>,
+    /// Draining.
+    pub shutdown: ShutdownSettings,
+    /// Bounds of the request path.
+    pub limits: Limits,
+}
+
+/// PEM files for the listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+    /// CA of client certificates: set = mTLS is required.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Where and how the upstream is reached.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// An origin.
+    pub url: String,
+    /// PEM file in place of the system's roots.
+    pub ca: Option<PathBuf>,
+    /// Whether a name may resolve to a private address.
+    pub allow_private: bool,
+    /// Ask for gzip where the answer is searched, and decode it.
+    pub compression: bool,
+}
+
+/// Additions to the catalogue.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogueSettings {
+    /// A table of more operations.
+    pub extra: Option<PathBuf>,
+    /// Version segments under which known operations are accepted, too.
+    pub versions: Vec<String>,
+}
+
+/// Where the 32 bytes of the master key come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterKeySource {
+    /// A file, not readable by others.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+    /// A program that prints it: the KMS hook.
+    Command(Vec<String>),
+    /// A systemd credential, by name.
+    Credential(String),
+}
+
+/// Audit files and how durable they are.
+#[derive(Clone, Debug)]
+pub struct AuditSettings {
+    /// Folder; one sub-folder an instance.
+    pub dir: PathBuf,
+    /// Whether reads wait for the disk as writes do.
+    pub durable_reads: bool,
+}
+
+/// A HubSpot app.
+#[derive(Clone, Debug)]
+pub struct AppSettings {
+    /// The redirect URI registered with HubSpot.
+    pub redirect_uri: Option<String>,
+}
+
+/// How the gate goes down.
+#[derive(Clone, Copy, Debug)]
+pub struct ShutdownSettings {
+    /// Unready, yet still accepting: load balancers notice.
+    pub delay: Duration,
+    /// What is in flight may finish.
+    pub grace: Duration,
+}
+
+/// Bounds of the request path; each default says why.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest request target in bytes: extractors put 400 property names into the query.
+    pub target_bytes: usize,
+    /// Largest request head in bytes.
+    pub head_bytes: usize,
+    /// Most header fields in a request.
+    pub header_fields: usize,
+    /// Largest body that is judged.
+    pub judged_body_bytes: usize,
+    /// All judged bodies together; beyond it 503.
+    pub judged_total_bytes: usize,
+    /// Largest body that streams through.
+    pub body_bytes: u64,
+    /// Largest answer that is read whole (error bodies).
+    pub error_body_bytes: usize,
+    /// Request bytes kept for a replay after an upstream 401.
+    pub replay_bytes: usize,
+    /// Open client connections.
+    pub connections: usize,
+    /// Open client connections from one address.
+    pub connections_per_address: usize,
+    /// Idle upstream connections a worker.
+    pub upstream_idle: usize,
+    /// HTTP/2 streams a connection.
+    pub h2_streams: u32,
+    /// From accept to the first byte.
+    pub first_byte: Duration,
+    /// From the first byte to the end of the head.
+    pub head: Duration,
+    /// Longest wait for the next bytes of a request body.
+    pub body_idle: Duration,
+    /// An idle client connection.
+    pub idle: Duration,
+    /// Upstream: resolve, connect, handshake.
+    pub connect: Duration,
+    /// Upstream: from the request's last byte to the answer's head.
+    pub answer_head: Duration,
+    /// Upstream: longest wait for the next bytes of an answer.
+    pub answer_idle: Duration,
+    /// A request from head to last byte.
+    pub total: Duration,
+    /// Waiting for a token to be refreshed.
+    pub token: Duration,
+    /// Policies that don't load keep their previous version this long.
+    pub policies_stale: Duration,
+    /// A store that can't be read this long stops the gate answering.
+    pub store_max_staleness: Duration,
+    /// Most series of `scopegate_requests_total`.
+    pub metrics_series: usize,
+    /// Most connections with series of their own.
+    pub metrics_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            target_bytes: 32 * 1024,
+            head_bytes: 64 * 1024,
+            header_fields: 100,
+            judged_body_bytes: 8 * 1024 * 1024,
+            judged_total_bytes: 256 * 1024 * 1024,
+            body_bytes: 1024 * 1024 * 1024,
+            error_body_bytes: 256 * 1024,
+            replay_bytes: 64 * 1024,
+            connections: 10_000,
+            connections_per_address: 2_000,
+            upstream_idle: 64,
+            h2_streams: 100,
+            first_byte: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            body_idle: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            connect: Duration::from_secs(10),
+            answer_head: Duration::from_secs(110), // HubSpot's own edge gives up after 100 s
+            answer_idle: Duration::from_secs(60),
+            total: Duration::from_secs(900),
+            token: Duration::from_secs(10),
+            policies_stale: Duration::from_secs(3600),
+            store_max_staleness: Duration::from_secs(10),
+            metrics_series: 20_000,
+            metrics_connections: 500,
+        }
+    }
+}

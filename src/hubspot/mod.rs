@@ -1,0 +1,3 @@
+//! HubSpot spoken correctly. Knows no policy and no storage.
+
+pub mod connect;
