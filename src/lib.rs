@@ -4,4 +4,5 @@ pub mod access;
 pub mod cli;
 pub mod config;
 pub mod hubspot;
+pub mod proxy;
 pub mod secret;
