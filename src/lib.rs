@@ -1,8 +1,10 @@
 //! scopegate: the least-privilege gate in front of HubSpot's API.
 
 pub mod access;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod hubspot;
+pub mod metrics;
 pub mod proxy;
 pub mod secret;

@@ -4,3 +4,4 @@ pub mod effect;
 pub mod facts;
 pub mod object_type;
 pub mod refusal;
+pub mod verdict;

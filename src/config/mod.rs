@@ -98,6 +98,12 @@ pub struct AuditSettings {
     pub dir: PathBuf,
     /// Whether reads wait for the disk as writes do.
     pub durable_reads: bool,
+    /// Records of one worker that may wait for the writer: at 20 ms a drain, 400,000 a second.
+    pub queue_records: usize,
+    /// Longest time a record may wait for the disk; beyond it requests are refused.
+    pub max_wait: Duration,
+    /// Size at which a new file is begun.
+    pub file_bytes: u64,
 }
 
 /// A HubSpot app.
