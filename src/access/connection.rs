@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::access::base62;
+use crate::access::refusal::Reason;
 
 /// Characters in a [`ConnectionId`].
 pub const CONNECTION_ID_LENGTH: usize = 12;
@@ -122,6 +123,102 @@ impl Selector {
         ConnectionName::parse(text)
             .map(Self::Name)
             .or_else(|| PortalId::parse(text).map(Self::Portal))
+    }
+}
+
+/// What became of a connection; the words are contract (contracts.md §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Installed, but nobody has accepted it yet.
+    Pending,
+    /// Stored, but HubSpot could not yet tell whether it is what it claims; traffic passes.
+    Unverified,
+    /// In order.
+    Ok,
+    /// Stopped by an operator, or by the gate because its portal changed.
+    Suspended,
+    /// The person behind the grant is gone.
+    InstallerRemoved,
+    /// The grant may have been lost in a crash; somebody has to install again.
+    Reauthorise,
+    /// HubSpot says the grant is dead.
+    Dead,
+    /// Stopped in an emergency.
+    Killed,
+}
+
+impl Standing {
+    /// Every standing, in the contract's order.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Unverified,
+        Self::Ok,
+        Self::Suspended,
+        Self::InstallerRemoved,
+        Self::Reauthorise,
+        Self::Dead,
+        Self::Killed,
+    ];
+
+    /// The contract's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Unverified => "unverified",
+            Self::Ok => "ok",
+            Self::Suspended => "suspended",
+            Self::InstallerRemoved => "installer_removed",
+            Self::Reauthorise => "reauthorise",
+            Self::Dead => "dead",
+            Self::Killed => "killed",
+        }
+    }
+
+    /// Reads the contract's word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.as_str() == word)
+    }
+
+    /// Why no request may use the connection; `None` when it may.
+    pub fn refusal(self) -> Option<Reason> {
+        match self {
+            Self::Ok | Self::Unverified => None,
+            Self::Pending => Some(Reason::ConnectionPending),
+            Self::Suspended => Some(Reason::ConnectionSuspended),
+            Self::InstallerRemoved => Some(Reason::ConnectionInstallerRemoved),
+            Self::Reauthorise => Some(Reason::ConnectionReauthorise),
+            Self::Dead => Some(Reason::ConnectionDead),
+            Self::Killed => Some(Reason::ConnectionKilled),
+        }
+    }
+}
+
+/// What kind of upstream credential a connection holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialKind {
+    /// A legacy private app's token: no expiry, never refreshed.
+    PrivateApp,
+    /// A service key: likewise.
+    ServiceKey,
+    /// An OAuth grant of an app: access tokens of half an hour, refreshed by the gate.
+    OAuth,
+}
+
+impl CredentialKind {
+    /// The word in lists and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PrivateApp => "private-app",
+            Self::ServiceKey => "service-key",
+            Self::OAuth => "oauth",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::PrivateApp, Self::ServiceKey, Self::OAuth]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 
