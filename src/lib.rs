@@ -8,3 +8,4 @@ pub mod hubspot;
 pub mod metrics;
 pub mod proxy;
 pub mod secret;
+pub mod tokens;
