@@ -28,18 +28,8 @@ pub const SELECTOR: HeaderName = HeaderName::from_static("x-scopegate-connection
 /// What goes up as it came.
 const UP: [HeaderName; 3] = [header::CONTENT_TYPE, header::ACCEPT, header::ACCEPT_LANGUAGE];
 
-/// What goes up only where the gate does not touch the answer.
-const UP_UNTOUCHED: [HeaderName; 6] = [
-    header::ACCEPT_ENCODING,
-    header::RANGE,
-    header::IF_RANGE,
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::IF_MODIFIED_SINCE,
-];
-
 /// What comes down as it came.
-const DOWN: [HeaderName; 10] = [
+const DOWN: [HeaderName; 9] = [
     header::CONTENT_TYPE,
     header::CONTENT_DISPOSITION,
     header::CONTENT_LANGUAGE,
@@ -49,11 +39,10 @@ const DOWN: [HeaderName; 10] = [
     header::LAST_MODIFIED,
     header::RETRY_AFTER,
     header::VARY,
-    header::CONTENT_RANGE,
 ];
 
-/// What comes down only with a body that was not changed.
-const DOWN_UNTOUCHED: [HeaderName; 3] = [header::CONTENT_ENCODING, header::ETAG, header::ACCEPT_RANGES];
+/// What comes down only with a body whose bytes were not changed.
+const DOWN_UNCHANGED: [HeaderName; 1] = [header::ETAG];
 
 /// HubSpot's own fields that clients read: limits, deprecation, tracing for its support.
 const DOWN_PREFIXES: [&str; 2] = ["x-hubspot-ratelimit-", "x-hubspot-correlation-id"];
@@ -129,27 +118,28 @@ pub fn take_bearer(headers: &mut HeaderMap) -> Result<Option<Secret>, ()> {
 }
 
 /// The header fields of the upstream request, but for credential, host and framing.
-pub fn upward(from: &HeaderMap, touched: bool, compression: bool) -> HeaderMap {
+///
+/// The coding of the answer is the gate's own choice: it reads every answer, so it asks for plain
+/// bytes, or for gzip, which it undoes. `Range` and conditions don't go up: a part of an answer, or
+/// the word that it is unchanged, can't be judged.
+pub fn upward(from: &HeaderMap, compression: bool) -> HeaderMap {
     let mut up = HeaderMap::with_capacity(8);
-    let copied = UP.iter().chain(if touched { [].iter() } else { UP_UNTOUCHED.iter() });
-    for name in copied {
+    for name in &UP {
         if let Some(value) = from.get(name) {
             up.insert(name.clone(), value.clone());
         }
     }
-    if touched {
-        let coding = if compression { "gzip" } else { "identity" };
-        up.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
-    }
+    let coding = if compression { "gzip" } else { "identity" };
+    up.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
     up.insert(header::USER_AGENT, HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION"))));
     up
 }
 
 /// The header fields of the answer, but for framing and the gate's own.
-pub fn downward(from: &HeaderMap, touched: bool) -> HeaderMap {
+pub fn downward(from: &HeaderMap, changed: bool) -> HeaderMap {
     let mut down = HeaderMap::with_capacity(16);
-    let copied = DOWN.iter().chain(if touched { [].iter() } else { DOWN_UNTOUCHED.iter() });
-    for name in copied {
+    let unchanged = if changed { [].iter() } else { DOWN_UNCHANGED.iter() };
+    for name in DOWN.iter().chain(unchanged) {
         if let Some(value) = from.get(name) {
             down.insert(name.clone(), value.clone());
         }
@@ -224,10 +214,10 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(names(upward(&from, true, false)), ["accept-encoding", "content-type", "user-agent"]);
-        assert_eq!(names(upward(&from, false, false)), ["content-type", "range", "user-agent"]);
-        assert_eq!(upward(&from, true, false)["accept-encoding"], "identity");
-        assert_ne!(upward(&from, true, false)["user-agent"], "v");
+        assert_eq!(names(upward(&from, false)), ["accept-encoding", "content-type", "user-agent"]);
+        assert_eq!(upward(&from, false)["accept-encoding"], "identity");
+        assert_eq!(upward(&from, true)["accept-encoding"], "gzip");
+        assert_ne!(upward(&from, false)["user-agent"], "v");
         assert_eq!(names(downward(&from, true)), ["content-type", "x-hubspot-ratelimit-remaining"]);
         assert_eq!(names(downward(&from, false)), ["content-type", "etag", "x-hubspot-ratelimit-remaining"]);
     }

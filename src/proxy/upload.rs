@@ -44,6 +44,7 @@ struct Memory {
 pub struct UploadWatch {
     memory: Rc<RefCell<Memory>>,
     failure: Rc<Cell<Option<UploadError>>>,
+    sent: Rc<Cell<u64>>,
     progress: Progress,
 }
 
@@ -56,6 +57,11 @@ impl UploadWatch {
     /// The pool's clock for this upload.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Bytes that went up so far.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent.get()
     }
 
     /// The whole body, if it has ended and was small enough to keep.
@@ -81,6 +87,8 @@ pub struct UploadBounds {
     pub replay_bytes: usize,
     /// Longest wait for the next bytes.
     pub idle: Duration,
+    /// When it must be over.
+    pub until: std::time::Instant,
 }
 
 /// The body of an upstream request.
@@ -120,6 +128,7 @@ impl UpBody {
                 ..Memory::default()
             })),
             failure: Rc::default(),
+            sent: Rc::default(),
             progress: Progress::default(),
         };
         if incoming.is_end_stream() {
@@ -163,10 +172,14 @@ impl Streamed {
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are dropped: RFC 9110 §6.5.1 lets us, and nothing of them was judged.
                     let Ok(data) = frame.into_data() else { continue };
+                    if std::time::Instant::now() > self.bounds.until {
+                        return self.fail(UploadError::Idle);
+                    }
                     let Some(left) = self.left.checked_sub(data.len() as u64) else {
                         return self.fail(UploadError::TooLarge);
                     };
                     self.left = left;
+                    self.watch.sent.set(self.watch.sent.get() + data.len() as u64);
                     self.remember(&data);
                     if self.incoming.is_end_stream() {
                         self.watch.memory.borrow_mut().ended = true;
