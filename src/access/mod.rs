@@ -1,6 +1,7 @@
 //! Who may do what. Pure: no async, no clock, no file, no network, no global.
 
 pub mod base62;
+pub mod catalogue;
 pub mod connection;
 pub mod effect;
 pub mod facts;
@@ -8,4 +9,5 @@ pub mod integration;
 pub mod key;
 pub mod object_type;
 pub mod refusal;
+pub mod target;
 pub mod verdict;
