@@ -5,4 +5,6 @@ pub mod cli;
 pub mod config;
 pub mod hubspot;
 pub mod secret;
+pub mod store;
 pub mod tokens;
+pub mod vault;
