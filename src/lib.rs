@@ -8,4 +8,6 @@ pub mod hubspot;
 pub mod metrics;
 pub mod proxy;
 pub mod secret;
+pub mod store;
 pub mod tokens;
+pub mod vault;
