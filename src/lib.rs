@@ -5,5 +5,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod hubspot;
+pub mod logging;
 pub mod metrics;
+pub mod monitor;
 pub mod secret;
