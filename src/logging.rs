@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn other_targets_follow_the_filter_and_a_json_line_is_one_object() {
         let text = logged("scopegate=debug", true, || {
-            tracing::debug!(target: "scopegate::proxy", request.id = "x", "seen");
+            tracing::debug!(target: "scopegate::proxy", { request.id = "x" }, "seen");
             tracing::debug!(target: "elsewhere", "unseen");
         });
         let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
