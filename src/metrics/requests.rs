@@ -87,8 +87,12 @@ pub struct Worker {
     integrations: RefCell<HashMap<Box<str>, Cached>>,
 }
 
+/// What tells the requests of one operation apart.
+type RequestKey = (Option<Effect>, Verdict, Reason);
+
 struct Cached {
-    requests: HashMap<Box<str>, HashMap<(Option<Effect>, Verdict, Reason), IntCounter>>,
+    /// By operation.
+    requests: HashMap<Box<str>, HashMap<RequestKey, IntCounter>>,
     responses: HashMap<(Option<Effect>, u16, Source), IntCounter>,
     duration: Histogram,
 }
@@ -190,7 +194,7 @@ impl Worker {
 }
 
 impl Cached {
-    fn request(&self, operation: &str, key: (Option<Effect>, Verdict, Reason)) -> Option<&IntCounter> {
+    fn request(&self, operation: &str, key: RequestKey) -> Option<&IntCounter> {
         self.requests.get(operation)?.get(&key)
     }
 }
