@@ -3,4 +3,5 @@
 pub mod effect;
 pub mod facts;
 pub mod object_type;
+pub mod policy_text;
 pub mod refusal;
