@@ -1,7 +1,9 @@
 //! Who may do what. Pure: no async, no clock, no file, no network, no global.
 
+pub mod catalogue;
 pub mod effect;
 pub mod facts;
 pub mod object_type;
 pub mod policy_text;
 pub mod refusal;
+pub mod target;
