@@ -8,6 +8,7 @@ pub mod facts;
 pub mod integration;
 pub mod key;
 pub mod object_type;
+pub mod policy_text;
 pub mod refusal;
 pub mod target;
 pub mod verdict;
