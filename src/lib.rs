@@ -9,3 +9,6 @@ pub mod logging;
 pub mod metrics;
 pub mod monitor;
 pub mod secret;
+pub mod store;
+pub mod tokens;
+pub mod vault;
