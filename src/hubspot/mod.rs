@@ -1,4 +1,7 @@
 //! HubSpot spoken correctly. Knows no policy and no storage.
 
 pub mod connect;
+pub mod control;
+pub mod errors;
+pub mod oauth;
 pub mod pool;

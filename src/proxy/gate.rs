@@ -29,7 +29,7 @@ pub struct Gate {
     /// TLS for integrations; empty = clear text.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     /// The names the gate is known by.
-    pub names: Names,
+    pub names: ArcSwap<Names>,
     /// `Host` of every upstream request.
     pub upstream_host: HeaderValue,
     /// What links in answers begin with.

@@ -72,7 +72,7 @@ impl MasterKey {
 
     /// The form a key file holds: base64, 44 characters.
     pub fn to_text(&self) -> Secret {
-        Secret::new(STANDARD.encode(&*self.0))
+        Secret::new(STANDARD.encode(self.0.as_slice()))
     }
 
     /// Reads base64 (as [`MasterKey::to_text`] writes it) or 64 hexadecimal digits.
