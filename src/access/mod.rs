@@ -1,9 +1,13 @@
 //! Who may do what. Pure: no async, no clock, no file, no network, no global.
 
 pub mod catalogue;
+pub mod decide;
+pub mod decision;
 pub mod effect;
 pub mod facts;
 pub mod object_type;
+pub mod policy;
+pub mod policy_set;
 pub mod policy_text;
 pub mod refusal;
 pub mod target;
