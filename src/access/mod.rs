@@ -3,11 +3,15 @@
 pub mod base62;
 pub mod catalogue;
 pub mod connection;
+pub mod decide;
+pub mod decision;
 pub mod effect;
 pub mod facts;
 pub mod integration;
 pub mod key;
 pub mod object_type;
+pub mod policy;
+pub mod policy_set;
 pub mod policy_text;
 pub mod refusal;
 pub mod target;

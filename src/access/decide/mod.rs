@@ -42,7 +42,9 @@ pub struct Question<'a> {
 /// Every need of the request must be opened by the policy and by the ceiling, and denied by
 /// neither.
 pub fn decide(question: &Question<'_>) -> Decision {
-    let Question { policy, facts, now, .. } = *question;
+    let Question {
+        policy, facts, now, ..
+    } = *question;
     if policy.is_expired(now) {
         return deny(denial::expired(policy));
     }

@@ -1,6 +1,8 @@
 //! A policy as used: what one integration may do, every name resolved, compiled for the decision.
 
 pub mod ceiling;
+pub mod compare;
+pub mod opens;
 pub mod resolve;
 pub mod rule;
 pub mod tables;
@@ -128,9 +130,7 @@ impl Policy {
 
     /// Whether its day of review is over: a finding, never a refusal.
     pub fn is_review_overdue(&self, now: Timestamp) -> bool {
-        self.review_by
-            .and_then(end_of_day)
-            .is_some_and(|end| now >= end)
+        self.review_by.and_then(end_of_day).is_some_and(|end| now >= end)
     }
 
     /// Whether the integration may act in a connection at all.
@@ -227,7 +227,10 @@ fn covered_connections(written: &WrittenPolicy, mistakes: &mut Vec<Mistake>) {
         return;
     }
     let rules = written.allow.iter().chain(&written.deny);
-    for At { value, span } in rules.filter_map(|r| r.connections.as_ref()).flat_map(|c| &c.value) {
+    for At { value, span } in rules
+        .filter_map(|r| r.connections.as_ref())
+        .flat_map(|c| &c.value)
+    {
         if policy.iter().any(|s| s.value == *value) {
             continue;
         }
@@ -256,7 +259,10 @@ fn observe_in_bounds(observe: &At<WrittenObserve>, now: Timestamp, mistakes: &mu
             Mistake::error(
                 code::BAD_OBSERVE,
                 until.span.clone(),
-                format!("observing until {} is longer than {OBSERVE_DAYS_MAX} days", until.value),
+                format!(
+                    "observing until {} is longer than {OBSERVE_DAYS_MAX} days",
+                    until.value
+                ),
             )
             .help(format!("write {latest} or an earlier day")),
         );

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::rule::{AllowRule, DenyRule, Effects, Objects, OperationGrant, Opens, ScopeGrant};
-use crate::access::catalogue::Catalogue;
+use super::rule::{AllowRule, DenyRule, Effects, Objects, Opens, OperationGrant, ScopeGrant};
+use crate::access::catalogue::{Catalogue, Takes};
 use crate::access::effect::Effect;
 use crate::access::facts::{OperationIndex, Risks, ScopeIndex};
 use crate::access::object_type::ObjectType;
@@ -168,7 +168,7 @@ impl<'a> Resolver<'a> {
             } else {
                 let help = did_you_mean(
                     &name.value,
-                    self.catalogue.scopes().map(|scope| &*scope.name),
+                    self.catalogue.scopes().map(|(_, scope)| &*scope.name),
                     "`scopegate catalogue list` shows the scopes there are",
                 );
                 let message = format!("unknown scope `{}`", shown(&name.value));
@@ -258,10 +258,19 @@ impl<'a> Resolver<'a> {
             self.error(code::OBJECT_NOT_SERVED, object, message, help);
         }
         for scope in scopes {
-            let idle = !objects.types.is_empty() && !objects.types.iter().any(|o| self.serves(scope.value, &o.value));
+            let idle = !objects.types.is_empty()
+                && !objects.types.iter().any(|o| self.serves(scope.value, &o.value));
             if idle && scopes.len() > 1 {
-                let message = format!("`{}` serves none of these `objects`", self.scope_name(scope.value));
-                self.error(code::OBJECT_NOT_SERVED, scope, message, "give it a rule of its own");
+                let message = format!(
+                    "`{}` serves none of these `objects`",
+                    self.scope_name(scope.value)
+                );
+                self.error(
+                    code::OBJECT_NOT_SERVED,
+                    scope,
+                    message,
+                    "give it a rule of its own",
+                );
             }
         }
     }
@@ -309,11 +318,10 @@ impl<'a> Resolver<'a> {
             }
         }
         let objects = rule.objects.as_ref().map(|names| self.objects(names));
-        let typed = |o: &At<OperationIndex>| self.catalogue.operation(o.value).takes_types;
-        let first_typed = found.iter().find(|o| typed(o)).cloned();
+        let first_typed = found.iter().find(|o| self.takes_types(o.value)).cloned();
         match (&objects, &rule.objects, first_typed) {
             (None, _, Some(operation)) => {
-                let id = self.catalogue.operation(operation.value).id.to_string();
+                let id = self.operation_id(operation.value).to_owned();
                 self.error(
                     code::OBJECTS_REQUIRED,
                     &operation,
@@ -339,8 +347,7 @@ impl<'a> Resolver<'a> {
             .iter()
             .map(|operation| OperationGrant {
                 operation: operation.value,
-                effects: effects
-                    .unwrap_or_else(|| Effects::one(self.catalogue.operation(operation.value).effect)),
+                effects: effects.unwrap_or_else(|| self.own_effect(operation.value)),
             })
             .collect();
         (self.mistakes.len() == before).then(|| Opens::Operations {
@@ -359,7 +366,7 @@ impl<'a> Resolver<'a> {
         }
         let help = did_you_mean(
             &name.value,
-            self.catalogue.operations().map(|operation| &*operation.id),
+            self.catalogue.operations().map(|(_, operation)| &*operation.id),
             "`scopegate catalogue lookup METHOD TARGET` shows a request's operation",
         );
         let message = format!("unknown operation `{}`", shown(&name.value));
@@ -396,9 +403,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn beginning_with(&self, prefix: &str) -> Vec<OperationIndex> {
-        (0..=u16::MAX)
-            .map(OperationIndex)
-            .zip(self.catalogue.operations())
+        self.catalogue
+            .operations()
             .filter(|(_, operation)| {
                 operation.id.starts_with(prefix)
                     || operation.former_ids.iter().any(|id| id.starts_with(prefix))
@@ -457,7 +463,10 @@ impl<'a> Resolver<'a> {
                 Some(value) if named.types.iter().any(|t| t.value == value) => self.error(
                     code::REPEATED,
                     name,
-                    format!("`{}` is a type that stands in this list already", shown(&name.value)),
+                    format!(
+                        "`{}` is a type that stands in this list already",
+                        shown(&name.value)
+                    ),
                     "remove one",
                 ),
                 Some(value) => named.types.push(At {
@@ -479,7 +488,7 @@ impl<'a> Resolver<'a> {
         let names: Vec<String> = self
             .catalogue
             .object_types()
-            .map(|object| self.catalogue.object_name(&object).to_owned())
+            .map(|(_, name)| name.to_owned())
             .chain(["custom".to_owned()])
             .collect();
         let help = did_you_mean(
@@ -491,17 +500,29 @@ impl<'a> Resolver<'a> {
         self.error(code::UNKNOWN_OBJECT, name, message, help);
     }
 
+    fn takes_types(&self, operation: OperationIndex) -> bool {
+        self.catalogue
+            .operation(operation)
+            .is_some_and(|operation| operation.takes != Takes::Nothing)
+    }
+
+    fn operation_id(&self, operation: OperationIndex) -> &str {
+        self.catalogue.operation(operation).map_or("?", |o| &*o.id)
+    }
+
+    fn own_effect(&self, operation: OperationIndex) -> Effects {
+        self.catalogue
+            .operation(operation)
+            .map_or(Effects::NONE, |o| Effects::one(o.effect))
+    }
+
     fn scope_name(&self, scope: ScopeIndex) -> &str {
         self.catalogue.scope(scope).map_or("?", |s| &*s.name)
     }
 
-    fn word_of(&self, object: &NamedType) -> &str {
+    fn word_of<'o>(&'o self, object: &'o NamedType) -> &'o str {
         match object {
             NamedType::AnyCustom => "custom",
-            NamedType::One(ObjectType::Custom(name)) => match self.catalogue.object_type(name) {
-                Some(_) => "custom",
-                None => "?",
-            },
             NamedType::One(object) => self.catalogue.object_name(object),
         }
     }
@@ -519,7 +540,9 @@ fn connections(rule: &WrittenRule) -> Option<Vec<Selector>> {
 }
 
 fn union(risks: &[At<Risks>]) -> Risks {
-    risks.iter().fold(Risks::default(), |all, risk| all.union(risk.value))
+    risks
+        .iter()
+        .fold(Risks::default(), |all, risk| all.union(risk.value))
 }
 
 /// A denied effect denies the stronger ones.

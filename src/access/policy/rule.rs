@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::effect::Effect;
-use crate::access::facts::{OperationIndex, Risks, ScopeIndex};
+use crate::access::facts::{Need, OperationIndex, Risks, ScopeIndex};
 use crate::access::object_type::ObjectType;
 use crate::access::policy_text::mistake::Span;
 use crate::access::policy_text::written::Selector;
@@ -160,5 +160,39 @@ impl DenyRule {
             && self.objects.is_none()
             && self.risks.is_none()
             && self.connections.is_none()
+    }
+}
+
+impl DenyRule {
+    /// Whether it catches a need, on a connection it holds for. The decision itself asks the
+    /// compiled tables; a test holds the two together.
+    pub fn catches(&self, need: &Need) -> bool {
+        let operation = self
+            .operations
+            .as_ref()
+            .is_none_or(|all| all.contains(&need.operation));
+        let effect = self.effects.is_none_or(|set| set.contains(need.effect));
+        let risk = self.risks.is_none_or(|set| set.intersects(need.risks));
+        let mut touched = need.touches.iter().map(|t| t.object.as_ref());
+        let object = self
+            .objects
+            .as_ref()
+            .is_none_or(|set| touched.any(|object| set.contains(object)));
+        let mut required = need.touches.iter().flat_map(|t| t.requirement.iter().flatten());
+        let scope = self
+            .scopes
+            .as_ref()
+            .is_none_or(|all| required.any(|scope| all.contains(scope)));
+        operation && effect && risk && object && scope
+    }
+}
+
+impl AllowRule {
+    /// The sets of types it names or takes by default.
+    pub fn objects(&self) -> Vec<&Objects> {
+        match &self.opens {
+            Opens::Scopes { grants, .. } => grants.iter().map(|grant| &grant.objects).collect(),
+            Opens::Operations { objects, .. } => vec![objects],
+        }
     }
 }

@@ -373,7 +373,14 @@ struct OperationTable {
 type Bits = SmallVec<[u64; 1]>;
 
 impl OperationTable {
-    fn add(&mut self, slots: usize, rule: RuleIndex, effects: Effects, risks: Option<Risks>, covered: &[usize]) {
+    fn add(
+        &mut self,
+        slots: usize,
+        rule: RuleIndex,
+        effects: Effects,
+        risks: Option<Risks>,
+        covered: &[usize],
+    ) {
         let bit = self.rules.len();
         self.rules.push(rule);
         self.by_slot.resize(slots, Bits::new());
@@ -481,7 +488,10 @@ impl DenyTable {
                 }
             }
             for (set_of_risks, bits) in (0_u8..).zip(&mut table.by_risks) {
-                if rule.risks.is_none_or(|named| named.intersects(Risks(set_of_risks))) {
+                if rule
+                    .risks
+                    .is_none_or(|named| named.intersects(Risks(set_of_risks)))
+                {
                     set(bits, bit);
                 }
             }
@@ -533,10 +543,12 @@ impl DenyTable {
     }
 
     fn object_word(&self, slots: &Slots, need: &Need, at: usize) -> u64 {
-        need.touches.iter().fold(word_at(&self.any_object, at), |word, touch| {
-            let slot = slots.of(touch.object.as_ref());
-            word | self.by_slot.get(slot).map_or(0, |bits| word_at(bits, at))
-        })
+        need.touches
+            .iter()
+            .fold(word_at(&self.any_object, at), |word, touch| {
+                let slot = slots.of(touch.object.as_ref());
+                word | self.by_slot.get(slot).map_or(0, |bits| word_at(bits, at))
+            })
     }
 
     fn scope_word(&self, need: &Need, at: usize) -> u64 {
