@@ -12,15 +12,16 @@ import tempfile
 import time
 
 import hubspot
-from hubspot.crm import associations, companies, contacts, owners
 from hubspot import files, oauth
+from hubspot.crm import companies, contacts, owners
+from hubspot.crm.associations import v4 as associations
 
 from steps import Refusal, Steps, check
 
 CONTACTS = 250
 UPLOAD_BYTES = 3 * 1024 * 1024
 # Each API package of the client has its own exception classes; a program catches the one of the API it called.
-PACKAGES = [contacts, companies, associations.v4, owners, files, oauth]
+PACKAGES = [contacts, companies, associations, owners, files, oauth]
 READ = "scope:crm.objects.contacts.read"
 WRITE = "scope:crm.objects.contacts.write"
 READ_COMPANIES = "scope:crm.objects.companies.read"
