@@ -3,6 +3,9 @@
 pub mod catalogue;
 pub mod effect;
 pub mod facts;
+pub mod gather;
+pub mod json;
 pub mod object_type;
+pub mod query;
 pub mod refusal;
 pub mod target;
