@@ -32,10 +32,7 @@ pub fn with_ceiling(
             .help("remove `observe`"),
         );
     }
-    let allowed = ceiling
-        .allow
-        .as_ref()
-        .map(|rules| opened_by(rules, &[], catalogue));
+    let allowed = ceiling.allow.as_ref().map(|rules| Unbound::new(rules, catalogue));
     let opened = opened_by(&policy.allow, &policy.deny, catalogue);
     for (index, rule) in policy.allow.iter().enumerate() {
         let beyond: Vec<&Opened> = opened
