@@ -346,7 +346,7 @@ impl Publisher {
             .keys
             .iter()
             .filter(|key| key.fault(Timestamp::now()).is_none())
-            .map(|key| KeySample { integration: &key.integration, expires: key.expires })
+            .filter_map(|key| Some(KeySample { integration: &key.integration, expires: key.expires? }))
             .collect();
         self.gate.metrics.set_keys(&keys);
         let all = self.gate.live.all();
@@ -355,8 +355,8 @@ impl Publisher {
             .map(|connection| ConnectionSample {
                 connection: connection.name().as_str(),
                 app: connection.app(),
-                state: connection.standing(),
-                token_expires: connection.token_expires(),
+                state: connection.standing().as_str(),
+                token_expires: None,
             })
             .collect();
         self.gate.metrics.set_connections(&connections);
@@ -366,10 +366,11 @@ impl Publisher {
 /// Each mistake once, where it stands, without the text of the file.
 pub fn log_mistakes(mistakes: &[Mistake]) {
     for mistake in mistakes {
+        let (code, file, line, what) = (mistake.code, &*mistake.file, mistake.span.line, mistake.message.as_str());
         if mistake.is_error() {
-            tracing::error!(event = "policy.mistake", code = mistake.code, place = mistake.place(), message = mistake.message);
+            tracing::error!(event = "policy.mistake", code, file, line, what);
         } else {
-            tracing::warn!(event = "policy.mistake", code = mistake.code, place = mistake.place(), message = mistake.message);
+            tracing::warn!(event = "policy.mistake", code, file, line, what);
         }
     }
 }

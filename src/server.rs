@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::audit::Auditor;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
 use crate::hubspot::pool::PoolStats;
-use crate::metrics::{Metrics, MetricsBounds};
+use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
@@ -35,7 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::store::{GateLock, Store};
 use crate::tokens::Live;
 use crate::vault::Vault;
-use crate::vault::master_key::MasterKey;
+use crate::vault::MasterKey;
 
 /// How a start may differ.
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,9 +178,10 @@ impl Prepared {
         tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
         let stop_monitor = CancellationToken::new();
         let state = monitor::State { readiness: Arc::clone(&readiness), metrics: Arc::clone(&gate.metrics) };
-        // Without a listener of its own, the monitor is what the admin listener serves.
-        let served = monitor.unwrap_or(admin);
-        tokio::spawn(monitor::serve(served, state, stop_monitor.clone()));
+        // Until there is an admin API, its listener carries the monitor's routes.
+        for listener in [Some(admin), monitor].into_iter().flatten() {
+            tokio::spawn(monitor::serve(listener, state.clone(), stop_monitor.clone()));
+        }
         Ok(Server {
             gate: address,
             admin: admin_address,
@@ -314,7 +315,12 @@ fn metrics(config: &Config) -> Result<Arc<Metrics>, CommandError> {
 /// The pool counts with atomics of its own; a scrape reads them.
 fn watch_pool(gate: &Arc<Gate>) {
     let stats = Arc::clone(&gate.pool_stats);
-    gate.metrics.before_scrape(move |metrics| metrics.set_upstream(&stats));
+    gate.metrics.before_scrape(move |metrics| {
+        let count = |state, value: &AtomicI64| metrics.upstream_connections(state).set(value.load(Ordering::Relaxed));
+        count(UpstreamConnection::Active, &stats.active);
+        count(UpstreamConnection::Idle, &stats.idle);
+        metrics.set_upstream_leases(stats.sent.load(Ordering::Relaxed), stats.reused.load(Ordering::Relaxed));
+    });
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, CommandError> {

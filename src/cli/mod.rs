@@ -1,5 +1,7 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+pub mod run;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;

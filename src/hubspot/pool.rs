@@ -46,7 +46,9 @@ pub struct PoolSettings {
 pub struct PoolStats {
     /// Connections opened, ever.
     pub opened: AtomicU64,
-    /// Requests sent on a connection that had served one before.
+    /// Requests that were answered.
+    pub sent: AtomicU64,
+    /// Of these, on a connection that had served one before.
     pub reused: AtomicU64,
     /// Idle now.
     pub idle: AtomicI64,
@@ -167,6 +169,7 @@ where
             };
             match self.exchange(halves, request, progress).await {
                 Ok(response) => {
+                    self.stats.sent.fetch_add(1, Ordering::Relaxed);
                     if !fresh {
                         self.stats.reused.fetch_add(1, Ordering::Relaxed);
                     }

@@ -25,7 +25,7 @@ use super::upload::UploadBounds;
 use super::worker::Worker;
 use crate::access::catalogue::{BodyNeed, Recognised};
 use crate::access::connection::Selector;
-use crate::access::decide::{Permit, decide};
+use crate::access::decide::{self, Permit};
 use crate::access::decision::Decision;
 use crate::access::facts::Facts;
 use crate::access::gather::gather;
@@ -128,12 +128,10 @@ impl Case {
 
     /// The policy in force for the caller.
     pub fn policy(&self, caller: &Caller) -> Result<Arc<Policy>, Stop> {
-        match self.snapshot.policies.policy(&caller.key.integration) {
+        match self.snapshot.policies.policy(&caller.key.integration, Timestamp::now()) {
             PolicyState::Missing => Err(Stop::Policy(Reason::PolicyMissing)),
             PolicyState::Invalid => Err(Stop::Policy(Reason::PolicyInvalid)),
-            PolicyState::Ready(policy) if policy.is_expired(Timestamp::now()) => {
-                Err(Stop::Policy(Reason::PolicyExpired))
-            }
+            PolicyState::Expired(_) => Err(Stop::Policy(Reason::PolicyExpired)),
             PolicyState::Ready(policy) => Ok(Arc::clone(policy)),
         }
     }
@@ -155,11 +153,11 @@ impl Case {
     pub fn recognise(&mut self, target: &Target) -> Result<Recognised, Stop> {
         let catalogue = &self.snapshot.catalogue;
         let recognised = catalogue.recognise(target).map_err(Stop::Refused)?;
-        if let Some(operation) = catalogue.operation(recognised.operation()) {
+        if let Some(operation) = catalogue.operation(recognised.operation) {
             self.operation = Some(Arc::clone(&operation.id));
             self.outcome.effect = Some(operation.effect);
         }
-        self.template = catalogue.row(recognised.row()).map(|row| Arc::clone(&row.template));
+        self.template = catalogue.row(recognised.row).map(|row| Arc::clone(&row.template));
         Ok(recognised)
     }
 
@@ -195,9 +193,15 @@ impl Case {
 
     /// The decision, by policy and ceiling.
     pub fn decide(&mut self, policy: &Policy, facts: &Facts, connection: &ConnectionState) -> Result<Permit, Stop> {
-        let now = Timestamp::now();
-        let ceiling = self.snapshot.policies.ceiling();
-        match decide(&self.snapshot.catalogue, policy, ceiling, facts, account::as_ref(connection), now) {
+        let question = decide::Question {
+            policy,
+            ceiling: self.snapshot.policies.ceiling(),
+            catalogue: &self.snapshot.catalogue,
+            facts,
+            connection: account::as_ref(connection),
+            now: Timestamp::now(),
+        };
+        match decide::decide(&question) {
             Decision::Allow(permit) => {
                 self.rule = Some(Arc::clone(permit.rule()));
                 Ok(permit)

@@ -134,7 +134,7 @@ async fn serve_http1(worker: Rc<Worker>, io: Io, peer: Rc<Peer>, drain: Cancella
     let limits = worker.limits();
     let (buffer, fields) = (limits.head_bytes.max(8 * 1024), limits.header_fields);
     let serving = Rc::clone(&worker);
-    let service = service_fn(move |request| super::call(Rc::clone(&serving), Rc::clone(&peer), request));
+    let service = service_fn(move |request| Box::pin(super::call(Rc::clone(&serving), Rc::clone(&peer), request)));
     let mut connection = http1::Builder::new()
         .max_buf_size(buffer)
         .max_headers(fields)

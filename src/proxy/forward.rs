@@ -137,9 +137,9 @@ fn stop_for(worker: &Worker, outcome: &mut Outcome, watch: Option<&UploadWatch>,
     }
     let (kind, stop) = match error {
         ExchangeError::Connect(_) => (UpstreamErrorKind::Connect, Stop::Upstream),
-        ExchangeError::ConnectTimeout => (UpstreamErrorKind::Connect, Stop::Timeout),
-        ExchangeError::Broken(_) => (UpstreamErrorKind::Broken, Stop::Upstream),
-        ExchangeError::HeadTimeout => (UpstreamErrorKind::Timeout, Stop::Timeout),
+        ExchangeError::ConnectTimeout => (UpstreamErrorKind::ConnectTimeout, Stop::Timeout),
+        ExchangeError::Broken(_) => (UpstreamErrorKind::Closed, Stop::Upstream),
+        ExchangeError::HeadTimeout => (UpstreamErrorKind::HeadTimeout, Stop::Timeout),
     };
     if matches!(error, ExchangeError::Connect(_) | ExchangeError::ConnectTimeout) {
         outcome.sent_upstream = false;

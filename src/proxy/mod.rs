@@ -21,6 +21,7 @@ pub mod judged;
 pub mod links;
 pub mod outcome;
 pub mod stop;
+pub mod tls;
 pub mod upload;
 pub mod worker;
 

@@ -196,7 +196,7 @@ impl Stop {
             )
             .retry(1),
             Stop::Answer(what) => {
-                Face::new(StatusCode::BAD_GATEWAY, "BAD_GATEWAY", "upstream", what).retry(1)
+                Face::new(StatusCode::BAD_GATEWAY, "BAD_GATEWAY", "upstream", *what).retry(1)
             }
             Stop::Timeout => Face::new(
                 StatusCode::GATEWAY_TIMEOUT,

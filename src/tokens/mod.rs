@@ -18,3 +18,5 @@ pub use live::Live;
 ///
 /// Implemented by the decision's permit and by nothing else.
 pub trait PermitProof {}
+
+impl PermitProof for crate::access::decide::Permit {}
