@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod catalogue_file;
 pub mod cli;
 pub mod config;
 pub mod hubspot;

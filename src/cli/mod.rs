@@ -1,8 +1,13 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+<<<<<<< HEAD
 pub mod run;
 
 use std::io::Write;
+=======
+pub mod catalogue;
+
+>>>>>>> cat
 use std::path::PathBuf;
 use std::process::ExitCode;
 
