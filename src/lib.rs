@@ -5,6 +5,7 @@ pub mod audit;
 pub mod catalogue_file;
 pub mod cli;
 pub mod config;
+pub mod events;
 pub mod hubspot;
 pub mod logging;
 pub mod metrics;

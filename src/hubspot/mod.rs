@@ -3,5 +3,6 @@
 pub mod connect;
 pub mod control;
 pub mod errors;
+pub mod forbidden;
 pub mod oauth;
 pub mod pool;
