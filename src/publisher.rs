@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use notify::{RecursiveMode, Watcher};
 
-use crate::access::catalogue::Catalogue;
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
 use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
+use crate::catalogue_file;
 use crate::config::Config;
+use crate::events::{Reloaded, StoreFailed};
 use crate::hubspot::connect::{Upstream, client_tls};
 use crate::metrics::{ConnectionSample, KeySample, PolicySample, StoreOp};
 use crate::monitor::{Condition, Readiness};
@@ -86,18 +87,6 @@ pub fn watch(config: &Config, messages: Sender<Message>) -> notify::Result<notif
     Ok(watcher)
 }
 
-/// The catalogue with the operator's additions.
-pub fn read_catalogue(config: &Config) -> Result<Catalogue, String> {
-    let extra = match &config.catalogue.extra {
-        None => None,
-        Some(path) => Some(
-            std::fs::read_to_string(path)
-                .map_err(|error| format!("`catalogue.extra` `{}`: {error}", path.display()))?,
-        ),
-    };
-    Catalogue::with(extra.as_deref(), &config.catalogue.versions).map_err(|error| error.to_string())
-}
-
 /// The upstream, with the trust it is verified by.
 pub fn read_upstream(config: &Config) -> Result<Upstream, String> {
     let settings = &config.upstream;
@@ -144,12 +133,12 @@ impl Publisher {
     fn reload(&mut self) {
         let before = self.gate.snapshot.load_full();
         let mut sound = self.reload_trust();
-        let catalogue = match read_catalogue(&self.config) {
+        let catalogue = match catalogue_file::read(&self.config.catalogue) {
             Ok(catalogue) if catalogue.digest() == before.catalogue.digest() => Arc::clone(&before.catalogue),
             Ok(catalogue) => Arc::new(catalogue),
             Err(error) => {
                 sound = false;
-                self.complain("catalogue", &error);
+                self.complain("catalogue", &error.to_string());
                 Arc::clone(&before.catalogue)
             }
         };
@@ -168,10 +157,13 @@ impl Publisher {
         let changed = policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();
         let next = before.with_policies(catalogue, Arc::new(policies));
         self.show_policies(&next);
+        let policies = next.policies.integrations().count();
+        let errors = mistakes.iter().filter(|mistake| mistake.is_error()).count() + usize::from(!sound);
+        let (digest, snapshot) = (Arc::clone(&next.policy_digest), next.version);
         self.gate.snapshot.store(Arc::new(next));
-        self.gate.metrics.set_reload(sound, now);
+        Reloaded { time: now, digest: &digest, snapshot, policies, mistakes: errors }.emit(&self.gate.metrics);
         if changed {
-            self.note_reload();
+            self.note_reload(&digest);
         }
         if sound {
             self.readiness.clear_warning("reload");
@@ -211,14 +203,12 @@ impl Publisher {
         tracing::error!(event = "reload.failed", what, error, "what is in force stays in force");
     }
 
-    fn note_reload(&self) {
-        let snapshot = self.gate.snapshot.load();
-        tracing::info!(event = "policies.reloaded", digest = &*snapshot.policy_digest, version = snapshot.version);
+    fn note_reload(&self, digest: &str) {
         let record = GateRecord {
             time: Timestamp::now(),
             event: GateEvent::Reload,
             boot: self.boot,
-            detail: snapshot.policy_digest.to_string(),
+            detail: digest.to_owned(),
         };
         // Counted by the log itself when it finds no room.
         let _ = self.audit.push(Record::Gate(Box::new(record)));
@@ -233,8 +223,7 @@ impl Publisher {
                 self.gate.deciding.store(true, Ordering::Release);
             }
             Err(error) => {
-                self.gate.metrics.store_error(StoreOp::Poll);
-                tracing::warn!(event = "store.unreadable", error = %error, "changes can't be followed");
+                StoreFailed { op: StoreOp::Poll, detail: &error }.emit(&self.gate.metrics);
                 if self.store_read.elapsed() > self.config.limits.store_max_staleness {
                     // A revocation may be waiting there: better no answer than a wrong one.
                     self.readiness.set(Condition::Store, false);

@@ -18,6 +18,7 @@ use crate::access::integration::KeyIndex;
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
 use crate::audit::Auditor;
+use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
 use crate::hubspot::pool::PoolStats;
@@ -30,7 +31,7 @@ use crate::proxy::judged::Budget;
 use crate::proxy::links::ORIGIN_BYTES_MOST;
 use crate::proxy::worker::{self, Ending};
 use crate::proxy::tls;
-use crate::publisher::{self, Message, Publisher, read_catalogue, read_upstream};
+use crate::publisher::{self, Message, Publisher, read_upstream};
 use crate::snapshot::Snapshot;
 use crate::store::{GateLock, Store};
 use crate::tokens::Live;
@@ -93,7 +94,7 @@ impl Prepared {
         if upstream.origin().len() > ORIGIN_BYTES_MOST {
             return Err(CommandError::usage("`upstream.url` is too long"));
         }
-        let catalogue = Arc::new(read_catalogue(&config).map_err(CommandError::usage)?);
+        let catalogue = Arc::new(catalogue_file::read(&config.catalogue).map_err(usage)?);
         let policies = read_policies(&config, &catalogue, options)?;
         readiness.set(Condition::Policies, true);
         let metrics = metrics(&config)?;

@@ -1,13 +1,21 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
-<<<<<<< HEAD
+pub mod app;
+pub mod catalogue;
+pub mod config;
+pub mod connection;
+pub mod demo;
+pub mod explain;
+pub mod health;
+pub mod init;
+pub mod key;
+pub mod master_key;
+pub mod policy;
 pub mod run;
+pub mod sim;
+pub mod store;
 
 use std::io::Write;
-=======
-pub mod catalogue;
-
->>>>>>> cat
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,9 +1,10 @@
 //! The steps of one call. `proxy::carry` says their order; each is a few lines here.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
@@ -37,7 +38,9 @@ use crate::access::policy_set::PolicyState;
 use crate::access::refusal::Reason;
 use crate::access::target::Target;
 use crate::access::verdict::{Source, Verdict};
-use crate::audit::{DecisionRecord, Network, Record};
+use crate::audit::{AuditRefused, DecisionRecord, Network, Record};
+use crate::events::{AuditRefusedRequest, RequestDecided, UpstreamForbade};
+use crate::hubspot::forbidden::ForbiddenCause;
 use crate::metrics::RequestLabels;
 use crate::secret::Secret;
 use crate::snapshot::Snapshot;
@@ -53,6 +56,8 @@ pub struct Caller {
 pub enum Answer {
     /// The gate's own words.
     Own(StatusCode, Bytes),
+    /// The upstream's, read whole.
+    Whole(StatusCode, HeaderMap, Bytes),
     /// The upstream's.
     Upstream(StatusCode, HeaderMap, Box<Download>),
 }
@@ -224,7 +229,7 @@ impl Case {
         let reason = if permit.observed_deny() { Reason::NoRule } else { Reason::None };
         let Some(record) = self.decision_record(verdict, reason) else { return Err(Stop::Unready) };
         self.recorded = true;
-        self.worker.audit().decided(record).await.map_err(|_| Stop::Audit)?;
+        self.worker.audit().decided(record).await.map_err(|why| self.unrecorded(why))?;
         self.outcome.owes_record = true;
         self.verdict = Some(verdict);
         Ok(())
@@ -285,7 +290,7 @@ impl Case {
     }
 
     /// Judges the answer's head and sets up what is done to its body.
-    pub fn read_answer(&mut self, (response, lease): Answered) -> Result<Answer, Stop> {
+    pub async fn read_answer(&mut self, (response, lease): Answered) -> Result<Answer, Stop> {
         let (parts, answer) = response.into_parts();
         if parts.status.is_informational() || parts.status.is_redirection() {
             return Err(Stop::Answer("scopegate: HubSpot answered with a redirect, which the gate never follows."));
@@ -313,7 +318,27 @@ impl Case {
             until: self.outcome.started() + self.worker.limits().total,
             ended: false,
         };
+        if parts.status == StatusCode::FORBIDDEN {
+            return self.read_forbidden(headers, download).await;
+        }
         Ok(Answer::Upstream(parts.status, headers, Box::new(download)))
+    }
+
+    /// A 403 of HubSpot is read whole: why it stands there is worth a count of its own.
+    async fn read_forbidden(&mut self, headers: HeaderMap, mut download: Download) -> Result<Answer, Stop> {
+        let mut whole = BytesMut::new();
+        while let Some(data) = poll_fn(|cx| download.poll(cx, &mut self.outcome)).await {
+            let data = data.map_err(|_| Stop::Upstream)?;
+            if whole.len() + data.len() > self.worker.limits().error_body_bytes {
+                return Err(Stop::Answer("scopegate: HubSpot's refusal is too long to be passed on."));
+            }
+            whole.extend_from_slice(&data);
+        }
+        if let Some(integration) = self.outcome.integration.as_deref() {
+            let cause = ForbiddenCause::of(&whole);
+            UpstreamForbade { id: self.outcome.id(), integration, cause }.emit(self.worker.metrics());
+        }
+        Ok(Answer::Whole(StatusCode::FORBIDDEN, headers, whole.freeze()))
     }
 
     /// Answers a question about the credential itself.
@@ -357,7 +382,7 @@ impl Case {
         self.outcome.effect = Some(crate::access::effect::Effect::Auth);
         let record = self.decision_record(Verdict::Allow, Reason::None).ok_or(Stop::Unready)?;
         self.recorded = true;
-        self.worker.audit().push(Record::Decision(Box::new(record))).map_err(|_| Stop::Audit)?;
+        self.worker.audit().push(Record::Decision(Box::new(record))).map_err(|why| self.unrecorded(why))?;
         self.verdict = Some(Verdict::Allow);
         self.count(Verdict::Allow, Reason::None);
         let catalogue = &self.snapshot.catalogue;
@@ -377,7 +402,9 @@ impl Case {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
                 (*status, headers, Source::Gate)
             }
-            Answer::Upstream(status, headers, _) => (*status, headers.clone(), Source::Upstream),
+            Answer::Whole(status, headers, _) | Answer::Upstream(status, headers, _) => {
+                (*status, headers.clone(), Source::Upstream)
+            }
         };
         let upstream_id = headers.remove(stop::CORRELATION);
         stop::insert_decision(&mut headers, verdict, self.outcome.id(), self.rule.as_deref());
@@ -390,7 +417,7 @@ impl Case {
         self.outcome.source = source;
         let (head, outcome) = self.finish_head(headers);
         let body = match answer {
-            Answer::Own(_, bytes) => GateBody::own(bytes, outcome),
+            Answer::Own(_, bytes) | Answer::Whole(_, _, bytes) => GateBody::own(bytes, outcome),
             Answer::Upstream(_, _, download) => GateBody::upstream(*download, outcome),
         };
         respond(status, head, body)
@@ -424,19 +451,25 @@ impl Case {
             }
             Some(record) => match self.worker.audit().push(Record::Decision(Box::new(record))) {
                 Ok(()) => stop,
-                Err(_) => Stop::Audit,
+                Err(why) => self.unrecorded(why),
             },
         }
     }
 
+    fn unrecorded(&self, why: AuditRefused) -> Stop {
+        AuditRefusedRequest { id: self.outcome.id(), why }.emit(self.worker.metrics().metrics());
+        Stop::Audit
+    }
+
     fn count(&self, verdict: Verdict, reason: Reason) {
-        self.worker.metrics().decided(&RequestLabels {
+        let labels = RequestLabels {
             integration: self.outcome.integration.as_deref(),
             operation: self.operation.as_deref(),
             effect: self.outcome.effect,
             verdict,
             reason,
-        });
+        };
+        RequestDecided { id: self.outcome.id(), labels, rule: self.rule.as_deref() }.emit(self.worker.metrics());
     }
 
     /// `None` before the key is known: such a call is no decision.

@@ -135,7 +135,8 @@ impl GateBody {
 }
 
 impl Download {
-    fn poll(&mut self, cx: &mut Context<'_>, outcome: &mut Outcome) -> Poll<Option<Result<Bytes, DownloadError>>> {
+    /// The next bytes after all stages.
+    pub fn poll(&mut self, cx: &mut Context<'_>, outcome: &mut Outcome) -> Poll<Option<Result<Bytes, DownloadError>>> {
         loop {
             if self.ended {
                 return Poll::Ready(None);

@@ -14,6 +14,7 @@ use super::stop::Stop;
 use super::upload::{UpBody, UploadBounds, UploadError, UploadWatch};
 use super::worker::Worker;
 use crate::hubspot::pool::{AnswerBody, ExchangeError, Progress};
+use crate::events::UpstreamFailed;
 use crate::metrics::UpstreamErrorKind;
 use crate::tokens::{CredentialError, Lease};
 
@@ -144,8 +145,11 @@ fn stop_for(worker: &Worker, outcome: &mut Outcome, watch: Option<&UploadWatch>,
     if matches!(error, ExchangeError::Connect(_) | ExchangeError::ConnectTimeout) {
         outcome.sent_upstream = false;
     }
-    worker.metrics().metrics().upstream_error(kind);
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(event = "upstream.failed", id = %outcome.id(), error = %error, source, "no answer from the upstream");
+    let detail: &dyn std::fmt::Display = match error {
+        ExchangeError::Connect(source) => source,
+        ExchangeError::Broken(source) => source,
+        ExchangeError::ConnectTimeout | ExchangeError::HeadTimeout => error,
+    };
+    UpstreamFailed { id: Some(outcome.id()), kind, detail }.emit(worker.metrics().metrics());
     stop
 }

@@ -74,5 +74,5 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<caller::An
     case.record(&permit).await?;
     let lease = case.lease(&caller, &connection, &permit).await?;
     let answered = case.forward(ask, body, lease).await?;
-    case.read_answer(answered)
+    case.read_answer(answered).await
 }

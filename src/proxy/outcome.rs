@@ -12,6 +12,7 @@ use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Source;
 use crate::audit::{OutcomeRecord, Record};
+use crate::events::RequestEnded;
 use crate::metrics::{AnswerLabels, InFlight};
 
 /// The books of one call, closed when dropped.
@@ -98,14 +99,15 @@ impl Drop for Outcome {
         let now = Instant::now();
         let duration = now.duration_since(self.started);
         let upstream = self.upstream_time(now);
-        self.worker.metrics().answered(&AnswerLabels {
+        let answer = AnswerLabels {
             integration: self.integration.as_deref(),
             effect: self.effect,
             status: self.status,
             source: self.source,
             duration,
             gate: duration.saturating_sub(upstream),
-        });
+        };
+        RequestEnded { id: self.id, answer }.emit(self.worker.metrics());
         let Some(integration) = self.integration.take().filter(|_| self.owes_record) else { return };
         let record = OutcomeRecord {
             time: jiff::Timestamp::now(),
