@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use proptest::prelude::*;
+
 use super::rows::{Resolve, Row, TypeSource};
 use super::*;
 use crate::access::refusal::Reason;
@@ -710,5 +712,26 @@ fn extra_may_raise_a_known_operation_and_never_lower_it() {
             error.starts_with("catalogue.extra:3:") || error.starts_with("operations:"),
             "{error}"
         );
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_forwarded_is_what_was_recognised(
+        method in prop::sample::select(vec!["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        words in prop::collection::vec(
+            prop::sample::select(vec![
+                "crm", "objects", "v3", "v4", "2026-03", "contacts", "Contact", "0-1", "0-3", "p_car", "batch", "read",
+                "search", "merge", "gdpr-delete", "associations", "default", "companies", "1", "a%40x", "%63rm", "lists",
+                "folders", "memberships", "files", "stat", "Search", "properties", "schemas", "v9", "x.y",
+            ]),
+            1..9,
+        ),
+        slash in any::<bool>(),
+    ) {
+        let path = format!("/{}{}", words.join("/"), if slash { "/" } else { "" });
+        let target = Target::parse(method, &path).unwrap();
+        let again = Target::parse(method, &target.path_and_query()).unwrap();
+        prop_assert_eq!(shipped().recognise(&target), shipped().recognise(&again));
     }
 }
