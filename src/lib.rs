@@ -1,7 +1,15 @@
 //! scopegate: the least-privilege gate in front of HubSpot's API.
 
 pub mod access;
+pub mod audit;
+pub mod catalogue_file;
 pub mod cli;
 pub mod config;
 pub mod hubspot;
+pub mod logging;
+pub mod metrics;
+pub mod monitor;
 pub mod secret;
+pub mod store;
+pub mod tokens;
+pub mod vault;

@@ -1,3 +1,6 @@
 //! HubSpot spoken correctly. Knows no policy and no storage.
 
 pub mod connect;
+pub mod control;
+pub mod errors;
+pub mod oauth;

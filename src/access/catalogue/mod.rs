@@ -4,10 +4,13 @@
 //! The tables under `catalogue/` are the source, embedded at build time and read once at start.
 //! Deliberately absent: judgement. Nothing here knows a policy.
 
+mod extra;
 mod operation;
+mod recognise;
 mod rows;
 mod scopes;
 mod table;
+mod tree;
 mod types;
 
 #[cfg(test)]
@@ -16,13 +19,16 @@ mod tests;
 use smallvec::SmallVec;
 
 use super::effect::Effect;
-use super::facts::{OperationIndex, Risks, ScopeIndex, Touch};
+use super::facts::{OperationIndex, Requirement, Risks, ScopeIndex, Touch};
 use super::object_type::ObjectType;
 use operation::Operations;
 use scopes::Scopes;
-use types::ObjectTypes;
+use tree::Tree;
+use types::{Access, ObjectTypes};
 
 pub use operation::{Operation, Takes};
+pub(crate) use recognise::UNKNOWN_OBJECT;
+pub use recognise::{BodyNeed, Recognised};
 pub use rows::{Row, RowIndex};
 pub use scopes::{Direction, Scope};
 pub use types::{ObjectTypeList, TYPE_NAME_BYTES};
@@ -61,6 +67,10 @@ pub struct Catalogue {
     operations: Operations,
     scopes: Scopes,
     types: ObjectTypes,
+    tree: Tree,
+    /// The operation of each row, by its position.
+    row_operations: Vec<OperationIndex>,
+    associations_list: Option<OperationIndex>,
     digest: String,
 }
 
@@ -72,7 +82,11 @@ impl Catalogue {
 
     /// The shipped catalogue with an operator's own operations (`catalogue.extra`, the text of a
     /// table) and further version segments under which known operations exist (`catalogue.versions`).
-    pub fn with(_extra: Option<&str>, _versions: &[String]) -> Result<Self, CatalogueError> {
+    pub fn with(extra: Option<&str>, versions: &[String]) -> Result<Self, CatalogueError> {
+        if let Some(bad) = versions.iter().find(|version| !rows::is_version(version)) {
+            let message = format!("`{bad}` is no version; write v3, 2026-03 or 2026-09-beta");
+            return Err(CatalogueError::new("catalogue.versions", 1, message));
+        }
         let mut scopes = Scopes::parse(SCOPES)?;
         let types = ObjectTypes::parse(OBJECT_TYPES, &mut scopes)?;
         let mut rows = rows::parse("operations.tsv", OPERATIONS, &scopes, &types)?;
@@ -82,13 +96,21 @@ impl Catalogue {
             &scopes,
             &types,
         )?);
+        if let Some(text) = extra {
+            let more = rows::parse("catalogue.extra", text, &scopes, &types)?;
+            extra::apply(&mut rows, more, &types)?;
+        }
         let operations = Operations::build(&rows)?;
+        let row_operations = operations.by_row(rows.len());
         Ok(Self {
+            tree: Tree::build(&rows, versions),
             rows,
+            row_operations,
+            associations_list: operations.find("crm.associations.list"),
             operations,
             scopes,
             types,
-            digest: String::new(),
+            digest: digest(extra, versions),
         })
     }
 
@@ -116,6 +138,11 @@ impl Catalogue {
     /// The row of an index this catalogue handed out.
     pub fn row(&self, index: RowIndex) -> Option<&Row> {
         self.rows.get(index.0 as usize)
+    }
+
+    /// The operation a row belongs to.
+    pub fn operation_of(&self, index: RowIndex) -> Option<OperationIndex> {
+        self.row_operations.get(index.0 as usize).copied()
     }
 
     /// The scope of a name.
@@ -195,6 +222,24 @@ impl Catalogue {
         touches
     }
 
+    /// What a request through `row` touches, given the types its path names.
+    pub(crate) fn row_touches(&self, row: &Row, types: &[ObjectType]) -> SmallVec<[Touch; 2]> {
+        match types {
+            [] => SmallVec::from_iter([self.touch(row, None)]),
+            types => types.iter().map(|object| self.touch(row, Some(object))).collect(),
+        }
+    }
+
+    /// The scopes that open reading records of a type.
+    pub(crate) fn record_read(&self, object: &ObjectType) -> Requirement {
+        self.types.requirement(object, Access::Read)
+    }
+
+    /// The operation `associations=` on a read is judged as.
+    pub(crate) fn associations_list(&self) -> Option<OperationIndex> {
+        self.associations_list
+    }
+
     fn touch(&self, row: &Row, object: Option<&ObjectType>) -> Touch {
         let requirement = match (object, &row.resolve) {
             (None, rows::Resolve::Fixed(requirement)) => requirement.clone(),
@@ -245,6 +290,25 @@ impl Catalogue {
             .map(|scope| &*scope.name)
             .collect()
     }
+}
+
+fn digest(extra: Option<&str>, versions: &[String]) -> String {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    let versions = versions.join("\n");
+    for part in [
+        OPERATIONS,
+        LEGACY_OPERATIONS,
+        OBJECT_TYPES,
+        SCOPES,
+        extra.unwrap_or(""),
+        &versions,
+    ] {
+        // The length goes first, so that no two lists of parts have the same bytes.
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let digest = context.finish();
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One operation with one thing it may touch; see [`Catalogue::openings`].

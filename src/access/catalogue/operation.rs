@@ -83,6 +83,19 @@ impl Operations {
         self.by_id.get(id).copied()
     }
 
+    /// The operation of each of `rows` rows, by position.
+    pub(super) fn by_row(&self, rows: usize) -> Vec<OperationIndex> {
+        let mut of = vec![OperationIndex(u16::MAX); rows];
+        for (index, operation) in (0u16..).map(OperationIndex).zip(&self.all) {
+            for row in &operation.rows {
+                if let Some(slot) = of.get_mut(row.0 as usize) {
+                    *slot = index;
+                }
+            }
+        }
+        of
+    }
+
     pub(super) fn get(&self, index: OperationIndex) -> Option<&Operation> {
         self.all.get(usize::from(index.0))
     }

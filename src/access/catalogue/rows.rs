@@ -25,7 +25,7 @@ pub(super) enum TypeSource {
 }
 
 /// How a row's requirement and types are found (column `resolve`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Resolve {
     /// No type: the row's own requirement; empty where no single scope is known to open it.
     Fixed(Requirement),
@@ -68,14 +68,35 @@ pub struct Row {
     /// Its risks.
     pub risks: Risks,
     pub(super) former_ids: Vec<Box<str>>,
+    /// Its line in the table it came from.
+    pub(super) line: usize,
     pub(super) resolve: Resolve,
-    pub(super) least: Box<str>,
     pub(super) marks: Marks,
     /// Whether the last parameter takes the rest of the path.
     pub(super) takes_rest: bool,
 }
 
 impl Row {
+    /// Whether its object types stand in a body that is not judged yet.
+    pub fn is_unjudged(&self) -> bool {
+        matches!(self.resolve, Resolve::Body)
+    }
+
+    /// Whether a body may carry `associations`, each of them a write of its own.
+    pub fn may_carry_associations(&self) -> bool {
+        self.marks.inline_associations
+    }
+
+    /// Whether `archived=true` makes the removal permanent.
+    pub fn is_irreversible_if_archived(&self) -> bool {
+        self.marks.irreversible_if_archived
+    }
+
+    /// Whether the body may name records to remove.
+    pub fn is_delete_if_removing(&self) -> bool {
+        self.marks.delete_if_removing
+    }
+
     /// Records, definitions, or no type.
     pub(super) fn surface(&self) -> Surface {
         match &self.resolve {
@@ -161,11 +182,11 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
         id: id.into(),
         effect,
         risks,
+        line: record.line(),
         former_ids: record
             .optional("former_ids")
             .map_or(Vec::new(), |ids| ids.split(',').map(Into::into).collect()),
         resolve,
-        least: least.into(),
         marks: Marks {
             inline_associations: has("inline-associations"),
             irreversible_if_archived: has("irreversible-if-archived=true"),

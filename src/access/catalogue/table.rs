@@ -80,6 +80,11 @@ impl<'t> Record<'_, 't> {
         self.cells.get(index).copied()
     }
 
+    /// The line, counted from 1.
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
     /// A mistake in this line.
     pub(super) fn error(&self, message: impl Into<String>) -> CatalogueError {
         CatalogueError::new(self.table.name, self.line, message)

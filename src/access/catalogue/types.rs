@@ -133,10 +133,7 @@ impl ObjectTypes {
             scopes.serve(scope, (!is_custom).then_some(ObjectType::Known(index)));
         }
         let id = record.need("objectTypeId")?;
-        let id = id
-            .bytes()
-            .all(|b| b.is_ascii_digit() || b == b'-')
-            .then(|| id.into());
+        let id = id.bytes().all(|b| b.is_ascii_digit() || b == b'-').then_some(id);
         if is_custom {
             // Its aliases are patterns, and the bare word addresses nothing.
             self.custom = index;
