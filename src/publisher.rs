@@ -15,6 +15,7 @@ use notify::{RecursiveMode, Watcher};
 
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
+use crate::access::connection::ConnectionId;
 use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
 use crate::catalogue_file;
 use crate::config::Config;
@@ -245,7 +246,13 @@ impl Publisher {
             for change in &changes.rows {
                 match change.kind {
                     ChangeKind::Key => self.apply_key(&change.id, &mut keys)?,
-                    ChangeKind::Connection | ChangeKind::App => self.gate.live.apply_change(change)?,
+                    ChangeKind::Connection => {
+                        if let Some(id) = ConnectionId::parse(&change.id) {
+                            self.gate.live.apply_change(&id)?;
+                        }
+                    }
+                    // An app's secrets are read at each refresh.
+                    ChangeKind::App => {}
                 }
             }
             if let Some(keys) = keys {
@@ -288,7 +295,7 @@ impl Publisher {
             keys = keys.with(row.to_entry());
         }
         self.gate.snapshot.store(Arc::new(before.with_keys(keys)));
-        self.gate.live.reload_all()?;
+        self.gate.live.reload()?;
         self.applied = last;
         Ok(())
     }

@@ -21,6 +21,8 @@ use crate::audit::Auditor;
 use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
+use crate::hubspot::control::ControlClient;
+use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::pool::PoolStats;
 use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
@@ -34,9 +36,13 @@ use crate::proxy::tls;
 use crate::publisher::{self, Message, Publisher, read_upstream};
 use crate::snapshot::Snapshot;
 use crate::store::{GateLock, Store};
-use crate::tokens::Live;
+use crate::tokens::{Live, LiveParts, TokenSettings};
 use crate::vault::Vault;
 use crate::vault::MasterKey;
+
+/// One question to HubSpot's token endpoint and its answer: HubSpot's own edge gives up at 100 s, a
+/// refresh that takes a third of that is not going to come.
+const CONTROL_CALL: Duration = Duration::from_secs(30);
 
 /// How a start may differ.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +78,7 @@ pub struct Server {
     ending: Ending,
     stop_accepting: CancellationToken,
     stop_monitor: CancellationToken,
+    stop_tokens: CancellationToken,
     live: Live,
     auditor: Auditor,
     _watcher: Option<notify::RecommendedWatcher>,
@@ -86,7 +93,6 @@ impl Prepared {
         readiness.set(Condition::Configuration, true);
         let lock = GateLock::acquire(&config.store).map_err(usage)?;
         let store = Arc::new(Store::open(&config.store).map_err(usage)?);
-        store.take_over_leases(&lock).map_err(internal)?;
         let vault = Arc::new(open_vault(&config, &store)?);
         readiness.set(Condition::MasterKey, true);
         readiness.set(Condition::Store, true);
@@ -103,7 +109,7 @@ impl Prepared {
         readiness.watch_audit(auditor.watch());
         metrics.watch_audit(auditor.watch());
         let applied = store.last_change().map_err(internal)?;
-        let live = Live::load(Arc::clone(&store), vault, upstream.clone(), Arc::clone(&metrics)).map_err(internal)?;
+        let live = Live::load(token_parts(&config, &store, vault, upstream.clone(), &metrics), &lock).map_err(internal)?;
         let keys = KeyIndex::build(store.keys().map_err(internal)?.iter().map(|row| row.to_entry()));
         let snapshot = Snapshot::first(catalogue, Arc::new(policies), keys);
         let gate = Arc::new(Gate {
@@ -177,6 +183,8 @@ impl Prepared {
         let caps = Caps { total: config.limits.connections, per_address: config.limits.connections_per_address };
         let stop_accepting = CancellationToken::new();
         tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
+        let stop_tokens = CancellationToken::new();
+        tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
         let stop_monitor = CancellationToken::new();
         let state = monitor::State { readiness: Arc::clone(&readiness), metrics: Arc::clone(&gate.metrics) };
         // Until there is an admin API, its listener carries the monitor's routes.
@@ -195,6 +203,7 @@ impl Prepared {
             ending,
             stop_accepting,
             stop_monitor,
+            stop_tokens,
             live: gate.live.clone(),
             auditor,
             config,
@@ -243,7 +252,8 @@ impl Server {
                 let _ = finished.await;
             }
         }
-        self.live.shutdown().await;
+        self.stop_tokens.cancel();
+        self.live.finish(self.config.limits.token).await;
         let _ = self.messages.send(Message::Stop);
         let (publisher, auditor) = (self.publisher, self.auditor);
         let closed = tokio::task::spawn_blocking(move || {
@@ -284,6 +294,25 @@ fn open_vault(config: &Config, store: &Store) -> Result<Vault, CommandError> {
         }
     }
     Ok(vault)
+}
+
+fn token_parts(
+    config: &Config,
+    store: &Arc<Store>,
+    vault: Arc<Vault>,
+    upstream: crate::hubspot::connect::Upstream,
+    metrics: &Arc<Metrics>,
+) -> LiveParts {
+    LiveParts {
+        store: Arc::clone(store),
+        vault,
+        client: ControlClient::new(upstream, config.limits.connect, CONTROL_CALL),
+        endpoints: Endpoints::default(),
+        runtime: tokio::runtime::Handle::current(),
+        instance: config.instance.clone(),
+        metrics: Arc::clone(metrics),
+        settings: TokenSettings { wait: config.limits.token, ..TokenSettings::default() },
+    }
 }
 
 /// At start there is no previous version to keep: a ceiling that does not load is exit 2, a policy

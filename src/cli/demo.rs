@@ -112,7 +112,8 @@ async fn furnish(config: &Config, token: &Secret) -> Result<Vec<(&'static str, S
     let master = MasterKey::load(&config.master_key).map_err(internal)?;
     let vault = Vault::open(&master, store.id(), None).map_err(internal)?;
     store.record_key_check(vault.key_check()).map_err(internal)?;
-    let client = ControlClient::new(read_upstream(config).map_err(CommandError::internal)?);
+    let limit = Duration::from_secs(10);
+    let client = ControlClient::new(read_upstream(config).map_err(CommandError::internal)?, limit, limit);
     let by = Provenance { actor: "demo".to_owned(), reason: None };
     let name = ConnectionName::parse(CONNECTION).ok_or_else(|| internal("the demo's connection has no name"))?;
     let portal = PortalId::new(PORTAL).ok_or_else(|| internal("the demo's portal has no number"))?;
