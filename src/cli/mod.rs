@@ -1,5 +1,9 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+pub mod config;
+pub mod health;
+pub mod init;
+
 use std::path::PathBuf;
 
 /// Exit status of a command (contracts.md §3).
