@@ -1,5 +1,6 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+<<<<<<< HEAD
 pub mod app;
 pub mod catalogue;
 pub mod config;
@@ -16,6 +17,12 @@ pub mod sim;
 pub mod store;
 
 use std::io::Write;
+=======
+pub mod config;
+pub mod health;
+pub mod init;
+
+>>>>>>> obs
 use std::path::PathBuf;
 use std::process::ExitCode;
 
