@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod events;
 pub mod hubspot;
 pub mod logging;
 pub mod metrics;

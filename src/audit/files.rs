@@ -237,3 +237,140 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 fn day_of(now: Timestamp) -> Date {
     now.to_zoned(TimeZone::UTC).date()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: &str = "2026-11-22T12:00:00Z";
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    fn open(folder: &Path) -> (Files, Found) {
+        Files::open(folder, 1000, at(NOON)).unwrap()
+    }
+
+    fn line(seq: u64, rest: &str) -> String {
+        format!("{{\"seq\":{seq},{rest}}}\n")
+    }
+
+    const DECISION: &str = r#""kind":"decision""#;
+    const STOP: &str = r#""kind":"gate","event":"stop""#;
+
+    /// What a restart finds when the newest file holds `content`.
+    fn found_after(content: &[u8]) -> (Found, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("2026-11-22.000001.jsonl");
+        fs::write(&file, content).unwrap();
+        let (files, found) = open(folder.path());
+        drop(files);
+        (found, fs::read(&file).unwrap())
+    }
+
+    #[test]
+    fn a_log_that_was_closed_continues_with_the_next_number() {
+        let content = line(1, DECISION) + &line(2, STOP);
+        let (found, left) = found_after(content.as_bytes());
+        let expected = Found {
+            next_seq: 3,
+            ended_in_order: true,
+            cut_bytes: 0,
+        };
+        assert_eq!(found, expected);
+        assert_eq!(left, content.as_bytes());
+    }
+
+    #[test]
+    fn a_log_that_was_not_closed_is_a_crash_even_without_a_torn_line() {
+        let (found, _) = found_after(line(9, DECISION).as_bytes());
+        assert_eq!(
+            (found.next_seq, found.ended_in_order, found.cut_bytes),
+            (10, false, 0)
+        );
+    }
+
+    #[test]
+    fn torn_lines_are_cut_wherever_the_crash_hit() {
+        let whole = line(1, DECISION) + &line(2, STOP);
+        let next = line(3, DECISION);
+        for cut in 1..next.len() {
+            let content = whole.clone() + &next[..cut];
+            let (found, left) = found_after(content.as_bytes());
+            assert_eq!(left, whole.as_bytes(), "cut at {cut}");
+            assert_eq!((found.next_seq, found.ended_in_order), (3, false));
+            assert_eq!(found.cut_bytes, cut as u64);
+        }
+        // Blocks that a file system gave to the file but never filled.
+        let (found, left) = found_after(&[whole.as_bytes(), &[0; 4096]].concat());
+        assert_eq!((found.next_seq, found.cut_bytes), (3, 4096));
+        assert_eq!(left, whole.as_bytes());
+        let (found, left) = found_after(b"{\"seq\":1,\"ki");
+        assert_eq!((found.next_seq, found.ended_in_order, left.len()), (1, false, 0));
+    }
+
+    #[test]
+    fn only_the_end_of_a_large_file_is_read_and_a_foreign_one_is_left_alone() {
+        let many: String = (1..40_000).map(|seq| line(seq, DECISION)).collect();
+        assert!(many.len() as u64 > TAIL_BYTES);
+        let (found, left) = found_after((many.clone() + "{\"seq\":400").as_bytes());
+        assert_eq!((found.next_seq, found.cut_bytes), (40_000, 10));
+        assert_eq!(left.len(), many.len());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("2026-11-22.000001.jsonl");
+        fs::write(&file, vec![b'x'; 2 * TAIL_BYTES as usize]).unwrap();
+        assert!(Files::open(folder.path(), 1000, at(NOON)).is_err());
+        assert_eq!(fs::metadata(&file).unwrap().len(), 2 * TAIL_BYTES);
+    }
+
+    #[test]
+    fn an_empty_newest_file_does_not_restart_the_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("2026-11-21.000001.jsonl"), line(5, STOP)).unwrap();
+        fs::write(folder.path().join("2026-11-22.000001.jsonl"), "").unwrap();
+        fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
+        let (_, found) = open(folder.path());
+        assert_eq!((found.next_seq, found.ended_in_order), (6, true));
+    }
+
+    #[test]
+    fn a_new_file_begins_each_day_and_when_one_is_full_and_never_in_the_middle_of_a_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, _) = open(folder.path());
+        files.commit(&[b'a'; 600], at(NOON)).unwrap();
+        files.commit(&[b'b'; 600], at(NOON)).unwrap();
+        files.commit(&[b'c'; 2000], at("2026-11-23T00:00:00Z")).unwrap();
+        // A clock that was set back does not go back to an older file.
+        files.commit(b"d", at(NOON)).unwrap();
+        let sizes: Vec<_> = names(folder.path())
+            .unwrap()
+            .into_iter()
+            .map(|(day, number)| fs::metadata(path(folder.path(), day, number)).unwrap().len())
+            .collect();
+        assert_eq!(sizes, [600, 600, 2000, 1]);
+    }
+
+    #[test]
+    fn after_a_failed_attempt_the_same_lines_stand_once_in_a_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, _) = open(folder.path());
+        files.commit(b"first\n", at(NOON)).unwrap();
+        // As a failed sync leaves it: written, not known to be on the disk.
+        files.file.write_all(b"second\n").unwrap();
+        files.doubtful = true;
+        files.commit(b"second\n", at(NOON)).unwrap();
+        let read = |number| fs::read_to_string(path(folder.path(), day_of(at(NOON)), number)).unwrap();
+        assert_eq!((read(1).as_str(), read(2).as_str()), ("first\n", "second\n"));
+    }
+
+    #[test]
+    fn a_second_gate_of_the_same_name_is_turned_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, _) = open(folder.path());
+        let error = Files::open(folder.path(), 1000, at(NOON)).err().unwrap();
+        assert!(error.to_string().contains("another gate writes there"), "{error}");
+        drop(files);
+        open(folder.path());
+    }
+}

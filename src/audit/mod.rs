@@ -140,3 +140,6 @@ pub struct Counts {
     /// Folded into an aggregate.
     pub folded: u64,
 }
+
+#[cfg(test)]
+mod tests;

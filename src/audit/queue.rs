@@ -276,6 +276,11 @@ impl Handle {
         self.queue.lock().strangers.add(reason, network);
     }
 
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.queue.lock().entries.len()
+    }
+
     fn enqueue(&self, record: Record, waiter: Option<oneshot::Sender<()>>) -> Result<(), AuditRefused> {
         let happened = record.is_after_the_fact();
         let now = Instant::now();

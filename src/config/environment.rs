@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::secret_file;
 use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
+use crate::vault::secret_file;
 
 const PREFIX: &str = "SCOPEGATE_";
 /// Names the configuration file; no setting.

@@ -11,6 +11,7 @@ use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
 use super::tree::{self, Key, Kind, Node};
 use super::value::Value;
 use super::{Config, check};
+use crate::access::connection::is_name;
 
 /// Values from the command line, by setting.
 #[derive(Clone, Debug, Default)]
@@ -261,7 +262,7 @@ impl Loading<'_> {
             return self.section(NAMED, node);
         };
         for (name, app) in apps {
-            if !settings::is_name(&name.name) {
+            if !is_name(&name.name) {
                 self.mistakes.push(
                     Mistake::new("an app's name is at most 64 lower-case letters, digits and hyphens")
                         .at(Some(name.place.clone())),

@@ -256,7 +256,10 @@ fn a_secret_bearing_value_may_stand_in_a_file_that_others_cannot_read() {
     assert_eq!(loaded.config.store, case.folder.path().join("other.db"));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let errors = case.load(Overrides::default(), &environment).unwrap_err();
-    assert!(errors.to_string().contains("others may read it"), "{errors}");
+    assert!(
+        errors.to_string().contains("can be read by everybody"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -7,7 +7,6 @@ mod check;
 mod environment;
 mod load;
 mod mistakes;
-pub mod secret_file;
 mod settings;
 mod tree;
 mod value;

@@ -163,14 +163,6 @@ pub(super) fn apply_app(config: &mut Config, name: &str, key: &str, value: &Valu
     Ok(())
 }
 
-/// Lower-case letters, digits and hyphens, as every name in the gate.
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
 fn tls(config: &mut Config) -> &mut TlsFiles {
     config.tls.get_or_insert_with(|| TlsFiles {
         cert: Default::default(),

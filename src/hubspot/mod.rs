@@ -3,4 +3,5 @@
 pub mod connect;
 pub mod control;
 pub mod errors;
+pub mod forbidden;
 pub mod oauth;
