@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::run::{control_plane, say, serve};
 use super::{CommandError, CommandResult, Globals};
+use crate::access::catalogue::Catalogue;
 use crate::access::connection::{ConnectionId, ConnectionName, PortalId};
 use crate::access::integration::Binding;
 use crate::access::key::{Environment, IssuedKey, KeyRandomness};
@@ -59,7 +60,9 @@ pub fn run(args: DemoArgs, globals: &Globals) -> CommandResult {
         sim.add_portal(PortalOptions::new(PORTAL));
         let upstream = sim::start(Arc::clone(&sim), None).await.map_err(internal)?;
         let config = configure(home.path(), &args, &upstream.origin)?;
-        let token = sim.private_app(PORTAL, Scopes::All);
+        let catalogue = Catalogue::embedded().map_err(internal)?;
+        let every = Scopes::new(catalogue.scopes().map(|(_, scope)| scope.name.as_ref()));
+        let token = sim.private_app(PORTAL, every);
         let keys = furnish(&config, &token).await?;
         let audit = config.audit.dir.join(&config.instance);
         let server = Prepared::new(config, StartOptions { strict: true }).await?.listen().await?;

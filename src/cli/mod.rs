@@ -1,6 +1,5 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
-<<<<<<< HEAD
 pub mod app;
 pub mod catalogue;
 pub mod config;
@@ -17,12 +16,6 @@ pub mod sim;
 pub mod store;
 
 use std::io::Write;
-=======
-pub mod config;
-pub mod health;
-pub mod init;
-
->>>>>>> obs
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -121,8 +121,7 @@ fn busy() -> Arc<Metrics> {
         expires: now,
     }]);
     metrics.set_reload(true, now);
-    metrics.upstream_lease(false);
-    metrics.upstream_lease(true);
+    metrics.set_upstream_leases(2, 1);
     metrics
 }
 

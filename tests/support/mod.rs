@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use scopegate::config::{self, Overrides};
 use scopegate::server::{Prepared, Server, StartOptions};
-use scopegate::sim::{self, PortalOptions, Scopes, Sim, SimOptions};
+use scopegate::sim::{self, PortalOptions, Scopes, Sim, SimOptions, SimTls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -76,8 +76,11 @@ impl World {
         let sim = Sim::new(setup.sim);
         sim.add_portal(PortalOptions::new(PORTAL));
         let dir = tempfile::tempdir().unwrap();
-        let tls = setup.tls.then(|| sim::tls(dir.path()).unwrap());
-        let running = sim::start(Arc::clone(&sim), tls).await.unwrap();
+        let tls = setup.tls.then(|| SimTls::generate(&[]).unwrap());
+        if let Some(tls) = &tls {
+            std::fs::write(dir.path().join("ca.pem"), &tls.ca_pem).unwrap();
+        }
+        let running = sim::start(Arc::clone(&sim), tls.map(|tls| tls.server)).await.unwrap();
         let ca = if setup.tls { format!(", ca: {}", dir.path().join("ca.pem").display()) } else { String::new() };
         let origin = running.origin.clone();
         scopegate_ok(&["init", path(&dir.path().join("gate"))]);
@@ -93,7 +96,7 @@ impl World {
             setup.config
         );
         std::fs::write(home.join("scopegate.yaml"), text).unwrap();
-        let token = sim.private_app(PORTAL, Scopes::All).expose().to_owned();
+        let token = sim.private_app(PORTAL, every_scope()).expose().to_owned();
         let token_file = dir.path().join("token");
         write_secret(&token_file, &token);
         let world_config = home.join("scopegate.yaml");
@@ -229,6 +232,12 @@ impl World {
     pub fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
+}
+
+/// A credential that may do everything, as the ones integrations used to hold.
+pub fn every_scope() -> Scopes {
+    let catalogue = scopegate::access::catalogue::Catalogue::embedded().unwrap();
+    Scopes::new(catalogue.scopes().map(|(_, scope)| scope.name.to_string()))
 }
 
 pub async fn within<T>(work: impl Future<Output = T>) -> T {
