@@ -9,6 +9,7 @@ pub mod hubspot;
 pub mod logging;
 pub mod metrics;
 pub mod monitor;
+pub mod policy_files;
 pub mod secret;
 pub mod store;
 pub mod tokens;
