@@ -6,6 +6,7 @@ pub mod connection;
 pub mod decide;
 pub mod decision;
 pub mod effect;
+pub mod explain;
 pub mod facts;
 pub mod gather;
 pub mod integration;

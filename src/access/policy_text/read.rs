@@ -6,6 +6,7 @@ use super::tree::{self, Located, Node};
 use super::written::{
     At, Never, Required, Selector, WrittenCeiling, WrittenObserve, WrittenPolicy, WrittenRule,
 };
+use crate::access::connection::ConnectionName;
 use crate::access::effect::Effect;
 
 const POLICY_KEYS: [&str; 10] = [
@@ -195,7 +196,7 @@ pub fn is_integration_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// Names of rules, connections and apps: `[A-Za-z0-9._-]{1,64}`. They travel in headers.
+/// Ids of rules: `[A-Za-z0-9._-]{1,64}`. They travel in headers.
 fn is_plain_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
@@ -262,7 +263,8 @@ fn connections(reader: &mut Reader, value: Located, all_allowed: bool) -> Option
     })
 }
 
-fn selector(reader: &mut Reader, item: Located) -> Option<At<Selector>> {
+/// A connection's name, `{app: NAME}` or `*`.
+pub(in crate::access) fn selector(reader: &mut Reader, item: Located) -> Option<At<Selector>> {
     let span = item.span.clone();
     let selector = if matches!(item.node, Node::Map(_)) {
         let mut entries = reader.entries("connections", item)?;
@@ -277,14 +279,17 @@ fn selector(reader: &mut Reader, item: Located) -> Option<At<Selector>> {
             Selector::Name(name.value)
         }
     };
-    if let Selector::Name(name) | Selector::App(name) = &selector
-        && !is_plain_name(name)
-    {
+    let bad = match &selector {
+        Selector::Name(name) => ConnectionName::parse(name).is_none().then_some(name),
+        Selector::App(name) => (!is_integration_name(name)).then_some(name),
+        Selector::All => None,
+    };
+    if let Some(name) = bad {
         reader.error(
             code::BAD_CONNECTION,
             &span,
             format!("`{}` can't be the name of a connection or an app", shown(name)),
-            "use 1 to 64 letters, digits, `.`, `_` and `-`",
+            "use 1 to 64 of a-z, 0-9 and `-`; a connection's name is not digits alone",
         );
         return None;
     }
