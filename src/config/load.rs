@@ -91,6 +91,7 @@ pub(super) fn load_with(
         source: &source,
         layers: BTreeMap::new(),
         apps: Vec::new(),
+        master_key: None,
         secrets: Vec::new(),
         mistakes: Vec::new(),
         warnings: Vec::new(),
@@ -170,6 +171,8 @@ struct Loading<'a> {
     source: &'a str,
     layers: BTreeMap<&'static str, Layered>,
     apps: Vec<AppValue>,
+    /// The one source of the master key that is in force, unless it is the default.
+    master_key: Option<&'static str>,
     /// Where values stand that may hold a secret.
     secrets: Vec<Range<usize>>,
     mistakes: Vec<Mistake>,
@@ -226,7 +229,12 @@ impl Loading<'_> {
     }
 
     fn setting(&mut self, name: &'static str, node: &Node) {
-        if settings::by_name(name).is_some_and(|setting| setting.secrecy != Secrecy::Plain) {
+        let secret = match settings::by_name(name).map(|setting| setting.secrecy) {
+            Some(Secrecy::Url) => matches!(&node.kind, Kind::Text(url) if url.contains('@')),
+            Some(Secrecy::Command) => true,
+            Some(Secrecy::Plain) | None => false,
+        };
+        if secret {
             self.secrets.push(node.place.clone());
         }
         // A reserved setting's own refusal says more than that it is a mapping.
@@ -350,12 +358,12 @@ impl Loading<'_> {
 
     fn config(&mut self, base: &Path) -> Config {
         let mut config = Config::in_folder(base);
-        let one_key = self.master_key();
+        self.master_key = self.master_key();
         for setting in SETTINGS {
             let Some(layered) = self.layers.get(setting.name) else {
                 continue;
             };
-            if one_key.is_some_and(|one| setting.name.starts_with("master_key.") && setting.name != one) {
+            if self.is_overruled(setting.name) {
                 continue;
             }
             if let Err(needed) = (setting.apply)(&mut config, &layered.value, base) {
@@ -404,11 +412,18 @@ impl Loading<'_> {
         Some(one)
     }
 
+    /// A source of the master key besides the one in force.
+    fn is_overruled(&self, name: &str) -> bool {
+        self.master_key
+            .is_some_and(|one| name.starts_with("master_key.") && name != one)
+    }
+
     fn effective(&self) -> Vec<Effective> {
         let mut effective: Vec<_> = SETTINGS
             .iter()
             .map(|setting| {
                 let (value, origin) = match self.layers.get(setting.name) {
+                    _ if self.is_overruled(setting.name) => (Value::Null, Origin::Default),
                     Some(layered) => (layered.value.clone(), layered.origin.clone()),
                     None => (Value::from_text(setting.default), Origin::Default),
                 };

@@ -57,6 +57,11 @@ impl Lease {
         &self.token.authorization
     }
 
+    /// The token itself, for those who look for it in answers.
+    pub fn plain(&self) -> &Secret {
+        &self.token.plain
+    }
+
     /// The connection the token is for.
     pub fn connection(&self) -> &Arc<ConnectionState> {
         &self.connection

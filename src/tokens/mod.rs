@@ -34,3 +34,5 @@ pub use unlock::{UnlockError, unlock};
 ///
 /// Implemented by the decision's permit and by nothing else.
 pub trait PermitProof {}
+
+impl PermitProof for crate::access::decide::Permit {}
