@@ -111,15 +111,14 @@ impl ConnectionState {
         self.standing.store(standing as u8, Ordering::Release);
     }
 
-    /// Changes a standing that lets traffic pass; one that does not is stronger and stays.
-    pub(super) fn settle_standing(&self, to: Standing) {
-        let passing = [Standing::Ok, Standing::Unverified];
-        for from in passing {
-            // Fails when the standing is another one by now, which is the point.
-            let _ = self
-                .standing
-                .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
-        }
+    /// Changes a standing that lets traffic pass, and says which it was; one that does not let it pass
+    /// is stronger and stays.
+    pub(super) fn settle_standing(&self, to: Standing) -> Option<Standing> {
+        [Standing::Ok, Standing::Unverified].into_iter().find(|from| {
+            self.standing
+                .compare_exchange(*from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+        })
     }
 
     /// Whether the process before this one may have died in a refresh of this grant.

@@ -11,6 +11,7 @@ mod enrol;
 pub mod expiry;
 pub mod failpoints;
 mod flight;
+mod give_up;
 mod keeper;
 mod lease;
 mod live;

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::access::connection::{PortalId, Standing};
-use crate::hubspot::control::ControlError;
+use crate::events::TokenRefreshed;
 use crate::hubspot::errors::TokenFailure;
 use crate::hubspot::oauth::{self, ClientCredentials, Introspection, RefreshError, TokenAnswer};
 use crate::metrics::RefreshResult;
@@ -21,6 +21,7 @@ use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, Need, jitter};
 use crate::tokens::expiry::{LIFE_MAX, Validity};
 use crate::tokens::flight::{Outcome, Unsaved};
+use crate::tokens::give_up::{note_standing, settle};
 use crate::tokens::lease::{LiveToken, Trouble};
 use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH, take_up};
 use crate::vault::{DataKey, Owner, Place, VaultError};
@@ -40,6 +41,14 @@ const fn failed(trouble: Trouble) -> Ended {
 
 const SETTLED: Ended = (Outcome::Settled, None);
 
+/// One attempt, once it has its ticket.
+pub(super) struct Attempt<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) connection: &'a Arc<ConnectionState>,
+    pub(super) ticket: Arc<Ticket>,
+    started: Instant,
+}
+
 /// Runs one attempt to its end. Whoever asked for it may be gone by then.
 pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, need: Need) -> Ended {
     let Ok(_slot) = engine.at_once.acquire().await else {
@@ -56,16 +65,13 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
         Err(ended) => return ended,
     };
     fail::fail_point!("refresh-after-intent");
-    let opened = match Opened::of(engine, &ticket) {
-        Ok(opened) => opened,
-        Err(error) => return not_opened(engine, connection, &ticket, error).await,
+    let attempt = Attempt {
+        engine,
+        connection,
+        ticket,
+        started: Instant::now(),
     };
-    let (asked, answer) = ask(engine, &ticket, &opened).await;
-    fail::fail_point!("refresh-after-answer");
-    match answer {
-        Ok(answer) => keep(engine, connection, &ticket, &opened, asked, answer).await,
-        Err(error) => give_up(engine, connection, &ticket, error).await,
-    }
+    attempt.run().await
 }
 
 /// True when there was something and it is saved now.
@@ -173,59 +179,123 @@ async fn ask(
     (asked, last)
 }
 
-/// Saves what came, then uses it.
-async fn keep(
-    engine: &Engine,
-    connection: &Arc<ConnectionState>,
-    ticket: &Arc<Ticket>,
-    opened: &Opened,
-    asked: Instant,
-    answer: TokenAnswer,
-) -> Ended {
-    let rotated = answer
-        .refresh
-        .as_ref()
-        .is_some_and(|refresh| refresh.expose() != opened.refresh.expose());
-    let standing = answer.hub_id.map(|hub_id| standing_of(hub_id, ticket.portal));
-    let grant = match seal(ticket, opened, &answer, standing) {
-        Ok(grant) => Arc::new(grant),
-        Err(error) => return not_opened(engine, connection, ticket, error).await,
-    };
-    fail::fail_point!("refresh-before-save");
-    match save(engine, Arc::clone(ticket), Arc::clone(&grant)).await {
-        Ok(Saved::Yes) => {
-            fail::fail_point!("refresh-after-save");
-            let result = if rotated {
-                RefreshResult::Rotated
-            } else {
-                RefreshResult::Ok
-            };
-            count(engine, connection, result);
-            tracing::info!(connection = %connection.name(), rotated, "token refreshed");
-        }
-        Ok(Saved::Lost) => {
-            count(engine, connection, RefreshResult::Superseded);
-            tracing::warn!(connection = %connection.name(), "another refresh was first; its token counts");
-            return read_again(engine, connection).await;
-        }
-        Err(error) => {
-            count(engine, connection, RefreshResult::NotDurable);
-            tracing::error!(
-                connection = %connection.name(),
-                error = %error,
-                "a refreshed grant could not be saved: a crash now loses it; it is tried again"
-            );
-            connection.flight().unsaved = Some(Unsaved {
-                ticket: Arc::clone(ticket),
-                grant: Arc::clone(&grant),
-            });
+impl Attempt<'_> {
+    async fn run(&self) -> Ended {
+        let opened = match Opened::of(self.engine, &self.ticket) {
+            Ok(opened) => opened,
+            Err(error) => return self.not_opened(error).await,
+        };
+        let (asked, answer) = ask(self.engine, &self.ticket, &opened).await;
+        fail::fail_point!("refresh-after-answer");
+        match answer {
+            Ok(answer) => self.keep(&opened, asked, answer).await,
+            Err(error) => self.give_up(error).await,
         }
     }
-    let standing = match standing {
-        Some((standing, _)) => Some(standing),
-        None => ask_portal(engine, connection, ticket, opened, &answer).await,
-    };
-    publish(connection, ticket, asked, answer, &grant, standing)
+
+    /// Saves what came, then uses it.
+    async fn keep(&self, opened: &Opened, asked: Instant, answer: TokenAnswer) -> Ended {
+        let standing = answer
+            .hub_id
+            .map(|hub_id| standing_of(hub_id, self.ticket.portal));
+        let grant = match seal(&self.ticket, opened, &answer, standing) {
+            Ok(grant) => Arc::new(grant),
+            Err(error) => return self.not_opened(error).await,
+        };
+        fail::fail_point!("refresh-before-save");
+        match save(self.engine, Arc::clone(&self.ticket), Arc::clone(&grant)).await {
+            Ok(Saved::Yes) => {
+                fail::fail_point!("refresh-after-save");
+                let refresh = answer.refresh.as_ref();
+                let rotated = refresh.is_some_and(|new| new.expose() != opened.refresh.expose());
+                self.tell(if rotated {
+                    RefreshResult::Rotated
+                } else {
+                    RefreshResult::Ok
+                });
+            }
+            Ok(Saved::Lost) => {
+                self.tell(RefreshResult::Superseded);
+                return read_again(self.engine, self.connection).await;
+            }
+            Err(error) => {
+                self.tell(RefreshResult::NotDurable);
+                tracing::debug!(connection = %self.connection.name(), error = %error, "not saved");
+                self.connection.flight().unsaved = Some(Unsaved {
+                    ticket: Arc::clone(&self.ticket),
+                    grant: Arc::clone(&grant),
+                });
+            }
+        }
+        match standing {
+            Some((standing, why)) => note_standing(self.connection, standing, why.unwrap_or("verified")),
+            None => self.ask_portal(opened, &answer).await,
+        }
+        self.publish(asked, answer, &grant)
+    }
+
+    /// The answer did not say whose it is: asks, since the portal is compared at every refresh.
+    async fn ask_portal(&self, opened: &Opened, answer: &TokenAnswer) {
+        let Some(secret) = opened.app_secrets.first() else {
+            return;
+        };
+        let credentials = ClientCredentials {
+            id: &self.ticket.app.client_id,
+            secret,
+        };
+        let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
+        let parts = &self.engine.parts;
+        let told = oauth::introspect_grant(&parts.client, &parts.endpoints, credentials, refresh).await;
+        if let Introspection::Known(identity) = told {
+            let (standing, why) = standing_of(identity.hub_id, self.ticket.portal);
+            let why = why.unwrap_or("verified");
+            settle(
+                self.engine,
+                self.connection,
+                standing,
+                why,
+                "connection refreshed",
+            )
+            .await;
+        }
+    }
+
+    /// Lends the token from now on, unless it is another portal's.
+    fn publish(&self, asked: Instant, answer: TokenAnswer, grant: &NewGrant) -> Ended {
+        let connection = self.connection;
+        connection.set_uncertain(false);
+        if connection.standing() == Standing::Suspended && !self.is_own_portal(&answer) {
+            return SETTLED;
+        }
+        let before = connection.account();
+        connection.set_account(Account {
+            scopes: answer.scopes.unwrap_or_else(|| before.scopes.clone()),
+            user_id: answer.user_id.or(before.user_id),
+        });
+        let validity = Validity::of_new(asked, answer.life, jitter());
+        let generation = self.ticket.generation + 1;
+        let Some(token) = LiveToken::new(answer.access, generation, validity, Some(grant.expires)) else {
+            return failed(Trouble::Configuration);
+        };
+        fail::fail_point!("refresh-before-publish");
+        connection.publish(token);
+        SETTLED
+    }
+
+    fn is_own_portal(&self, answer: &TokenAnswer) -> bool {
+        answer.hub_id == Some(self.ticket.portal.get())
+    }
+
+    /// Log line and metric of how it ended.
+    pub(super) fn tell(&self, result: RefreshResult) {
+        let event = TokenRefreshed {
+            connection: self.connection.name().as_str(),
+            app: self.connection.app(),
+            result,
+            duration: self.started.elapsed(),
+        };
+        event.emit(&self.engine.parts.metrics);
+    }
 }
 
 /// What the account behind a fresh grant means for the connection.
@@ -266,195 +336,6 @@ async fn save(engine: &Engine, ticket: Arc<Ticket>, grant: Arc<NewGrant>) -> Res
         .await
 }
 
-/// The answer did not say whose it is: asks, since the portal is compared at every refresh.
-async fn ask_portal(
-    engine: &Engine,
-    connection: &ConnectionState,
-    ticket: &Ticket,
-    opened: &Opened,
-    answer: &TokenAnswer,
-) -> Option<Standing> {
-    let secret = opened.app_secrets.first()?;
-    let credentials = ClientCredentials {
-        id: &ticket.app.client_id,
-        secret,
-    };
-    let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
-    let parts = &engine.parts;
-    let told = oauth::introspect_grant(&parts.client, &parts.endpoints, credentials, refresh).await;
-    let Introspection::Known(identity) = told else {
-        return None;
-    };
-    let (standing, why) = standing_of(identity.hub_id, ticket.portal);
-    settle(engine, connection, standing, why, "connection refreshed").await;
-    Some(standing)
-}
-
-/// Lends the token from now on, unless it is another portal's.
-fn publish(
-    connection: &ConnectionState,
-    ticket: &Ticket,
-    asked: Instant,
-    answer: TokenAnswer,
-    grant: &NewGrant,
-    standing: Option<Standing>,
-) -> Ended {
-    connection.set_uncertain(false);
-    if let Some(standing) = standing {
-        connection.settle_standing(standing);
-    }
-    if standing == Some(Standing::Suspended) {
-        tracing::error!(connection = %connection.name(), "suspended: {PORTAL_CHANGED}");
-        return SETTLED;
-    }
-    let before = connection.account();
-    connection.set_account(Account {
-        scopes: answer.scopes.unwrap_or_else(|| before.scopes.clone()),
-        user_id: answer.user_id.or(before.user_id),
-    });
-    let validity = Validity::of_new(asked, answer.life, jitter());
-    let token = LiveToken::new(
-        answer.access,
-        ticket.generation + 1,
-        validity,
-        Some(grant.expires),
-    );
-    let Some(token) = token else {
-        return failed(Trouble::Configuration);
-    };
-    fail::fail_point!("refresh-before-publish");
-    connection.publish(token);
-    SETTLED
-}
-
-/// Ends an attempt that brought no tokens, as its failure deserves.
-async fn give_up(
-    engine: &Engine,
-    connection: &Arc<ConnectionState>,
-    ticket: &Arc<Ticket>,
-    error: RefreshError,
-) -> Ended {
-    let name = connection.name();
-    let (acted_upon, trouble, asked) = match error {
-        RefreshError::Refused(TokenFailure::DeadGrant) => {
-            return bury(engine, connection, ticket).await;
-        }
-        RefreshError::Refused(failure @ (TokenFailure::WrongClient | TokenFailure::Configuration)) => {
-            tracing::error!(
-                connection = %name,
-                app = connection.app(),
-                ?failure,
-                "the token endpoint refuses the app or the request: check the app's client id and secrets; no grant was touched"
-            );
-            (false, Trouble::Configuration, None)
-        }
-        RefreshError::Refused(TokenFailure::Busy {
-            retry_after,
-            acted_upon,
-        }) => (acted_upon, Trouble::Busy, retry_after),
-        RefreshError::Control(ControlError::NotSent(_)) => (false, Trouble::Unreachable, None),
-        RefreshError::Control(ControlError::NoAnswer(_)) | RefreshError::NotUnderstood => {
-            (true, Trouble::Unreachable, None)
-        }
-    };
-    let result = match trouble {
-        Trouble::Configuration => RefreshResult::Configuration,
-        _ => {
-            tracing::warn!(connection = %name, trouble = trouble.as_str(), acted_upon, "token not refreshed; it is tried again");
-            RefreshResult::Transient
-        }
-    };
-    count(engine, connection, result);
-    end(
-        engine,
-        connection,
-        ticket,
-        acted_upon || ticket.uncertain,
-        Some(trouble),
-    )
-    .await;
-    (Outcome::Failed(trouble), asked)
-}
-
-/// The grant is dead. After an attempt of unknown end, it may be our own loss: then somebody has to
-/// install again, and nobody revoked anything.
-async fn bury(engine: &Engine, connection: &ConnectionState, ticket: &Arc<Ticket>) -> Ended {
-    let (standing, why) = if ticket.uncertain {
-        (
-            Standing::Reauthorise,
-            "its grant was lost when a refresh broke off; it must be installed again",
-        )
-    } else {
-        (
-            Standing::Dead,
-            "HubSpot says its grant is expired, revoked or uninstalled",
-        )
-    };
-    count(engine, connection, RefreshResult::DeadGrant);
-    tracing::error!(connection = %connection.name(), portal = %ticket.portal, standing = standing.as_str(), "{why}");
-    connection.settle_standing(standing);
-    connection.set_uncertain(false);
-    settle(engine, connection, standing, Some(why), "connection grant ended").await;
-    end(engine, connection, ticket, false, None).await;
-    SETTLED
-}
-
-/// Writes a standing the gate found out by itself; an operator's stays.
-pub(super) async fn settle(
-    engine: &Engine,
-    connection: &ConnectionState,
-    to: Standing,
-    why: Option<&'static str>,
-    action: &'static str,
-) {
-    let (id, by) = (connection.id(), engine.provenance());
-    let passing = [Standing::Ok, Standing::Unverified];
-    let written = engine
-        .on_disk(move |store| store.change_standing(&id, &passing, to, why, action, &by))
-        .await;
-    if let Err(error) = written {
-        tracing::error!(connection = %connection.name(), error = %error, "standing not written");
-    }
-}
-
-async fn end(
-    engine: &Engine,
-    connection: &ConnectionState,
-    ticket: &Arc<Ticket>,
-    keep_intent: bool,
-    trouble: Option<Trouble>,
-) {
-    let ticket = Arc::clone(ticket);
-    let health = trouble.map(Trouble::as_str);
-    let ended = engine
-        .on_disk(move |store| store.end_refresh(&ticket, keep_intent, health))
-        .await;
-    if let Err(error) = ended {
-        // The lease ends by itself; the intent stays, which errs towards caution.
-        tracing::error!(connection = %connection.name(), error = %error, "end of a refresh not written");
-    }
-}
-
-/// The store's record does not open: that record is marked, nothing is guessed.
-async fn not_opened(
-    engine: &Engine,
-    connection: &ConnectionState,
-    ticket: &Arc<Ticket>,
-    error: VaultError,
-) -> Ended {
-    tracing::error!(connection = %connection.name(), error = %error, "credentials can't be opened");
-    count(engine, connection, RefreshResult::Configuration);
-    end(
-        engine,
-        connection,
-        ticket,
-        ticket.uncertain,
-        Some(Trouble::Configuration),
-    )
-    .await;
-    failed(Trouble::Configuration)
-}
-
 /// Takes up what another process wrote.
 async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
     let id = connection.id();
@@ -472,8 +353,4 @@ async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended
         Some(_) => SETTLED,
         None => failed(Trouble::Slow),
     }
-}
-
-fn count(engine: &Engine, connection: &ConnectionState, result: RefreshResult) {
-    engine.parts.metrics.token_refresh(connection.app(), result);
 }

@@ -9,8 +9,9 @@ use crate::store::ConnectionRow;
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::Engine;
 use crate::tokens::flight::Outcome;
+use crate::tokens::give_up::{note_standing, settle};
 use crate::tokens::lease::Trouble;
-use crate::tokens::refresh::{Ended, settle};
+use crate::tokens::refresh::Ended;
 use crate::tokens::stock::ACCESS;
 use crate::vault::{Owner, Place, Vault, VaultError};
 
@@ -52,19 +53,16 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
                 return failed(Trouble::Store);
             }
             connection.set_account(account);
-            connection.settle_standing(Standing::Ok);
-            tracing::info!(connection = %connection.name(), "connection verified");
+            note_standing(connection, Standing::Ok, "verified");
             (Outcome::Settled, None)
         }
         Introspection::Known(_) => {
             let why = "its token belongs to another portal";
-            tracing::error!(connection = %connection.name(), "suspended: {why}");
-            connection.settle_standing(Standing::Suspended);
             settle(
                 engine,
                 connection,
                 Standing::Suspended,
-                Some(why),
+                why,
                 "connection verified",
             )
             .await;

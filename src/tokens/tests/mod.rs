@@ -166,6 +166,13 @@ impl Gate {
         self.live.by_name(&name("acme")).unwrap()
     }
 
+    /// Applies what is in the store, as the publisher does.
+    fn follow(&self) {
+        for change in self.live.engine().parts.store.changes_after(0).unwrap().rows {
+            self.live.apply_change(&change).unwrap();
+        }
+    }
+
     async fn lease(&self) -> Result<Lease, CredentialError> {
         self.live.lease(&self.acme(), &Allowed).await
     }

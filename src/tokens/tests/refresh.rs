@@ -240,7 +240,7 @@ async fn a_suspension_is_seen_by_who_waits_and_ended_by_resuming() {
             .store
             .change_standing(&id, &[from], to, None, "x", &by_test())
             .unwrap();
-        gate.live.apply_change(&id).unwrap();
+        gate.follow();
     };
     change(Standing::Ok, Standing::Suspended);
     assert_eq!(
@@ -260,7 +260,7 @@ async fn a_removed_connection_is_killed_for_who_still_holds_it() {
     let acme = gate.acme();
     gate.lease().await.unwrap();
     world.store.remove_connection(&acme.id(), &by_test()).unwrap();
-    gate.live.apply_change(&acme.id()).unwrap();
+    gate.follow();
     assert_eq!(
         gate.live.lease(&acme, &Allowed).await.unwrap_err(),
         CredentialError::Blocked(Standing::Killed)
