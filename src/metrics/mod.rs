@@ -337,12 +337,11 @@ impl Metrics {
         self.upstream_connections.with_label_values(&[state.as_str()])
     }
 
-    /// Counts a request that went upstream, and whether it found an open connection.
-    pub fn upstream_lease(&self, reused: bool) {
-        self.upstream_leases.fetch_add(1, Ordering::Relaxed);
-        if reused {
-            self.upstream_reused.fetch_add(1, Ordering::Relaxed);
-        }
+    /// How many requests went upstream so far, and how many of them found an open connection: the
+    /// pools count, a scrape takes their figures over.
+    pub fn set_upstream_leases(&self, all: u64, reused: u64) {
+        self.upstream_leases.store(all, Ordering::Relaxed);
+        self.upstream_reused.store(reused, Ordering::Relaxed);
     }
 
     /// The text of `/metrics`: everything counted before the call is in it.
