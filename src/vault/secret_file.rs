@@ -1,38 +1,17 @@
-//! Reading a secret from a file, and only from one that others can't read.
+//! A credential in a file of its own: one line, for its owner alone.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use crate::secret::Secret;
-
-/// Longest secret in a file. A HubSpot token has up to 512 characters.
-const LENGTH_MAX: u64 = 16 * 1024;
-
-/// Read or write for others.
-const OTHERS: u32 = 0o006;
 
 /// Why a secret could not be read. Holds nothing of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// Not there, or not ours to read.
-    #[error("can't read `{}`: {cause}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        cause: std::io::Error,
-    },
-    /// Others can read it.
-    #[error("`{}` can be read by everybody on this machine: run `chmod o= {}`", path.display(), path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Empty, too long, several lines, or not text.
+    /// Not there, not ours to read, or others can read it.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    /// Empty, several lines, or not text.
     #[error("`{}` must hold one line with the secret and nothing else", path.display())]
     NotASecret {
         /// The file.
@@ -40,32 +19,12 @@ pub enum SecretFileError {
     },
 }
 
-/// The one line in `path`, without the line's end.
-///
-/// Mode and content are of the same open file. Group-readable is fine; a pipe has no mode to check.
+/// The one line in `path`, without the line's end. Refused when others can read the file.
 pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
-    let unreadable = |cause| SecretFileError::Unreadable {
+    let text = crate::config::secret_file::read(path).map_err(SecretFileError::Unreadable)?;
+    one_line(text.expose().as_bytes()).ok_or_else(|| SecretFileError::NotASecret {
         path: path.to_owned(),
-        cause,
-    };
-    let not_a_secret = || SecretFileError::NotASecret {
-        path: path.to_owned(),
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.is_file() && metadata.mode() & OTHERS != 0 {
-        return Err(SecretFileError::Exposed {
-            path: path.to_owned(),
-        });
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH_MAX as usize + 1));
-    file.take(LENGTH_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > LENGTH_MAX {
-        return Err(not_a_secret());
-    }
-    one_line(&bytes).ok_or_else(not_a_secret)
+    })
 }
 
 /// Text of one line: printable ASCII, as every HubSpot credential and every key is.
@@ -99,7 +58,7 @@ pub fn write_new(path: &Path, secret: &Secret) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn with_mode(content: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -135,7 +94,7 @@ mod tests {
             (b"a\nb\n", false),
             (b"a\0", false),
             ("ä".as_bytes(), false),
-            (&[b'x'; 20_000], false),
+            (&[b'x'; 70_000], false),
         ] {
             let (_dir, path) = with_mode(content, 0o600);
             assert_eq!(read(&path).is_ok(), fine, "{content:?}");
