@@ -169,6 +169,32 @@ mod tests {
         assert_eq!(line["level"], "DEBUG");
     }
 
+    /// Run by the test below in a process of its own: a panic hook is the whole process's.
+    #[test]
+    fn panics_when_told_to() {
+        if std::env::var_os("PANIC_IN_THIS_TEST").is_some() {
+            install_panic_hook();
+            let secret = std::hint::black_box("canary");
+            panic!("the token is {secret}");
+        }
+    }
+
+    #[test]
+    fn a_panic_says_where_and_never_what() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "logging::tests::panics_when_told_to", "--nocapture"])
+            .env("PANIC_IN_THIS_TEST", "1")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        assert!(
+            stderr.contains("a defect in scopegate at src/logging.rs:"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("canary"), "{stderr}");
+    }
+
     #[test]
     fn a_filter_that_makes_no_sense_is_noticed_and_means_info() {
         let (filter, mistaken) = filter("scopegate=loud=er");

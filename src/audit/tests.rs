@@ -523,3 +523,15 @@ fn every_address_of_a_network_is_the_same_network() {
     assert_eq!(network("::ffff:203.0.113.77"), "203.0.113.0/24");
     assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1::/48");
 }
+
+#[test]
+fn a_log_that_is_dropped_closes_in_order_all_the_same() {
+    let disk = Disk::default();
+    let folder = tempfile::tempdir().unwrap();
+    let auditor = disk.auditor(&settings(folder.path()));
+    auditor.handle().push(read()).unwrap();
+    drop(auditor);
+    eventually("the log is closed", || {
+        kinds(&disk.lines()) == ["gate:start", "decision", "gate:stop"]
+    });
+}

@@ -5,6 +5,7 @@
 
 mod check;
 mod environment;
+mod layers;
 mod load;
 mod mistakes;
 mod settings;
