@@ -15,7 +15,6 @@ use notify::{RecursiveMode, Watcher};
 
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
-use crate::access::connection::ConnectionId;
 use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
 use crate::catalogue_file;
 use crate::config::Config;
@@ -246,13 +245,7 @@ impl Publisher {
             for change in &changes.rows {
                 match change.kind {
                     ChangeKind::Key => self.apply_key(&change.id, &mut keys)?,
-                    ChangeKind::Connection => {
-                        if let Some(id) = ConnectionId::parse(&change.id) {
-                            self.gate.live.apply_change(&id)?;
-                        }
-                    }
-                    // An app's secrets are read at each refresh.
-                    ChangeKind::App => {}
+                    ChangeKind::Connection | ChangeKind::App => self.gate.live.apply_change(change)?,
                 }
             }
             if let Some(keys) = keys {

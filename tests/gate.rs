@@ -35,7 +35,7 @@ async fn a_search_is_a_read_and_a_write_is_not() {
     let search = world.send("POST", "/crm/v3/objects/contacts/search", &key, Some(r#"{"limit":1}"#)).await;
     assert_eq!(search.status, 200, "{:?}", search.body);
     world.sim.forget_received();
-    let write = world.send("PATCH", "/crm/v3/objects/contacts/1", &key, Some(r#"{"properties":{"phone":"1"}}"#)).await;
+    let write = world.send("PATCH", "/crm/v3/objects/contacts/1001", &key, Some(r#"{"properties":{"phone":"1"}}"#)).await;
     assert_eq!(write.status, 403);
     let body = write.json();
     assert_eq!(body["category"], "MISSING_SCOPES");
@@ -78,15 +78,15 @@ async fn every_spelling_of_a_call_gets_the_decision_of_its_plain_one() {
     let world = World::plain().await;
     let key = world.key("reader");
     for target in [
-        "/crm/v3/objects/contacts/1",
-        "/crm/v3/objects/contact/1",
-        "/crm/v3/objects/0-1/1",
-        "/crm/v3/objects/CONTACT/1",
-        "/crm/v3/objects/contacts/1/",
-        "/crm/v3/objects/%63ontacts/1",
-        "/crm/objects/v3/contacts/1",
-        "/crm/objects/2026-03/contacts/1",
-        "/crm/objects/2026-03/0-1/1",
+        "/crm/v3/objects/contacts/1001",
+        "/crm/v3/objects/contact/1001",
+        "/crm/v3/objects/0-1/1001",
+        "/crm/v3/objects/CONTACT/1001",
+        "/crm/v3/objects/contacts/1001/",
+        "/crm/v3/objects/%63ontacts/1001",
+        "/crm/objects/v3/contacts/1001",
+        "/crm/objects/2026-03/contacts/1001",
+        "/crm/objects/2026-03/0-1/1001",
     ] {
         let read = world.get(target, &key).await;
         assert_eq!((read.status.as_u16(), read.verdict().as_str()), (200, "allow"), "{target} {:?}", read.body);
@@ -159,7 +159,7 @@ async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
     let mut world = World::plain().await;
     let key = world.key("reader");
     world.get("/crm/v3/objects/contacts/person%40example.com?idProperty=email", &key).await;
-    world.send("DELETE", "/crm/v3/objects/contacts/1", &key, None).await;
+    world.send("DELETE", "/crm/v3/objects/contacts/1001", &key, None).await;
     world.get("/crm/v3/nothing", &key).await;
     world.get("/crm/v3/objects/contacts", "sg_l_wrong").await;
     let metrics = world.metrics().await;
@@ -214,14 +214,14 @@ async fn associations_asked_for_on_a_read_need_their_own_permission() {
     })
     .await;
     let (one, both) = (world.key("reader"), world.key("both"));
-    for target in ["/crm/v3/objects/contacts/1?associations=companies", "/crm/v3/objects/contacts/1?associations=0-2"] {
+    for target in ["/crm/v3/objects/contacts/1001?associations=companies", "/crm/v3/objects/contacts/1001?associations=0-2"] {
         assert_eq!(world.get(target, &one).await.verdict(), "deny", "{target}");
         let answer = world.get(target, &both).await;
         assert_eq!((answer.status.as_u16(), answer.verdict().as_str()), (200, "allow"), "{target} {:?}", answer.body);
     }
-    let mixed = "/crm/v3/objects/contacts/1?associations=companies,deals";
+    let mixed = "/crm/v3/objects/contacts/1001?associations=companies,deals";
     assert_eq!(world.get(mixed, &both).await.verdict(), "deny");
-    let unknown = world.get("/crm/v3/objects/contacts/1?associations=unicorns", &both).await;
+    let unknown = world.get("/crm/v3/objects/contacts/1001?associations=unicorns", &both).await;
     assert_eq!(unknown.verdict(), "refuse");
 }
 
