@@ -1,6 +1,8 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
 pub mod catalogue;
+pub mod explain;
+pub mod policy;
 
 use std::path::PathBuf;
 
