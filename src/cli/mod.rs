@@ -1,5 +1,7 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+pub mod sim;
+
 use std::path::PathBuf;
 
 /// Exit status of a command (contracts.md §3).
