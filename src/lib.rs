@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod catalogue_file;
 pub mod cli;
 pub mod config;
 pub mod events;
@@ -9,6 +10,7 @@ pub mod hubspot;
 pub mod logging;
 pub mod metrics;
 pub mod monitor;
+pub mod policy_files;
 pub mod secret;
 pub mod store;
 pub mod tokens;

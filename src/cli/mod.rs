@@ -1,8 +1,11 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+pub mod catalogue;
 pub mod config;
+pub mod explain;
 pub mod health;
 pub mod init;
+pub mod policy;
 
 use std::path::PathBuf;
 
