@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,6 @@ use notify::{RecursiveMode, Watcher};
 
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
-use crate::access::connection::ConnectionId;
 use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
 use crate::catalogue_file;
 use crate::config::Config;
@@ -63,8 +61,6 @@ pub struct Publisher {
     pub audited: i64,
     /// A random id of this run of the process.
     pub boot: uuid::Uuid,
-    /// When the store was last read.
-    pub store_read: Instant,
 }
 
 /// Watches the folders of everything that is re-read on change. Folders, not files: a replaced file
@@ -105,6 +101,7 @@ impl Publisher {
     /// Follows until told to stop, or until nobody can tell any more.
     pub fn run(mut self, messages: &Receiver<Message>) {
         let mut reload_at: Option<Instant> = None;
+        self.begin();
         loop {
             let now = Instant::now();
             let wait = reload_at.map_or(POLL, |at| at.saturating_duration_since(now).min(POLL));
@@ -122,6 +119,14 @@ impl Publisher {
         }
         // The line is only for commands that wait: a failure leaves them waiting, no more.
         let _ = self.store.forget_instance(&self.config.instance);
+    }
+
+    /// Says that this gate follows, and records what was commanded while none ran.
+    fn begin(&mut self) {
+        let begun = self.audit_commands().and_then(|()| self.store.note_applied(&self.config.instance, self.applied));
+        if let Err(error) = begun {
+            StoreFailed { op: StoreOp::Write, detail: &error }.emit(&self.gate.metrics);
+        }
     }
 
     /// Whether a policy's previous version has stood in for it for as long as it may.
@@ -219,16 +224,15 @@ impl Publisher {
     fn follow_store(&mut self) {
         match self.apply_changes() {
             Ok(()) => {
-                self.store_read = Instant::now();
                 self.readiness.set(Condition::Store, true);
-                self.gate.deciding.store(true, Ordering::Release);
+                self.gate.freshness.renew(self.config.limits.store_max_staleness);
             }
             Err(error) => {
                 StoreFailed { op: StoreOp::Poll, detail: &error }.emit(&self.gate.metrics);
-                if self.store_read.elapsed() > self.config.limits.store_max_staleness {
-                    // A revocation may be waiting there: better no answer than a wrong one.
+                // A revocation may be waiting there: when freshness runs out, better no answer than
+                // a wrong one.
+                if !self.gate.freshness.holds(Instant::now()) {
                     self.readiness.set(Condition::Store, false);
-                    self.gate.deciding.store(false, Ordering::Release);
                 }
             }
         }
@@ -246,13 +250,7 @@ impl Publisher {
             for change in &changes.rows {
                 match change.kind {
                     ChangeKind::Key => self.apply_key(&change.id, &mut keys)?,
-                    ChangeKind::Connection => {
-                        if let Some(id) = ConnectionId::parse(&change.id) {
-                            self.gate.live.apply_change(&id)?;
-                        }
-                    }
-                    // An app's secrets are read at each refresh.
-                    ChangeKind::App => {}
+                    ChangeKind::Connection | ChangeKind::App => self.gate.live.apply_change(change)?,
                 }
             }
             if let Some(keys) = keys {

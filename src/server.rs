@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -28,7 +28,7 @@ use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
-use crate::proxy::gate::{Gate, Names};
+use crate::proxy::gate::{Freshness, Gate, Names};
 use crate::proxy::judged::Budget;
 use crate::proxy::links::ORIGIN_BYTES_MOST;
 use crate::proxy::worker::{self, Ending};
@@ -124,7 +124,7 @@ impl Prepared {
             pool_stats: Arc::new(PoolStats::default()),
             judged: Budget::new(config.limits.judged_total_bytes),
             upstream: ArcSwap::from_pointee((upstream, 0)),
-            deciding: AtomicBool::new(true),
+            freshness: Freshness::starting(config.limits.store_max_staleness),
             metrics,
         });
         if let Some(files) = &config.tls {
@@ -139,7 +139,6 @@ impl Prepared {
             readiness: Arc::clone(&readiness),
             applied,
             boot: uuid::Uuid::new_v4(),
-            store_read: Instant::now(),
         };
         Ok(Self { config, gate, publisher, auditor, readiness, lock })
     }

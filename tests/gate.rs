@@ -63,7 +63,7 @@ async fn a_search_is_a_read_and_a_write_is_not() {
     let write = world
         .send(
             "PATCH",
-            "/crm/v3/objects/contacts/1",
+            "/crm/v3/objects/contacts/1001",
             &key,
             Some(r#"{"properties":{"phone":"1"}}"#),
         )
@@ -142,15 +142,15 @@ async fn every_spelling_of_a_call_gets_the_decision_of_its_plain_one() {
     let world = World::plain().await;
     let key = world.key("reader");
     for target in [
-        "/crm/v3/objects/contacts/1",
-        "/crm/v3/objects/contact/1",
-        "/crm/v3/objects/0-1/1",
-        "/crm/v3/objects/CONTACT/1",
-        "/crm/v3/objects/contacts/1/",
-        "/crm/v3/objects/%63ontacts/1",
-        "/crm/objects/v3/contacts/1",
-        "/crm/objects/2026-03/contacts/1",
-        "/crm/objects/2026-03/0-1/1",
+        "/crm/v3/objects/contacts/1001",
+        "/crm/v3/objects/contact/1001",
+        "/crm/v3/objects/0-1/1001",
+        "/crm/v3/objects/CONTACT/1001",
+        "/crm/v3/objects/contacts/1001/",
+        "/crm/v3/objects/%63ontacts/1001",
+        "/crm/objects/v3/contacts/1001",
+        "/crm/objects/2026-03/contacts/1001",
+        "/crm/objects/2026-03/0-1/1001",
     ] {
         let read = world.get(target, &key).await;
         assert_eq!(
@@ -269,7 +269,7 @@ async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
         )
         .await;
     world
-        .send("DELETE", "/crm/v3/objects/contacts/1", &key, None)
+        .send("DELETE", "/crm/v3/objects/contacts/1001", &key, None)
         .await;
     world.get("/crm/v3/nothing", &key).await;
     world.get("/crm/v3/objects/contacts", "sg_l_wrong").await;
@@ -365,8 +365,8 @@ async fn associations_asked_for_on_a_read_need_their_own_permission() {
     .await;
     let (one, both) = (world.key("reader"), world.key("both"));
     for target in [
-        "/crm/v3/objects/contacts/1?associations=companies",
-        "/crm/v3/objects/contacts/1?associations=0-2",
+        "/crm/v3/objects/contacts/1001?associations=companies",
+        "/crm/v3/objects/contacts/1001?associations=0-2",
     ] {
         assert_eq!(world.get(target, &one).await.verdict(), "deny", "{target}");
         let answer = world.get(target, &both).await;
@@ -377,10 +377,10 @@ async fn associations_asked_for_on_a_read_need_their_own_permission() {
             answer.body
         );
     }
-    let mixed = "/crm/v3/objects/contacts/1?associations=companies,deals";
+    let mixed = "/crm/v3/objects/contacts/1001?associations=companies,deals";
     assert_eq!(world.get(mixed, &both).await.verdict(), "deny");
     let unknown = world
-        .get("/crm/v3/objects/contacts/1?associations=unicorns", &both)
+        .get("/crm/v3/objects/contacts/1001?associations=unicorns", &both)
         .await;
     assert_eq!(unknown.verdict(), "refuse");
 }

@@ -14,6 +14,7 @@ pub mod json;
 pub mod key;
 pub mod object_type;
 pub mod policy;
+pub mod policy_cases;
 pub mod policy_set;
 pub mod policy_text;
 pub mod query;

@@ -121,11 +121,7 @@ fn busy() -> Arc<Metrics> {
         expires: now,
     }]);
     metrics.set_reload(true, now);
-<<<<<<< HEAD
-    metrics.set_upstream_leases(2, 1);
-=======
     metrics.set_upstream_leases(4, 3);
->>>>>>> obs
     metrics
 }
 

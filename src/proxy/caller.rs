@@ -108,7 +108,7 @@ impl Case {
 
     /// Reads and checks the head.
     pub fn read(&mut self, request: Request<Incoming>) -> Result<Ask, Stop> {
-        if !self.worker.gate().may_decide() {
+        if !self.worker.gate().may_decide(self.outcome.started()) {
             return Err(Stop::Unready);
         }
         let ask = Ask::read(request, self.worker.limits())?;

@@ -314,7 +314,8 @@ fn denied_face(denied: &Denied) -> Face {
         Reason::Property | Reason::Value => "property",
         _ => "denied",
     };
-    let message = format!("scopegate: this integration's policy does not allow this operation. {}", denied.remedy);
+    let message =
+        format!("scopegate: this integration's policy does not allow this operation. {}.", capitalised(&denied.remedy));
     let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", sub, message);
     face.code = denied.reason.as_str();
     face.context.insert("lacks".to_owned(), json!(denied.lacks));
@@ -333,17 +334,40 @@ fn capitalised(text: &str) -> String {
 /// HubSpot's error envelope. Typed SDKs trip over a `context` that is not lists of strings and
 /// `links` that are not strings.
 fn body(face: &Face, id: Uuid) -> Vec<u8> {
-    let value = json!({
-        "status": "error",
-        "message": face.message,
-        "correlationId": id.hyphenated().to_string(),
-        "category": face.category,
-        "subCategory": format!("scopegate.{}", face.sub),
-        "errors": [{ "message": face.message, "code": face.code, "context": face.context }],
-        "context": face.context,
-        "links": {},
-    });
-    value.to_string().into_bytes()
+    let detail = Detail { message: &face.message, code: face.code, context: &face.context };
+    let envelope = Envelope {
+        status: "error",
+        message: &face.message,
+        correlation_id: id,
+        category: face.category,
+        sub_category: format!("scopegate.{}", face.sub),
+        errors: [detail],
+        context: &face.context,
+        links: Map::new(),
+    };
+    // Strings and lists of strings always serialise.
+    serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+/// Members in HubSpot's order: people read these bodies.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    status: &'a str,
+    message: &'a str,
+    correlation_id: Uuid,
+    category: &'a str,
+    sub_category: String,
+    errors: [Detail<'a>; 1],
+    context: &'a Map<String, Value>,
+    links: Map<String, Value>,
+}
+
+#[derive(serde::Serialize)]
+struct Detail<'a> {
+    message: &'a str,
+    code: &'a str,
+    context: &'a Map<String, Value>,
 }
 
 #[cfg(test)]
@@ -363,7 +387,7 @@ mod tests {
                 reason: Reason::NoRule,
                 lacks: vec!["scope:crm.objects.deals.read".to_owned()],
                 scopes: vec!["crm.objects.deals.read".to_owned()],
-                remedy: "Add a rule.".to_owned(),
+                remedy: "add a rule".to_owned(),
             }),
             Stop::Credential { retry_after_seconds: 5 },
             Stop::Audit,
@@ -420,7 +444,7 @@ mod tests {
     #[test]
     fn required_scopes_appear_only_when_a_scope_is_missing() {
         let with = |scopes: Vec<String>| {
-            let denied = Denied { reason: Reason::Effect, lacks: vec!["effect:delete".into()], scopes, remedy: "Ask.".into() };
+            let denied = Denied { reason: Reason::Effect, lacks: vec!["effect:delete".into()], scopes, remedy: "ask".into() };
             let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);
             serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()
         };

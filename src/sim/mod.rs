@@ -65,4 +65,4 @@ pub use self::recorder::Received;
 pub use self::scopes::Scopes;
 pub use self::server::{Running, serve, start};
 pub use self::simulator::{AppCredentials, Install, Sim};
-pub use self::tls::SimTls;
+pub use self::tls::{SimTls, tls};

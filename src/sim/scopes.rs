@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use super::object_types::Spec;
 use super::problem::{Handled, Problem};
+use super::type_table::{CUSTOM, TYPES};
 
 /// Alternatives, each a list of scopes that are all needed.
 pub(super) type Need = &'static [&'static [&'static str]];
@@ -13,26 +15,69 @@ pub(super) type Need = &'static [&'static [&'static str]];
 /// The base scope every app has.
 pub(super) const BASE: &str = "oauth";
 
+/// Scopes that no object type is named after.
+const OTHERS: &[&str] = &[
+    BASE,
+    "account-info.security.read",
+    "automation",
+    "collector.graphql_query.execute",
+    "crm.export",
+    "crm.import",
+    "crm.lists.read",
+    "crm.lists.write",
+    "crm.objects.contacts.highly_sensitive.read.v2",
+    "crm.objects.contacts.highly_sensitive.write.v2",
+    "crm.objects.contacts.sensitive.read.v2",
+    "crm.objects.contacts.sensitive.write.v2",
+    "crm.objects.owners.read",
+    "files",
+    "forms",
+    "sales-email-read",
+    "settings.users.read",
+    "settings.users.teams.read",
+    "timeline",
+];
+
 /// The scopes a credential was granted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scopes(BTreeSet<String>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scopes {
+    /// Every scope the simulator knows.
+    All,
+    /// These, and the base scope.
+    Only(BTreeSet<String>),
+}
 
 impl Scopes {
     /// The named scopes and the base scope.
     pub fn new<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Self {
         let mut set: BTreeSet<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
         set.insert(BASE.to_owned());
-        Self(set)
+        Self::Only(set)
     }
 
     /// In alphabetical order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Only(set) => set.iter().map(String::as_str).collect(),
+            Self::All => {
+                let of_type = |spec: &'static Spec| {
+                    [spec.read, spec.write, spec.schema_read, spec.schema_write]
+                        .into_iter()
+                        .flatten()
+                };
+                let typed = TYPES.iter().chain(std::iter::once(&CUSTOM)).flat_map(of_type);
+                let all: BTreeSet<&str> = typed.flat_map(|all| all.iter()).chain(OTHERS).copied().collect();
+                all.into_iter().collect()
+            }
+        }
     }
 
     /// Whether `name` was granted.
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
+        match self {
+            Self::All => true,
+            Self::Only(set) => set.contains(name),
+        }
     }
 
     /// Whether one alternative is wholly granted.
@@ -71,6 +116,21 @@ mod tests {
         ] {
             assert_eq!(Scopes::new(&granted).satisfy(PAIR), passes, "{granted:?}");
         }
+    }
+
+    #[test]
+    fn all_scopes_hold_each_that_is_listed_and_the_base_scope() {
+        let names = Scopes::All.names();
+        for name in [
+            "oauth",
+            "crm.objects.contacts.read",
+            "crm.schemas.custom.write",
+            "tickets",
+            "files",
+        ] {
+            assert!(names.contains(&name), "{name}");
+        }
+        assert!(names.is_sorted());
     }
 
     #[test]

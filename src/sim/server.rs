@@ -30,7 +30,7 @@ const HEAD_BYTES: usize = 128 * 1024;
 /// A simulator that listens on a port of its own until it is dropped.
 #[derive(Debug)]
 pub struct Running {
-    /// `http://127.0.0.1:PORT` or `https://localhost:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://` under TLS.
     pub origin: String,
     /// Where it listens.
     pub address: SocketAddr,
@@ -47,10 +47,8 @@ impl Drop for Running {
 pub async fn start(sim: Arc<Sim>, tls: Option<Arc<rustls::ServerConfig>>) -> std::io::Result<Running> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    let origin = match &tls {
-        Some(_) => format!("https://localhost:{}", address.port()),
-        None => format!("http://{address}"),
-    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let origin = format!("{scheme}://{address}");
     let shutdown = CancellationToken::new();
     tokio::spawn(serve(listener, sim, tls, shutdown.clone()));
     Ok(Running {

@@ -1,6 +1,7 @@
 //! A certificate authority of the simulator's own, made at every start, and a certificate for its names.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
@@ -62,6 +63,15 @@ impl SimTls {
             server: Arc::new(server),
         })
     }
+}
+
+/// Makes an authority, writes its certificate to `DIR/ca.pem`, and returns what [`super::serve`] takes.
+/// No private key is written anywhere.
+pub fn tls(dir: &Path) -> io::Result<Arc<rustls::ServerConfig>> {
+    let made = SimTls::generate(&[])?;
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join("ca.pem"), made.ca_pem)?;
+    Ok(made.server)
 }
 
 fn name(common: &str) -> DistinguishedName {

@@ -2,6 +2,7 @@
 
 pub mod ceiling;
 pub mod compare;
+pub mod lint;
 pub mod opens;
 pub mod resolve;
 pub mod rule;

@@ -11,7 +11,6 @@ use smallvec::smallvec;
 use super::rule::{AllowRule, DenyRule};
 use super::tables::{ConnectionRef, Sizes, Tables};
 use crate::access::catalogue::{Catalogue, Opening};
-use crate::access::effect::Effect;
 use crate::access::facts::Need;
 use crate::access::object_type::ObjectType;
 
@@ -111,6 +110,18 @@ pub fn opened_by(allow: &[AllowRule], deny: &[DenyRule], catalogue: &Catalogue) 
     opened
 }
 
+/// Everything there is, for known types and the custom objects that rules name: what a listing
+/// counts against.
+pub fn everything(allow: &[AllowRule], catalogue: &Catalogue) -> Vec<Opened> {
+    openings(catalogue, allow)
+        .into_iter()
+        .map(|opening| Opened {
+            opening,
+            rules: Vec::new(),
+        })
+        .collect()
+}
+
 fn without_rule(rules: &[AllowRule], index: usize) -> Vec<AllowRule> {
     let mut rest = rules.to_vec();
     if index < rest.len() {
@@ -156,13 +167,3 @@ fn need(opening: &Opening) -> Need {
         touches: smallvec![opening.touch.clone()],
     }
 }
-
-/// The effects of a listing's columns.
-pub const COLUMNS: [Effect; 6] = [
-    Effect::Read,
-    Effect::Write,
-    Effect::Delete,
-    Effect::Irreversible,
-    Effect::Auth,
-    Effect::Meta,
-];

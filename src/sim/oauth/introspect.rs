@@ -129,7 +129,7 @@ pub(super) fn private_app(sim: &Sim, call: &Call) -> Handled<Answer> {
     let bearer =
         bearer.filter(|bearer| matches!(bearer.kind, BearerKind::PrivateApp | BearerKind::ServiceKey));
     let bearer = bearer.ok_or_else(Problem::invalid_authentication)?;
-    let scopes: Vec<&str> = bearer.scopes.names().collect();
+    let scopes: Vec<&str> = bearer.scopes.names();
     Ok(Answer::ok(&json!({
         "userId": bearer.user_id,
         "hubId": bearer.hub_id,
@@ -142,7 +142,7 @@ fn describe_access<'a>(sim: &Sim, call: &Call, token: &'a str, bearer: &'a Arc<B
     let hub_id = bearer.hub_id.unwrap_or_default();
     let (user, hub_domain, hublet) = owner(sim, hub_id, bearer.user_id);
     let expires_ms = bearer.expires_ms.unwrap_or(i64::MAX);
-    let scopes: Vec<&str> = bearer.scopes.names().collect();
+    let scopes: Vec<&str> = bearer.scopes.names();
     AccessToken {
         token,
         user,
@@ -185,7 +185,7 @@ fn describe_refresh<'a>(sim: &Sim, token: &'a str, grant: &'a Grant) -> RefreshT
         token,
         user,
         hub_domain,
-        scopes: grant.scopes.names().collect(),
+        scopes: grant.scopes.names(),
         hub_id: grant.hub_id,
         client_id: &grant.client_id,
         user_id: grant.user_id,

@@ -187,7 +187,7 @@ fn issue(sim: &Sim, call: &Call, grant: &Grant, refresh_token: Option<String>) -
         access_token: token,
         hub_id: Some(grant.hub_id).filter(|_| detailed),
         user_id: Some(grant.user_id).filter(|_| detailed),
-        scopes: detailed.then(|| grant.scopes.names().collect()),
+        scopes: detailed.then(|| grant.scopes.names()),
         token_use: Some("access_token").filter(|_| call.version != "v1"),
         expires_in: sim.options.expires_in.as_secs(),
     })
