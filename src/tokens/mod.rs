@@ -16,6 +16,7 @@ mod keeper;
 mod lease;
 mod live;
 mod refresh;
+mod sound;
 mod stock;
 mod unlock;
 mod verify;
@@ -28,11 +29,5 @@ pub use engine::{LiveParts, TokenSettings};
 pub use enrol::{EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
 pub use live::Live;
+pub use sound::findings;
 pub use unlock::{UnlockError, unlock};
-
-/// The proof that a decision allowed the call: whoever leases a token must show one.
-///
-/// Implemented by the decision's permit and by nothing else.
-pub trait PermitProof {}
-
-impl PermitProof for crate::access::decide::Permit {}

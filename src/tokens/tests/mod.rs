@@ -6,13 +6,19 @@ mod fake;
 mod refresh;
 mod statics;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fake::Fake;
 use tokio::runtime::Handle;
 
-use crate::access::connection::{ConnectionName, PortalId, Standing};
+use crate::access::catalogue::Catalogue;
+use crate::access::connection::{ConnectionId, ConnectionName, PortalId, Standing};
+use crate::access::decide::{Permit, Question, decide};
+use crate::access::gather::gather;
+use crate::access::policy::Policy;
+use crate::access::policy::tables::ConnectionRef;
+use crate::access::target::Target;
 use crate::hubspot::connect::{Upstream, client_tls};
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
@@ -20,15 +26,38 @@ use crate::metrics::{Metrics, MetricsBounds};
 use crate::secret::Secret;
 use crate::store::{GateLock, Provenance, Store};
 use crate::tokens::{
-    ConnectionState, CredentialError, Enrolment, Lease, Live, LiveParts, PermitProof, TokenSettings,
+    ConnectionState, CredentialError, Enrolment, Lease, Live, LiveParts, TokenSettings,
 };
 use crate::vault::{MasterKey, Vault};
 
 const PORTAL: u64 = 62515;
 
-struct Allowed;
-
-impl PermitProof for Allowed {}
+/// A permit as only a decision makes one: to read contacts.
+fn permit() -> &'static Permit {
+    static PERMIT: OnceLock<Permit> = OnceLock::new();
+    PERMIT.get_or_init(|| {
+        let catalogue = Catalogue::embedded().unwrap();
+        let text = "integration: test\nowner: a@example.com\nconnections: [acme]\n\
+                    allow:\n  - scope: crm.objects.contacts.read\n";
+        let now = jiff::Timestamp::now();
+        let (policy, _) = Policy::load(&"test.yaml".into(), "test", &text.into(), &catalogue, now).unwrap();
+        let target = Target::parse("GET", "/crm/v3/objects/contacts").unwrap();
+        let recognised = catalogue.recognise(&target).unwrap();
+        let facts = gather(&catalogue, &recognised, &target, None).unwrap();
+        let question = Question {
+            policy: &policy,
+            ceiling: None,
+            catalogue: &catalogue,
+            facts: &facts,
+            connection: ConnectionRef {
+                name: "acme",
+                app: None,
+            },
+            now,
+        };
+        decide(&question).permit().unwrap()
+    })
+}
 
 /// A store with app `marketing` and, by OAuth, connection `acme`; no gate runs yet.
 struct World {
@@ -169,12 +198,14 @@ impl Gate {
     /// Applies what is in the store, as the publisher does.
     fn follow(&self) {
         for change in self.live.engine().parts.store.changes_after(0).unwrap().rows {
-            self.live.apply_change(&change).unwrap();
+            if let Some(id) = ConnectionId::parse(&change.id) {
+                self.live.apply_change(&id).unwrap();
+            }
         }
     }
 
     async fn lease(&self) -> Result<Lease, CredentialError> {
-        self.live.lease(&self.acme(), &Allowed).await
+        self.live.lease(&self.acme(), permit()).await
     }
 }
 

@@ -14,7 +14,7 @@ async fn five_hundred_waiters_cost_one_token_call() {
     let tasks: Vec<_> = (0..500)
         .map(|_| {
             let (live, acme) = (gate.live.clone(), gate.acme());
-            tokio::spawn(async move { live.lease(&acme, &Allowed).await.map(|lease| token_of(&lease)) })
+            tokio::spawn(async move { live.lease(&acme, permit()).await.map(|lease| token_of(&lease)) })
         })
         .collect();
     for task in tasks {
@@ -233,7 +233,7 @@ async fn a_suspension_is_seen_by_who_waits_and_ended_by_resuming() {
     let gate = world.gate();
     let (live, acme) = (gate.live.clone(), gate.acme());
     let id = acme.id();
-    let waiter = tokio::spawn(async move { live.lease(&acme, &Allowed).await });
+    let waiter = tokio::spawn(async move { live.lease(&acme, permit()).await });
     tokio::time::sleep(Duration::from_millis(30)).await;
     let change = |from, to| {
         world
@@ -262,7 +262,7 @@ async fn a_removed_connection_is_killed_for_who_still_holds_it() {
     world.store.remove_connection(&acme.id(), &by_test()).unwrap();
     gate.follow();
     assert_eq!(
-        gate.live.lease(&acme, &Allowed).await.unwrap_err(),
+        gate.live.lease(&acme, permit()).await.unwrap_err(),
         CredentialError::Blocked(Standing::Killed)
     );
     assert!(gate.live.by_name(&name("acme")).is_none());
