@@ -202,6 +202,11 @@ fn a_decision_and_its_outcome_stand_in_the_file_with_every_field_and_nothing_els
     );
     assert_eq!(lines[1]["network"], "203.0.113.0/24");
     assert_eq!(lines[1]["decision"], "allow");
+    let time = lines[1]["time"].as_str().unwrap();
+    assert!(
+        time.len() == "2026-11-22T12:00:00.000000Z".len() && time.ends_with('Z'),
+        "{time}"
+    );
     assert_eq!(lines[1]["reason"], "none");
     assert_eq!(lines[2]["duration_us"], 80_000);
     assert_eq!(
