@@ -540,3 +540,26 @@ fn a_log_that_is_dropped_closes_in_order_all_the_same() {
         kinds(&disk.lines()) == ["gate:start", "decision", "gate:stop"]
     });
 }
+
+#[test]
+fn a_queue_whose_handles_are_gone_is_let_go_once_it_owes_nothing() {
+    let disk = Disk::default();
+    let folder = tempfile::tempdir().unwrap();
+    let auditor = disk.auditor(&settings(folder.path()));
+    let kept = auditor.handle();
+    for _ in 0..10 {
+        auditor.handle().push(read()).unwrap();
+    }
+    auditor
+        .handle()
+        .stranger(Reason::KeyMissing, Network::of(IpAddr::from([192, 0, 2, 1])));
+    eventually("the queues are let go", || {
+        // A push makes the writer look.
+        kept.push(read()).unwrap();
+        auditor.shared.queue_count() == 2
+    });
+    assert!(auditor.stop());
+    let lines = disk.lines();
+    let aggregate = lines.iter().find(|line| line["kind"] == "aggregate").unwrap();
+    assert_eq!(aggregate["reason"], "key_missing");
+}
