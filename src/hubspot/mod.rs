@@ -5,3 +5,4 @@ pub mod control;
 pub mod errors;
 pub mod forbidden;
 pub mod oauth;
+pub mod pool;
