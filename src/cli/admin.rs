@@ -90,7 +90,10 @@ impl Admin {
 fn line_of(follower: &Follower) -> String {
     match follower {
         Follower::InForce { instance, after } => {
-            format!("in force in gate `{instance}` after {:.1} s\n", after.as_secs_f64())
+            format!(
+                "in force in gate `{instance}` after {:.1} s\n",
+                after.as_secs_f64()
+            )
         }
         Follower::Silent { instance } => format!(
             "warning: gate `{instance}` has not followed within {} s: see whether it still runs\n",
@@ -186,10 +189,9 @@ impl From<StoreError> for CommandError {
             | StoreError::NotAStore(_)
             | StoreError::Older { .. }
             | StoreError::Newer { .. } => Self::usage(message),
-            StoreError::Busy
-            | StoreError::Damaged(_)
-            | StoreError::Interrupted
-            | StoreError::Sqlite(_) => Self::internal(message),
+            StoreError::Busy | StoreError::Damaged(_) | StoreError::Interrupted | StoreError::Sqlite(_) => {
+                Self::internal(message)
+            }
         }
     }
 }

@@ -48,6 +48,7 @@ pub struct AddArgs {
     /// A file with a second secret that is valid, too, while one is being rotated.
     #[arg(long, value_name = "FILE")]
     pub other_secret_file: Option<PathBuf>,
+    /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
 }
@@ -81,9 +82,8 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
         ));
     }
     let by = provenance(&args.reason)?;
-    let read = |file: &PathBuf| {
-        secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))
-    };
+    let read =
+        |file: &PathBuf| secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()));
     let secret = read(&args.secret_file)?;
     let other = args.other_secret_file.as_ref().map(read).transpose()?;
     let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
@@ -125,7 +125,15 @@ mod tests {
         let mut out = Vec::new();
         add(&args(&dir, "marketing", "c-1"), &admin, &mut out).unwrap();
         assert_eq!(out, b"marketing client c-1\n");
-        assert!(admin.store.app("marketing").unwrap().unwrap().other_secret.is_some());
+        assert!(
+            admin
+                .store
+                .app("marketing")
+                .unwrap()
+                .unwrap()
+                .other_secret
+                .is_some()
+        );
         for file in ["scopegate.db", "scopegate.db-wal"] {
             let bytes = std::fs::read(dir.path().join(file)).unwrap();
             assert!(memchr::memmem::find(&bytes, b"canary").is_none(), "{file}");

@@ -57,6 +57,7 @@ pub struct AddArgs {
     /// A file with the grant's refresh token.
     #[arg(long, value_name = "FILE", requires = "app")]
     pub refresh_token_file: Option<PathBuf>,
+    /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
 }
@@ -86,6 +87,7 @@ pub struct ChangeArgs {
     /// Its name.
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
 }
@@ -133,8 +135,9 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
             "a connection's name has 1 to 64 characters of `a-z`, `0-9` and `-`, and is not digits alone",
         )
     })?;
-    let portal = PortalId::parse(&args.portal)
-        .ok_or_else(|| CommandError::usage("`--portal` is the account's id: digits, as HubSpot shows them"))?;
+    let portal = PortalId::parse(&args.portal).ok_or_else(|| {
+        CommandError::usage("`--portal` is the account's id: digits, as HubSpot shows them")
+    })?;
     let by = provenance(&args.reason)?;
     let file = match (&args.token_file, &args.refresh_token_file) {
         (Some(file), None) | (None, Some(file)) => file,
@@ -144,8 +147,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
             ));
         }
     };
-    let credential =
-        secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))?;
+    let credential = secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))?;
     let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
     let enrolment = Enrolment {
         store: &admin.store,
@@ -168,8 +170,16 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
             "warning: stored as `unverified`: {why}; calls pass, and the gate verifies it as soon as it can"
         );
     }
-    let standing = if added.unverified.is_some() { Standing::Unverified } else { Standing::Ok };
-    let line = format!("{name} portal {portal} {} {}\n", added.kind.as_str(), standing.as_str());
+    let standing = if added.unverified.is_some() {
+        Standing::Unverified
+    } else {
+        Standing::Ok
+    };
+    let line = format!(
+        "{name} portal {portal} {} {}\n",
+        added.kind.as_str(),
+        standing.as_str()
+    );
     print(out, &line)?;
     admin.tell_followers(err);
     Ok(Exit::Fine)
@@ -244,7 +254,14 @@ fn suspend(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResu
 }
 
 fn resume(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
-    change(args, admin, err, &[Standing::Suspended], Standing::Ok, "connection resume")
+    change(
+        args,
+        admin,
+        err,
+        &[Standing::Suspended],
+        Standing::Ok,
+        "connection resume",
+    )
 }
 
 fn change(
@@ -258,9 +275,7 @@ fn change(
     let by = provenance(&args.reason)?;
     let row = find(&args.name, admin)?;
     let why = by.reason.as_deref().filter(|_| to.refusal().is_some());
-    let before = admin
-        .store
-        .change_standing(&row.id, from, to, why, action, &by)?;
+    let before = admin.store.change_standing(&row.id, from, to, why, action, &by)?;
     if before == to {
         // Nobody to tell if stderr is gone.
         let _ = writeln!(err, "connection `{}` is `{}` already", row.name, to.as_str());
@@ -299,7 +314,8 @@ fn find(name: &str, admin: &Admin) -> Result<ConnectionRow, CommandError> {
         .transpose()?
         .flatten()
         .ok_or_else(|| {
-            CommandError::findings("there is no connection of that name").hint("see `scopegate connection list`")
+            CommandError::findings("there is no connection of that name")
+                .hint("see `scopegate connection list`")
         })
 }
 
@@ -379,7 +395,10 @@ mod tests {
         assert!(!format!("{out}{err}").contains("canary"));
         let (json, _) = ran(ConnectionCommand::List(ListArgs { json: true }), &admin).unwrap();
         let row: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
-        assert_eq!((&row["state"], &row["portal"]), (&"unverified".into(), &62515.into()));
+        assert_eq!(
+            (&row["state"], &row["portal"]),
+            (&"unverified".into(), &62515.into())
+        );
         assert!(!json.contains("canary"));
     }
 
@@ -388,7 +407,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let (dir, admin) = admin(NOWHERE);
         for (name, portal) in [("Acme", "1"), ("123", "1"), ("acme", "0"), ("acme", "x")] {
-            assert_eq!(ran(add_args(&dir, name, portal), &admin).unwrap_err().exit, Exit::Usage);
+            assert_eq!(
+                ran(add_args(&dir, name, portal), &admin).unwrap_err().exit,
+                Exit::Usage
+            );
         }
         let exposed = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(token_file(&dir), exposed).unwrap();
@@ -407,7 +429,10 @@ mod tests {
         let (_, err) = ran(ConnectionCommand::Suspend(change_args("acme")), &admin).unwrap();
         assert!(err.contains("already"), "{err}");
         let (text, _) = ran(ConnectionCommand::List(ListArgs::default()), &admin).unwrap();
-        assert!(text.contains("suspended") && text.contains("maintenance"), "{text}");
+        assert!(
+            text.contains("suspended") && text.contains("maintenance"),
+            "{text}"
+        );
         ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap();
         assert_eq!(standing(), Standing::Ok);
         let unknown = ran(ConnectionCommand::Resume(change_args("other")), &admin).unwrap_err();

@@ -52,6 +52,7 @@ pub struct CreateArgs {
     /// How many, one a line.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub count: u16,
+    /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
 }
@@ -73,6 +74,7 @@ pub struct RevokeArgs {
     /// The id: the 12 characters after `sg_l_`.
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
 }
@@ -86,6 +88,7 @@ pub struct RotateArgs {
     /// How long the old key still works (`7d`, `12h`).
     #[arg(long, value_name = "7d")]
     pub overlap: String,
+    /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
 }
@@ -120,7 +123,11 @@ fn create(args: &CreateArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn W
     }
     let by = provenance(&args.reason)?;
     let now = Timestamp::now();
-    let expires = args.expires.as_deref().map(|text| end_of(text, now)).transpose()?;
+    let expires = args
+        .expires
+        .as_deref()
+        .map(|text| end_of(text, now))
+        .transpose()?;
     let binding = binding(args, admin, now, err)?;
     let (issued, keys): (Vec<_>, Vec<_>) = (0..args.count)
         .map(|_| issue(&args.integration, binding, expires))
@@ -193,8 +200,8 @@ type Candidate = (ConnectionName, crate::access::connection::ConnectionId);
 /// The connections the integration's policy names, of those there are.
 fn candidates(integration: &str, admin: &Admin, now: Timestamp) -> Result<Vec<Candidate>, CommandError> {
     let settings = &admin.config;
-    let catalogue = catalogue_file::read(&settings.catalogue)
-        .map_err(|error| CommandError::usage(error.to_string()))?;
+    let catalogue =
+        catalogue_file::read(&settings.catalogue).map_err(|error| CommandError::usage(error.to_string()))?;
     let files = policy_files::read_folder(&settings.policies)
         .map_err(|error| CommandError::usage(format!("can't read the policies: {error}")))?;
     let (set, _) = PolicySet::build(&files, &catalogue, None, now, settings.limits.policies_stale);
@@ -204,7 +211,10 @@ fn candidates(integration: &str, admin: &Admin, now: Timestamp) -> Result<Vec<Ca
             return Err(CommandError::findings(format!(
                 "there is no policy `{integration}.yaml`: the key would open nothing"
             ))
-            .hint(format!("policies are read from `{}`", settings.policies.display())));
+            .hint(format!(
+                "policies are read from `{}`",
+                settings.policies.display()
+            )));
         }
         PolicyState::Invalid => {
             return Err(CommandError::findings(format!(
@@ -264,17 +274,32 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
         Binding::Any => None,
         Binding::Connection(id) => {
             let known = connections.iter().find(|connection| connection.id == id);
-            Some(known.map_or_else(|| "(removed)".to_owned(), |connection| connection.name.to_string()))
+            Some(known.map_or_else(
+                || "(removed)".to_owned(),
+                |connection| connection.name.to_string(),
+            ))
         }
     };
     let mut rows = vec![
-        ["ID", "INTEGRATION", "CONNECTION", "STATE", "EXPIRES", "CREATED", "BY"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "ID",
+            "INTEGRATION",
+            "CONNECTION",
+            "STATE",
+            "EXPIRES",
+            "CREATED",
+            "BY",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     let mut lines = String::new();
     for row in admin.store.keys()? {
-        if args.integration.as_ref().is_some_and(|wanted| *wanted != row.integration) {
+        if args
+            .integration
+            .as_ref()
+            .is_some_and(|wanted| *wanted != row.integration)
+        {
             continue;
         }
         let (state, connection) = (state_of(&row, now), connection_of(&row));
@@ -299,7 +324,8 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             ]);
         }
     }
-    print(out, if args.json { &lines } else { lines.insert_str(0, &columns(&rows)); &lines })?;
+    let text = if args.json { lines } else { columns(&rows) };
+    print(out, &text)?;
     Ok(Exit::Fine)
 }
 
@@ -373,7 +399,9 @@ fn end_of(text: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
         return Err(CommandError::usage("`--expires` is in the past"));
     }
     if end.duration_since(now) > SignedDuration::from_hours(24 * LIFE_MAX_DAYS) {
-        return Err(CommandError::usage("`--expires` is more than ten years ahead: leave it out"));
+        return Err(CommandError::usage(
+            "`--expires` is more than ten years ahead: leave it out",
+        ));
     }
     Ok(end)
 }
@@ -403,8 +431,8 @@ fn short(at: Timestamp) -> String {
 mod tests {
     use super::super::admin::testing::{NOWHERE, admin};
     use super::*;
-    use crate::access::key::PresentedKey;
     use crate::access::connection::PortalId;
+    use crate::access::key::PresentedKey;
     use crate::tokens::Enrolment;
 
     fn policy(dir: &tempfile::TempDir, connections: &str) {
@@ -475,7 +503,11 @@ mod tests {
         let (dir, admin) = admin(NOWHERE);
         policy(&dir, "[acme]");
         let error = ran(KeyCommand::Create(create_args()), &admin).unwrap_err();
-        assert!(error.message.contains("names no connection there is"), "{}", error.message);
+        assert!(
+            error.message.contains("names no connection there is"),
+            "{}",
+            error.message
+        );
         connect(&admin, "acme", 1);
         connect(&admin, "other", 2);
         policy(&dir, "[\"*\"]");
@@ -484,7 +516,11 @@ mod tests {
         assert!(error.message.contains("`acme`, `other`"), "{}", error.message);
         std::fs::remove_file(dir.path().join("policies/crm.yaml")).unwrap();
         let error = ran(KeyCommand::Create(create_args()), &admin).unwrap_err();
-        assert!(error.message.contains("no policy `crm.yaml`"), "{}", error.message);
+        assert!(
+            error.message.contains("no policy `crm.yaml`"),
+            "{}",
+            error.message
+        );
         assert!(admin.store.keys().unwrap().is_empty());
     }
 
@@ -510,7 +546,10 @@ mod tests {
             connection: Some("missing".to_owned()),
             ..create_args()
         };
-        assert_eq!(ran(KeyCommand::Create(args), &admin).unwrap_err().exit, Exit::Findings);
+        assert_eq!(
+            ran(KeyCommand::Create(args), &admin).unwrap_err().exit,
+            Exit::Findings
+        );
     }
 
     #[test]
@@ -521,7 +560,18 @@ mod tests {
         assert_eq!(end("90d").unwrap(), "2027-02-20T10:00:00Z");
         assert_eq!(end("12h").unwrap(), "2026-11-22T22:00:00Z");
         assert_eq!(end("2026-11-22").unwrap(), "2026-11-23T00:00:00Z");
-        for bad in ["", "d", "-1d", "0d", "2026-11-21", "tomorrow", "999999d", "9999-12-31", "1.5d", "90 d"] {
+        for bad in [
+            "",
+            "d",
+            "-1d",
+            "0d",
+            "2026-11-21",
+            "tomorrow",
+            "999999d",
+            "9999-12-31",
+            "1.5d",
+            "90 d",
+        ] {
             assert!(end(bad).is_err(), "{bad}");
         }
     }

@@ -47,7 +47,10 @@ fn check(admin: &Admin, out: &mut dyn Write) -> CommandResult {
     found.extend(findings(&admin.store, &admin.vault()?)?);
     if found.is_empty() {
         let (connections, keys) = (admin.store.connections()?.len(), admin.store.keys()?.len());
-        print(out, &format!("sound: {connections} connections, {keys} keys, everything sealed opens\n"))?;
+        print(
+            out,
+            &format!("sound: {connections} connections, {keys} keys, everything sealed opens\n"),
+        )?;
         return Ok(Exit::Fine);
     }
     for finding in found {

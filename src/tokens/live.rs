@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::decide::Permit;
-use crate::store::{ConnectionRow, GateLock, StoreError};
+use crate::store::{Change, ChangeKind, ConnectionRow, GateLock, StoreError};
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, LiveParts, Need, Start};
 use crate::tokens::expiry::Phase;
@@ -52,15 +52,19 @@ impl Live {
         Ok(live)
     }
 
-    /// Reads one connection again: what the publisher calls for each change of kind `Connection`. An
-    /// app's change is seen at the next refresh. Blocks on the disk.
+    /// Reads what a change names again: what the publisher calls for each change. Changes of keys are
+    /// none of its business, an app's are seen at the next refresh. Blocks on the disk.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn apply_change(&self, id: &ConnectionId) -> Result<(), StoreError> {
-        match self.0.engine.parts.store.connection(id)? {
+    pub fn apply_change(&self, change: &Change) -> Result<(), StoreError> {
+        if change.kind != ChangeKind::Connection {
+            return Ok(());
+        }
+        let id = ConnectionId::parse(&change.id).ok_or(StoreError::Damaged("a change"))?;
+        match self.0.engine.parts.store.connection(&id)? {
             Some(row) => self.put(&row),
-            None => self.remove(id),
+            None => self.remove(&id),
         }
         Ok(())
     }

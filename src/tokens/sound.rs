@@ -9,8 +9,14 @@ pub fn findings(store: &Store, vault: &Vault) -> Result<Vec<String>, StoreError>
     let mut findings = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for row in store.connections()? {
-        let access = row.access.as_ref().map(|token| (ACCESS, row.generation, &token.sealed));
-        let refresh = row.refresh.as_ref().map(|sealed| (REFRESH, row.generation, sealed));
+        let access = row
+            .access
+            .as_ref()
+            .map(|token| (ACCESS, row.generation, &token.sealed));
+        let refresh = row
+            .refresh
+            .as_ref()
+            .map(|sealed| (REFRESH, row.generation, sealed));
         let owner = Owner::connection(&row.id);
         if let Err(error) = open_all(vault, &owner, &row.data_key, access.into_iter().chain(refresh)) {
             findings.push(format!("connection `{}`: {error}", row.name));

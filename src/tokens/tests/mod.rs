@@ -13,7 +13,7 @@ use fake::Fake;
 use tokio::runtime::Handle;
 
 use crate::access::catalogue::Catalogue;
-use crate::access::connection::{ConnectionId, ConnectionName, PortalId, Standing};
+use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::decide::{Permit, Question, decide};
 use crate::access::gather::gather;
 use crate::access::policy::Policy;
@@ -25,9 +25,7 @@ use crate::hubspot::oauth::Endpoints;
 use crate::metrics::{Metrics, MetricsBounds};
 use crate::secret::Secret;
 use crate::store::{GateLock, Provenance, Store};
-use crate::tokens::{
-    ConnectionState, CredentialError, Enrolment, Lease, Live, LiveParts, TokenSettings,
-};
+use crate::tokens::{ConnectionState, CredentialError, Enrolment, Lease, Live, LiveParts, TokenSettings};
 use crate::vault::{MasterKey, Vault};
 
 const PORTAL: u64 = 62515;
@@ -198,9 +196,7 @@ impl Gate {
     /// Applies what is in the store, as the publisher does.
     fn follow(&self) {
         for change in self.live.engine().parts.store.changes_after(0).unwrap().rows {
-            if let Some(id) = ConnectionId::parse(&change.id) {
-                self.live.apply_change(&id).unwrap();
-            }
+            self.live.apply_change(&change).unwrap();
         }
     }
 
