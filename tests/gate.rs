@@ -285,7 +285,7 @@ async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
     );
     assert_eq!(
         count(
-            r#"{decision="deny",effect="delete",integration="reader",operation="crm.objects.archive",reason="effect"}"#
+            r#"{decision="deny",effect="delete",integration="reader",operation="crm.objects.archive",reason="no_rule"}"#
         ),
         1.0,
         "{requests:#?}"
