@@ -19,11 +19,13 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use crate::hubspot::forbidden::ForbiddenCause;
 pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
 pub use state::{ConnectionSample, KeySample, PolicySample};
-pub use words::{AuditResult, ForbiddenCause, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
+pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
 
 use crate::audit::Watch;
+use crate::logging::LineBudget;
 use requests::SeriesBound;
 
 /// What a label says before it is known.
@@ -83,6 +85,10 @@ pub struct Metrics {
     audit: Mutex<Option<Watch>>,
     #[allow(clippy::type_complexity)] // a list of hooks, named by its use
     hooks: Mutex<Vec<Box<dyn Fn(&Metrics) + Send + Sync>>>,
+    pub(crate) denial_lines: LineBudget,
+    pub(crate) upstream_lines: LineBudget,
+    pub(crate) store_lines: LineBudget,
+    pub(crate) audit_lines: LineBudget,
     /// Held while a picture (policies, keys, connections) is replaced or scraped.
     picture: Mutex<()>,
 }
@@ -252,6 +258,10 @@ impl Metrics {
             upstream_reused: AtomicU64::new(0),
             audit: Mutex::default(),
             hooks: Mutex::default(),
+            denial_lines: LineBudget::default(),
+            upstream_lines: LineBudget::default(),
+            store_lines: LineBudget::default(),
+            audit_lines: LineBudget::default(),
             picture: Mutex::default(),
             series: SeriesBound::new(bounds.series),
             bounds,
@@ -327,12 +337,11 @@ impl Metrics {
         self.upstream_connections.with_label_values(&[state.as_str()])
     }
 
-    /// Counts a request that went upstream, and whether it found an open connection.
-    pub fn upstream_lease(&self, reused: bool) {
-        self.upstream_leases.fetch_add(1, Ordering::Relaxed);
-        if reused {
-            self.upstream_reused.fetch_add(1, Ordering::Relaxed);
-        }
+    /// How many requests went upstream so far, and how many of them found an open connection: the
+    /// pools count, a scrape takes their figures over.
+    pub fn set_upstream_leases(&self, all: u64, reused: u64) {
+        self.upstream_leases.store(all, Ordering::Relaxed);
+        self.upstream_reused.store(reused, Ordering::Relaxed);
     }
 
     /// The text of `/metrics`: everything counted before the call is in it.
@@ -389,3 +398,6 @@ fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::
 fn float_gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
     register(r, GaugeVec::new(Opts::new(name, help), labels)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,18 +44,6 @@ words! {
 }
 
 words! {
-    /// Why the upstream answered 403 (`scopegate_forbidden_total{cause}`).
-    ForbiddenCause, "forbidden_cause" {
-        MissingScope = "missing_scope",
-        UserPermission = "user_permission",
-        Tier = "tier",
-        PortalPaused = "portal_paused",
-        Archived = "archived",
-        Unknown = "unknown",
-    }
-}
-
-words! {
     /// How a token refresh ended (`scopegate_token_refreshes_total{result}`).
     RefreshResult, "refresh_result" {
         Ok = "ok",
@@ -63,6 +51,7 @@ words! {
         NotDurable = "not_durable",
         Superseded = "superseded",
         Transient = "transient",
+        WrongClient = "wrong_client",
         Configuration = "configuration",
         DeadGrant = "dead_grant",
     }
@@ -92,5 +81,52 @@ words! {
     UpstreamConnection, "upstream_connection" {
         Active = "active",
         Idle = "idle",
+    }
+}
+
+impl UpstreamErrorKind {
+    /// What a failed connect failed at: name, address, TLS, or the connection itself.
+    pub fn of_connect(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let inner = error.get_ref();
+        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return Self::Tls;
+        }
+        match error.kind() {
+            ErrorKind::PermissionDenied => Self::Address,
+            ErrorKind::TimedOut => Self::ConnectTimeout,
+            ErrorKind::InvalidData => Self::Tls,
+            // The resolver's errors have no kind of their own: whatever the system's calls to
+            // connect can't return.
+            ErrorKind::NotFound | ErrorKind::Other => Self::Resolve,
+            _ if error.raw_os_error().is_none() && inner.is_some() => Self::Resolve,
+            _ => Self::Connect,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_failed_connect_says_what_it_failed_at() {
+        let tls = Error::new(ErrorKind::InvalidData, rustls::Error::DecryptError);
+        assert_eq!(UpstreamErrorKind::of_connect(&tls), UpstreamErrorKind::Tls);
+        let refused = Error::from_raw_os_error(111);
+        assert_eq!(
+            UpstreamErrorKind::of_connect(&refused),
+            UpstreamErrorKind::Connect
+        );
+        let inside = Error::new(ErrorKind::PermissionDenied, "private");
+        assert_eq!(UpstreamErrorKind::of_connect(&inside), UpstreamErrorKind::Address);
+        // Too long for a name: the resolver says no without asking anybody.
+        let name = format!("{}:1", "a".repeat(300));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let unknown = runtime.block_on(async { tokio::net::lookup_host(name).await.map(drop) });
+        let kind = UpstreamErrorKind::of_connect(&unknown.unwrap_err());
+        assert_eq!(kind, UpstreamErrorKind::Resolve);
     }
 }

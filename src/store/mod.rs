@@ -5,6 +5,7 @@
 //! `changes` in the same transaction, and so does the line that says who did it and why. Never sees a
 //! secret in plain form: sealing is the vault's.
 
+mod admin_events;
 mod apps;
 mod changes;
 mod connections;
@@ -15,6 +16,7 @@ mod keys;
 mod lock;
 mod schema;
 
+pub use admin_events::AdminEvent;
 pub use apps::{AppRow, NewApp};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};

@@ -71,6 +71,10 @@ const MIGRATIONS: &[&str] = &["CREATE TABLE meta (
         seq INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE audited (
+        instance TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL
+    ) STRICT;
     CREATE TABLE admin_events (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         at INTEGER NOT NULL,

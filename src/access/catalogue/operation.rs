@@ -1,6 +1,7 @@
 //! Operations: identities without version, layout, alias or encoding, each over several rows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::CatalogueError;
 use super::rows::{Resolve, Row, RowIndex, TypeSource};
@@ -23,9 +24,9 @@ pub enum Takes {
 #[derive(Debug)]
 pub struct Operation {
     /// The contract's id.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     /// Ids it had before; policies may still say them.
-    pub former_ids: Vec<Box<str>>,
+    pub former_ids: Vec<Arc<str>>,
     /// The effect of all its rows.
     pub effect: Effect,
     /// The risks of any of its rows.
@@ -47,7 +48,7 @@ pub struct Operation {
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     pub(super) all: Vec<Operation>,
-    by_id: HashMap<Box<str>, OperationIndex>,
+    by_id: HashMap<Arc<str>, OperationIndex>,
 }
 
 impl Operations {

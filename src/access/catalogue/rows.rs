@@ -58,7 +58,7 @@ pub struct Row {
     /// The method.
     pub method: Method,
     /// As HubSpot documents it, parameters in braces, its version in its usual place.
-    pub template: Box<str>,
+    pub template: Arc<str>,
     /// The version segment; `None` for the few that have none.
     pub version: Option<Box<str>>,
     /// The operation's id.
@@ -67,7 +67,7 @@ pub struct Row {
     pub effect: Effect,
     /// Its risks.
     pub risks: Risks,
-    pub(super) former_ids: Vec<Box<str>>,
+    pub(super) former_ids: Vec<Arc<str>>,
     /// Its line in the table it came from.
     pub(super) line: usize,
     pub(super) resolve: Resolve,
