@@ -1,8 +1,24 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+mod admin;
+pub mod app;
+pub mod catalogue;
+pub mod config;
+pub mod connection;
+pub mod demo;
+pub mod explain;
+pub mod health;
+pub mod init;
+pub mod key;
+pub mod master_key;
+pub mod policy;
+pub mod run;
 pub mod sim;
+pub mod store;
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Exit status of a command (contracts.md §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,3 +88,86 @@ impl CommandError {
 
 /// What a command's `run` returns.
 pub type CommandResult = Result<Exit, CommandError>;
+
+/// The least-privilege gate in front of HubSpot's API.
+#[derive(Debug, clap::Parser)]
+#[command(name = "scopegate", version, about, max_term_width = 100)]
+struct Cli {
+    /// The configuration file [default: $SCOPEGATE_CONFIG, ./scopegate.yaml, /etc/scopegate/scopegate.yaml].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Simulator, gate and three sample integrations in one process, with commands to try.
+    Demo(demo::DemoArgs),
+    /// Run the gate.
+    Run(run::RunArgs),
+    /// Run the HubSpot simulator alone.
+    Sim(sim::SimArgs),
+    /// Make a folder with a configuration, a master key and an example policy.
+    Init(init::InitArgs),
+    /// Keys that integrations send where a HubSpot token used to be.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// HubSpot apps.
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// HubSpot accounts the gate can act in.
+    #[command(subcommand)]
+    Connection(connection::ConnectionCommand),
+    /// What a request is, and what a policy says to it.
+    Explain(explain::ExplainArgs),
+    /// Check, test and show policies.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// HubSpot's operations as the gate knows them.
+    #[command(subcommand)]
+    Catalogue(catalogue::CatalogueCommand),
+    /// The embedded store.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// The key that seals every credential.
+    #[command(subcommand, name = "master-key")]
+    MasterKey(master_key::MasterKeyCommand),
+    /// The settings in force and where each comes from.
+    Config(config::ConfigArgs),
+    /// Ask a running gate whether it is ready.
+    Health(health::HealthArgs),
+}
+
+/// Parses the arguments, runs the command, prints what went wrong.
+pub fn main() -> ExitCode {
+    let cli = <Cli as clap::Parser>::parse();
+    let globals = Globals { config: cli.config };
+    let outcome = match cli.command {
+        Command::Demo(args) => demo::run(args, &globals),
+        Command::Run(args) => run::run(args, &globals),
+        Command::Sim(args) => sim::run(args, &globals),
+        Command::Init(args) => init::run(args, &globals),
+        Command::Key(command) => key::run(command, &globals),
+        Command::App(command) => app::run(command, &globals),
+        Command::Connection(command) => connection::run(command, &globals),
+        Command::Explain(args) => explain::run(args, &globals),
+        Command::Policy(command) => policy::run(command, &globals),
+        Command::Catalogue(command) => catalogue::run(command, &globals),
+        Command::Store(command) => store::run(command, &globals),
+        Command::MasterKey(command) => master_key::run(command, &globals),
+        Command::Config(args) => config::run(args, &globals),
+        Command::Health(args) => health::run(args, &globals),
+    };
+    let exit = outcome.unwrap_or_else(|error| {
+        let mut stderr = std::io::stderr().lock();
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(stderr, "error: {}", error.message);
+        if let Some(hint) = error.hint {
+            let _ = writeln!(stderr, "help: {hint}");
+        }
+        error.exit
+    });
+    ExitCode::from(exit as u8)
+}

@@ -1,12 +1,27 @@
 //! Settings as used: every value parsed, every path absolute, every bound a number with a reason.
 //!
-//! What an operator writes (`written`) and what the gate runs on ([`Config`]) are different types;
+//! What an operator writes (a tree of values) and what the gate runs on ([`Config`]) are different types;
 //! ports open only after the one became the other without a mistake.
 
+mod check;
+mod environment;
+mod layers;
+mod load;
+mod mistakes;
+mod settings;
+mod tree;
+mod value;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use check::own_url;
+pub use load::{Effective, Loaded, Origin, Overrides, load};
+pub use mistakes::{ConfigErrors, Mistake};
+
+pub use crate::logging::LogFormat;
 
 /// Everything the gate runs on.
 #[derive(Clone, Debug)]
@@ -23,6 +38,9 @@ pub struct Config {
     pub upstream: UpstreamSettings,
     /// Origin that links in answers are rewritten to when the request's own is not a known name.
     pub public_url: String,
+    /// Nobody set `public_url`: it follows from `listen`, and from the port the system chose if
+    /// that is 0 ([`own_url`]).
+    pub public_url_is_default: bool,
     /// Folder of policies.
     pub policies: PathBuf,
     /// Additions to the embedded catalogue.
@@ -43,6 +61,77 @@ pub struct Config {
     pub shutdown: ShutdownSettings,
     /// Bounds of the request path.
     pub limits: Limits,
+    /// How log lines look.
+    pub log: LogFormat,
+}
+
+impl Config {
+    /// The defaults, with every relative path under `folder`.
+    pub fn in_folder(folder: &Path) -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        Self {
+            listen,
+            tls: None,
+            admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9465)),
+            monitor_listen: None,
+            upstream: UpstreamSettings {
+                url: "https://api.hubapi.com".to_owned(),
+                ca: None,
+                allow_private: false,
+                compression: false,
+            },
+            public_url: own_url(listen, false),
+            public_url_is_default: true,
+            policies: folder.join("policies/"),
+            catalogue: CatalogueSettings::default(),
+            store: folder.join("data/scopegate.db"),
+            master_key: MasterKeySource::File(folder.join("data/master.key")),
+            audit: AuditSettings {
+                dir: folder.join("data/audit"),
+                durable_reads: false,
+                queue_records: 8192,
+                max_wait: Duration::from_secs(2),
+                file_bytes: 256 << 20,
+            },
+            instance: host_name(),
+            workers: cores(),
+            apps: BTreeMap::new(),
+            shutdown: ShutdownSettings {
+                delay: Duration::from_secs(5),
+                grace: Duration::from_secs(25),
+            },
+            limits: Limits::default(),
+            log: LogFormat::Auto,
+        }
+    }
+
+    /// Where `/livez`, `/readyz` and `/metrics` are served.
+    pub fn monitor_address(&self) -> SocketAddr {
+        self.monitor_listen.unwrap_or(self.admin_listen)
+    }
+}
+
+/// The host's name, as far as it can be a folder's.
+fn host_name() -> String {
+    let name: String = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .take(64)
+        .collect();
+    if name.is_empty() { "gate".to_owned() } else { name }
+}
+
+/// Data-plane threads unless somebody says otherwise: one a core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// PEM files for the listener.
@@ -98,6 +187,12 @@ pub struct AuditSettings {
     pub dir: PathBuf,
     /// Whether reads wait for the disk as writes do.
     pub durable_reads: bool,
+    /// Records of one worker that may wait for the writer: at 20 ms a drain, 400,000 a second.
+    pub queue_records: usize,
+    /// Longest time a record may wait for the disk; beyond it requests are refused.
+    pub max_wait: Duration,
+    /// Size at which a new file is begun.
+    pub file_bytes: u64,
 }
 
 /// A HubSpot app.

@@ -1,3 +1,9 @@
 //! HubSpot spoken correctly. Knows no policy and no storage.
 
+pub mod answer_body;
 pub mod connect;
+pub mod control;
+pub mod errors;
+pub mod forbidden;
+pub mod oauth;
+pub mod pool;

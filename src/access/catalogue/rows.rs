@@ -1,0 +1,348 @@
+//! Rows: one method and path template each, and how its object types and scopes are found.
+
+use std::sync::Arc;
+
+use super::CatalogueError;
+use super::scopes::{Scopes, freeze};
+use super::table::{Record, Table};
+use super::types::{Access, ObjectTypes};
+use crate::access::effect::Effect;
+use crate::access::facts::{Requirement, Risks, Surface};
+use crate::access::object_type::ObjectType;
+use crate::access::target::Method;
+
+/// Index of a row in the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowIndex(pub u32);
+
+/// Where a row's type is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TypeSource {
+    /// A literal of the template, or known from the table.
+    Literal(ObjectType),
+    /// The n-th parameter of the template, counted from 0.
+    Parameter(u8),
+}
+
+/// How a row's requirement and types are found (column `resolve`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Resolve {
+    /// No type: the row's own requirement; empty where no single scope is known to open it.
+    Fixed(Requirement),
+    /// The types stand in the body, which is not judged yet: refused.
+    Body,
+    /// Records of one type, or of both types of a pair.
+    Records(Vec<TypeSource>),
+    /// Definitions, likewise.
+    Definitions(Vec<TypeSource>),
+    /// Pipelines of a type: definitions that have scopes of their own for some types.
+    Pipelines(TypeSource),
+    /// Records of one type under a requirement of the row's own: no scope is listed for it.
+    OwnRecords(TypeSource, Requirement),
+}
+
+/// What the query or the body changes about a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// A body may carry `associations`, each of them a write of its own.
+    pub(super) inline_associations: bool,
+    /// `archived=true` makes the removal permanent.
+    pub(super) irreversible_if_archived: bool,
+    /// The body may name records to remove.
+    pub(super) delete_if_removing: bool,
+}
+
+/// One method and path template.
+#[derive(Debug)]
+pub struct Row {
+    /// The method.
+    pub method: Method,
+    /// As HubSpot documents it, parameters in braces, its version in its usual place.
+    pub template: Arc<str>,
+    /// The version segment; `None` for the few that have none.
+    pub version: Option<Box<str>>,
+    /// The operation's id.
+    pub id: Box<str>,
+    /// The effect of the row; query and body may raise it.
+    pub effect: Effect,
+    /// Its risks.
+    pub risks: Risks,
+    pub(super) former_ids: Vec<Arc<str>>,
+    /// Its line in the table it came from.
+    pub(super) line: usize,
+    pub(super) resolve: Resolve,
+    pub(super) marks: Marks,
+    /// Whether the last parameter takes the rest of the path.
+    pub(super) takes_rest: bool,
+}
+
+impl Row {
+    /// Whether its object types stand in a body that is not judged yet.
+    pub fn is_unjudged(&self) -> bool {
+        matches!(self.resolve, Resolve::Body)
+    }
+
+    /// Whether a body may carry `associations`, each of them a write of its own.
+    pub fn may_carry_associations(&self) -> bool {
+        self.marks.inline_associations
+    }
+
+    /// Whether `archived=true` makes the removal permanent.
+    pub fn is_irreversible_if_archived(&self) -> bool {
+        self.marks.irreversible_if_archived
+    }
+
+    /// Whether the body may name records to remove.
+    pub fn is_delete_if_removing(&self) -> bool {
+        self.marks.delete_if_removing
+    }
+
+    /// Records, definitions, or no type.
+    pub(super) fn surface(&self) -> Surface {
+        match &self.resolve {
+            Resolve::Fixed(_) | Resolve::Body => Surface::Fixed,
+            Resolve::Records(_) | Resolve::OwnRecords(..) => Surface::Records,
+            Resolve::Definitions(_) | Resolve::Pipelines(_) => Surface::Definitions,
+        }
+    }
+
+    /// Where its types are found, in the order of the template.
+    pub(super) fn sources(&self) -> &[TypeSource] {
+        match &self.resolve {
+            Resolve::Fixed(_) | Resolve::Body => &[],
+            Resolve::Records(sources) | Resolve::Definitions(sources) => sources,
+            Resolve::OwnRecords(source, _) | Resolve::Pipelines(source) => std::slice::from_ref(source),
+        }
+    }
+
+    /// The scopes that open `object` through this row.
+    pub(super) fn requirement(&self, types: &ObjectTypes, object: &ObjectType) -> Requirement {
+        let reads = self.effect == Effect::Read;
+        let access = match &self.resolve {
+            Resolve::Fixed(requirement) | Resolve::OwnRecords(_, requirement) => return requirement.clone(),
+            Resolve::Body => return Arc::from([]),
+            Resolve::Records(_) if reads => Access::Read,
+            Resolve::Records(_) => Access::Write,
+            Resolve::Definitions(_) if reads => Access::DefinitionRead,
+            Resolve::Definitions(_) => Access::DefinitionWrite,
+            Resolve::Pipelines(_) if reads => Access::PipelineRead,
+            Resolve::Pipelines(_) => Access::PipelineWrite,
+        };
+        types.requirement(object, access)
+    }
+}
+
+/// Reads one table of operations. All three (specifications, legacy, the operator's own) have the
+/// columns `method path id effect`; `former_ids resolve least notes` may be left out.
+pub(super) fn parse(
+    name: &'static str,
+    text: &str,
+    scopes: &Scopes,
+    types: &ObjectTypes,
+) -> Result<Vec<Row>, CatalogueError> {
+    let table = Table::parse(name, text)?;
+    table
+        .records()
+        .map(|record| row(&record, scopes, types))
+        .collect()
+}
+
+fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<Row, CatalogueError> {
+    let method = Method::parse(record.need("method")?)
+        .ok_or_else(|| record.error("`method` is one of GET, POST, PUT, PATCH, DELETE"))?;
+    let template = record.need("path")?;
+    check_template(template).map_err(|message| record.error(message))?;
+    let id = record.need("id")?;
+    if !is_operation_id(id) {
+        return Err(record.error(format!(
+            "`{id}` is no operation id: AREA.RESOURCE.VERB, a-z, 0-9 and -"
+        )));
+    }
+    let effect = Effect::parse(record.need("effect")?)
+        .ok_or_else(|| record.error("`effect` is one of read, write, delete, irreversible, auth, meta"))?;
+    let notes: Vec<&str> = record
+        .optional("notes")
+        .map_or(Vec::new(), |n| n.split(',').collect());
+    let has = |note: &str| notes.contains(&note);
+    let risks = notes
+        .iter()
+        .filter_map(|note| Risks::parse(note))
+        .fold(Risks::default(), Risks::union);
+    let least = record.optional("least").unwrap_or("-");
+    let resolve = record.optional("resolve").unwrap_or("fixed");
+    let resolve = parse_resolve(resolve, least, template, effect, scopes, types)
+        .map_err(|message| record.error(message))?;
+    Ok(Row {
+        method,
+        template: template.into(),
+        version: template
+            .split('/')
+            .find(|segment| is_version(segment))
+            .map(Into::into),
+        id: id.into(),
+        effect,
+        risks,
+        line: record.line(),
+        former_ids: record
+            .optional("former_ids")
+            .map_or(Vec::new(), |ids| ids.split(',').map(Into::into).collect()),
+        resolve,
+        marks: Marks {
+            inline_associations: has("inline-associations"),
+            irreversible_if_archived: has("irreversible-if-archived=true"),
+            delete_if_removing: has("delete-if-removing"),
+        },
+        takes_rest: has("multi-segment-param"),
+    })
+}
+
+fn parse_resolve(
+    resolve: &str,
+    least: &str,
+    template: &str,
+    effect: Effect,
+    scopes: &Scopes,
+    types: &ObjectTypes,
+) -> Result<Resolve, String> {
+    let own = || Ok::<_, String>(freeze(&scopes.requirement(least)?));
+    let (kind, names) = resolve.split_once(':').unwrap_or((resolve, ""));
+    let sources = || -> Result<Vec<TypeSource>, String> {
+        let sources = names.split(',').map(|name| type_source(name, template, types));
+        let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
+        if sources.len() > 2 {
+            return Err("at most two types".to_owned());
+        }
+        Ok(sources)
+    };
+    Ok(match kind {
+        "fixed" | "any" => Resolve::Fixed(own()?),
+        "body" => Resolve::Body,
+        "literal" => {
+            let source = type_source(names, template, types)?;
+            let TypeSource::Literal(object) = &source else {
+                return Err("`literal:` names a type".to_owned());
+            };
+            let agreed = types.row(object).map(|row| match effect {
+                Effect::Read => &*row.least_read,
+                _ => &*row.least_write,
+            });
+            match agreed == Some(least) {
+                true => Resolve::Records(vec![source]),
+                false => Resolve::OwnRecords(source, own()?),
+            }
+        }
+        "type" | "types" => Resolve::Records(sources()?),
+        "schema" => Resolve::Definitions(sources()?),
+        "pipeline" => Resolve::Pipelines(type_source(names, template, types)?),
+        _ => return Err(format!("unknown `resolve` `{resolve}`")),
+    })
+}
+
+fn type_source(name: &str, template: &str, types: &ObjectTypes) -> Result<TypeSource, String> {
+    if !name.starts_with('{') {
+        let object = types
+            .resolve(name)
+            .ok_or_else(|| format!("unknown object type `{name}`"))?;
+        return Ok(TypeSource::Literal(object));
+    }
+    let position = template
+        .split('/')
+        .filter(|segment| segment.starts_with('{'))
+        .position(|segment| segment == name)
+        .ok_or_else(|| format!("the path has no parameter `{name}`"))?;
+    u8::try_from(position)
+        .map(TypeSource::Parameter)
+        .map_err(|_| "more than 255 parameters".to_owned())
+}
+
+fn check_template(template: &str) -> Result<(), String> {
+    let Some(rest) = template.strip_prefix('/') else {
+        return Err("`path` begins with /".to_owned());
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    for segment in rest.split('/') {
+        let name = segment
+            .strip_prefix('{')
+            .and_then(|s| s.strip_suffix('}'))
+            .unwrap_or(segment);
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(is_plain) {
+            return Err(format!("`{segment}` is neither a literal nor a {{parameter}}"));
+        }
+    }
+    match rest.split('/').filter(|segment| is_version(segment)).count() {
+        0 | 1 => Ok(()),
+        _ => Err("`path` has more than one version segment".to_owned()),
+    }
+}
+
+/// `AREA.RESOURCE[.SUBRESOURCE].VERB` in lower-case letters, digits and hyphens.
+pub(super) fn is_operation_id(id: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    id.contains('.') && id.split('.').all(part)
+}
+
+/// `v3`, `2026-03`, `2026-09-beta`: what HubSpot writes as the version of an API.
+pub(super) fn is_version(segment: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some(number) = segment.strip_prefix('v') {
+        return number.len() <= 3 && digits(number);
+    }
+    let date = segment.strip_suffix("-beta").unwrap_or(segment);
+    match date.split_once('-') {
+        Some((year, month)) => year.len() == 4 && month.len() == 2 && digits(year) && digits(month),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_from_names_and_ids() {
+        for version in ["v1", "v3", "v4", "2025-09", "2026-09-beta"] {
+            assert!(is_version(version), "{version}");
+        }
+        for other in [
+            "",
+            "v",
+            "vid",
+            "v3x",
+            "v1234",
+            "2-123",
+            "0-1",
+            "2026",
+            "2026-9",
+            "20260-09",
+            "2026-09-rc",
+        ] {
+            assert!(!is_version(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn templates_and_ids_with_odd_characters_are_refused() {
+        assert!(check_template("/crm/v3/objects/{objectType}").is_ok());
+        for bad in [
+            "crm/v3",
+            "/crm//v3",
+            "/crm/{a",
+            "/crm/../x",
+            "/crm/v3/v4/x",
+            "/a b",
+            "/{}",
+        ] {
+            assert!(check_template(bad).is_err(), "{bad}");
+        }
+        assert!(is_operation_id("crm.objects.gdpr-delete"));
+        for bad in ["crm", "crm..get", "CRM.objects", "crm.objects.", "crm.o*"] {
+            assert!(!is_operation_id(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! May this request pass? The answer depends on the policy, the ceiling, the facts, the
+//! connection and the time given, and on nothing else.
+
+mod denial;
+mod permit;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use permit::Permit;
+
+use super::catalogue::Catalogue;
+use super::decision::{Decision, Denial};
+use super::facts::{Facts, Need};
+use super::policy::ceiling::Ceiling;
+use super::policy::tables::{ConnectionRef, Layers};
+use super::policy::{Observe, Policy};
+
+/// What is judged, by what.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The integration's policy.
+    pub policy: &'a Policy,
+    /// The ceiling in force.
+    pub ceiling: Option<&'a Ceiling>,
+    /// The catalogue both were compiled with; it is asked for names in a denial alone.
+    pub catalogue: &'a Catalogue,
+    /// What the request asks for.
+    pub facts: &'a Facts,
+    /// Where it goes; that the policy covers it is the caller's to know ([`Policy::covers`]).
+    pub connection: ConnectionRef<'a>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Decides. No allocation when the answer is allow.
+///
+/// Every need of the request must be opened by the policy and by the ceiling, and denied by
+/// neither.
+pub fn decide(question: &Question<'_>) -> Decision {
+    let Question {
+        policy, facts, now, ..
+    } = *question;
+    if policy.is_expired(now) {
+        return deny(denial::expired(policy));
+    }
+    if facts.needs.is_empty() {
+        // Invariant of Facts, kept by `gather`; without it there is nothing to allow.
+        return deny(denial::nothing_asked());
+    }
+    let layers = policy.tables.layers(question.connection);
+    let mut rule: Option<&Arc<str>> = None;
+    let mut observed = None;
+    for need in &facts.needs {
+        if policy.tables.denied(&layers, need).is_some() {
+            return deny(denial::of(question));
+        }
+        match opened(policy, &layers, need) {
+            Some(id) => rule = rule.or(Some(id)),
+            None => match observing(question, need) {
+                Some(observe) => {
+                    observed = Some(observe);
+                    rule = rule.or(Some(&observe.id));
+                }
+                None => return deny(denial::of(question)),
+            },
+        }
+    }
+    if !within_ceiling(question) {
+        return deny(denial::beyond_ceiling(question));
+    }
+    match rule {
+        Some(rule) => Decision::Allow(Permit::new(
+            Arc::clone(&policy.integration),
+            facts.main().operation,
+            facts.effect(),
+            Arc::clone(observed.map_or(rule, |observe| &observe.id)),
+            observed.is_some(),
+        )),
+        None => deny(denial::of(question)),
+    }
+}
+
+fn deny(denial: Denial) -> Decision {
+    Decision::Deny(Box::new(denial))
+}
+
+/// The id of the `allow` rule that opens a need.
+fn opened<'p>(policy: &'p Policy, layers: &Layers<'_>, need: &Need) -> Option<&'p Arc<str>> {
+    let index = policy.tables.opened(layers, need)?;
+    policy.allow.get(usize::from(index)).map(|rule| &rule.id)
+}
+
+/// The policy's observing, if it lets this need pass.
+fn observing<'a>(question: &Question<'a>, need: &Need) -> Option<&'a Observe> {
+    if question.ceiling.is_some_and(|ceiling| ceiling.observe_never) {
+        return None;
+    }
+    let observe = question.policy.observe.as_ref()?;
+    (observe.is_on(question.now)
+        && observe.effects.contains(need.effect)
+        && need.risks.minus(observe.risks).is_empty())
+    .then_some(observe)
+}
+
+fn within_ceiling(question: &Question<'_>) -> bool {
+    let Some(ceiling) = question.ceiling else {
+        return true;
+    };
+    let layers = ceiling.tables.layers(question.connection);
+    question.facts.needs.iter().all(|need| {
+        ceiling.tables.denied(&layers, need).is_none()
+            && (ceiling.allow.is_none() || ceiling.tables.opened(&layers, need).is_some())
+    })
+}

@@ -1,0 +1,261 @@
+//! What query and body add to the row.
+
+use super::*;
+
+fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: std::sync::LazyLock<Catalogue> =
+        std::sync::LazyLock::new(|| Catalogue::embedded().unwrap());
+    &CATALOGUE
+}
+
+fn facts(request: &str, body: Option<&str>) -> Result<Facts, Refusal> {
+    let (method, target) = request.split_once(' ').unwrap();
+    let target = Target::parse(method, target)?;
+    let recognised = catalogue().recognise(&target)?;
+    let body = match body {
+        Some(text) => Some(JudgedBody::parse(text.as_bytes())?),
+        None => None,
+    };
+    gather(catalogue(), &recognised, &target, body.as_ref())
+}
+
+/// One line a need: operation, effect, types.
+fn needs(request: &str, body: Option<&str>) -> Vec<String> {
+    let facts = facts(request, body).unwrap_or_else(|refusal| panic!("{request}: {refusal:?}"));
+    let line = |need: &Need| {
+        let operation = catalogue().operation(need.operation).unwrap();
+        let types: Vec<&str> = need
+            .touches
+            .iter()
+            .filter_map(|touch| touch.object.as_ref())
+            .map(|object| catalogue().object_name(object))
+            .collect();
+        format!("{} {} {}", operation.id, need.effect.as_str(), types.join("+"))
+    };
+    facts.needs.iter().map(line).collect()
+}
+
+fn reason(request: &str, body: Option<&str>) -> Reason {
+    match facts(request, body) {
+        Ok(facts) => panic!("{request} {body:?} passed: {facts:?}"),
+        Err(refusal) => refusal.reason,
+    }
+}
+
+#[test]
+fn a_plain_read_needs_its_operation_on_its_type() {
+    assert_eq!(
+        needs("GET /crm/v3/objects/0-1/5", None),
+        ["crm.objects.get read contacts"]
+    );
+    assert_eq!(needs("GET /crm/v3/owners", None), ["crm.owners.list read "]);
+    assert_eq!(
+        needs(
+            "PUT /crm/v4/objects/contacts/1/associations/default/companies/2",
+            None
+        ),
+        ["crm.associations.create write contacts+companies"]
+    );
+}
+
+#[test]
+fn associations_in_a_query_are_reads_of_their_own() {
+    for query in [
+        "associations=companies&associations=notes",
+        "associations=companies,notes",
+        "associations=0-2,NOTE",
+        "associations=%63ompany%2C+note,companies",
+        "limit=5&associations=companies,,notes&archived=false",
+    ] {
+        assert_eq!(
+            needs(&format!("GET /crm/v3/objects/contacts?{query}"), None),
+            [
+                "crm.objects.list read contacts",
+                "crm.associations.list read contacts+companies",
+                "crm.associations.list read contacts+notes",
+            ],
+            "{query}"
+        );
+    }
+    assert_eq!(
+        needs("GET /crm/objects/2026-03/deals/1?associations=p_car", None).len(),
+        2,
+        "a custom object is a type like any other"
+    );
+}
+
+#[test]
+fn associations_that_are_not_understood_are_refused() {
+    let list = "GET /crm/v3/objects/contacts";
+    assert_eq!(
+        reason(&format!("{list}?associations=companies,cars"), None),
+        Reason::UnknownObject
+    );
+    assert_eq!(
+        reason(&format!("{list}?Associations=companies"), None),
+        Reason::RefusedQuery
+    );
+    assert_eq!(
+        reason(&format!("{list}?associations[]=companies"), None),
+        Reason::RefusedQuery
+    );
+    assert_eq!(
+        reason("GET /crm/v3/owners?associations=contacts", None),
+        Reason::RefusedQuery
+    );
+    assert_eq!(
+        reason("GET /crm/v3/properties/contacts?associations=contacts", None),
+        Reason::RefusedQuery
+    );
+    let many: Vec<String> = (0..=ASSOCIATED_TYPES).map(|n| format!("2-{n}")).collect();
+    assert_eq!(
+        reason(&format!("{list}?associations={}", many.join(",")), None),
+        Reason::RefusedQuery
+    );
+}
+
+#[test]
+fn archived_raises_the_removal_of_a_schema_and_nothing_else() {
+    let schema = "DELETE /crm-object-schemas/v3/schemas/p_car";
+    for (query, effect) in [
+        ("", "delete"),
+        ("?archived=false", "delete"),
+        ("?archived=true", "irreversible"),
+        ("?archived=TRUE", "irreversible"),
+        ("?archived=1", "irreversible"),
+        ("?archived", "irreversible"),
+        ("?%61rchived=true", "irreversible"),
+    ] {
+        let expected = format!("crm.schemas.archive {effect} p_car");
+        assert_eq!(needs(&format!("{schema}{query}"), None), [expected], "{query}");
+    }
+    assert_eq!(
+        needs("GET /crm/v3/objects/contacts?archived=true", None),
+        ["crm.objects.list read contacts"]
+    );
+}
+
+#[test]
+fn a_create_passes_only_without_associations() {
+    let create = "POST /crm/v3/objects/contacts";
+    for body in [
+        r#"{"properties":{"email":"a@x.io"}}"#,
+        r#"{"properties":{},"associations":[]}"#,
+        r#"{"properties":{},"associations":null}"#,
+        r#"{"properties":{"associations":"a property of that name"}}"#,
+    ] {
+        assert_eq!(
+            needs(create, Some(body)),
+            ["crm.objects.create write contacts"],
+            "{body}"
+        );
+    }
+    for body in [
+        r#"{"properties":{},"associations":[{"to":{"id":"1"},"types":[]}]}"#,
+        r#"{"associations":{"x":1}}"#,
+        r#"{"associations":"x"}"#,
+        r#"{"associations":0}"#,
+        r#"{"associations":false}"#,
+        r#"{"\u0061ssociations":[1]}"#,
+        r#"{"Associations":[1]}"#,
+    ] {
+        assert_eq!(reason(create, Some(body)), Reason::RefusedUnjudged, "{body}");
+    }
+    for body in [
+        "[]",
+        "1",
+        "\"associations\"",
+        r#"{"associations":[],"associations":[1]}"#,
+        "{",
+    ] {
+        assert_eq!(reason(create, Some(body)), Reason::RefusedBody, "{body}");
+    }
+    assert_eq!(reason(create, None), Reason::RefusedBody);
+}
+
+#[test]
+fn batches_are_judged_item_by_item_in_every_spelling_of_the_path() {
+    for path in [
+        "/crm/v3/objects/contacts/batch/create",
+        "/crm/objects/v3/0-1/batch/create",
+        "/crm/objects/2026-03/contact/batch/upsert",
+        "/crm/v3/objects/deals/batch/create",
+        "/crm/v3/objects/p_car/batch/upsert",
+    ] {
+        let request = format!("POST {path}");
+        assert_eq!(
+            needs(
+                &request,
+                Some(r#"{"inputs":[{"properties":{}},{"associations":[]}]}"#)
+            )
+            .len(),
+            1
+        );
+        for body in [
+            r#"{"inputs":[{"properties":{}},{"associations":[{}]}]}"#,
+            r#"{"inputs":[],"associations":[1]}"#,
+            r#"{"Inputs":[{"associations":[1]}]}"#,
+        ] {
+            assert_eq!(
+                reason(&request, Some(body)),
+                Reason::RefusedUnjudged,
+                "{path} {body}"
+            );
+        }
+        for body in [
+            r#"{"inputs":{"associations":[1]}}"#,
+            r#"{"inputs":[[]]}"#,
+            r#"{"inputs":"x"}"#,
+        ] {
+            assert_eq!(reason(&request, Some(body)), Reason::RefusedBody, "{path} {body}");
+        }
+    }
+    let legacy = Some(r#"{"associations":{"associatedVids":[1]}}"#);
+    assert_eq!(reason("POST /deals/v1/deal", legacy), Reason::RefusedUnjudged);
+}
+
+#[test]
+fn removing_from_a_list_while_adding_is_a_removal() {
+    let request = "PUT /crm/v3/lists/5/memberships/add-and-remove";
+    for (body, effect) in [
+        (r#"{"recordIdsToAdd":["1"]}"#, "write"),
+        (r#"{"recordIdsToAdd":["1"],"recordIdsToRemove":[]}"#, "write"),
+        (r#"{"recordIdsToAdd":["1"],"recordIdsToRemove":["2"]}"#, "delete"),
+        (r#"{"recordidstoremove":["2"]}"#, "delete"),
+    ] {
+        let expected = format!("crm.lists.memberships.add-and-remove {effect} ");
+        assert_eq!(needs(request, Some(body)), [expected], "{body}");
+    }
+    assert_eq!(reason(request, Some("[1]")), Reason::RefusedBody);
+    assert_eq!(reason(request, None), Reason::RefusedBody);
+}
+
+#[test]
+fn operations_whose_types_stand_in_the_body_are_refused() {
+    for request in [
+        "POST /crm/v3/imports",
+        "GET /crm/v3/imports",
+        "POST /crm/v3/exports/export/async",
+        "POST /collector/graphql",
+        "POST /crm/v3/lists",
+        "POST /crm/v3/lists/records/memberships/batch/read",
+        "POST /crm-object-schemas/v3/schemas/batch/read",
+        "POST /crm/v3/timeline/events",
+        "POST /integrators/timeline/v3/events",
+        "POST /engagements/v1/engagements",
+        "GET /engagements/v1/engagements/paged",
+        "PUT /crm-associations/v1/associations",
+        "PUT /crm-associations/v1/associations/delete-batch",
+        "PUT /integrations/v1/7/timeline/event",
+        "POST /scheduler/v3/meetings/meeting-links/book",
+        "POST /webhooks-journal/snapshots/2026-03/crm",
+    ] {
+        assert_eq!(reason(request, Some("{}")), Reason::RefusedUnjudged, "{request}");
+    }
+}
+
+#[test]
+fn risks_travel_with_the_need() {
+    let facts = facts("POST /marketing/v3/emails/5/publish", None).unwrap();
+    assert_eq!(facts.main().risks.names().collect::<Vec<_>>(), ["sends-message"]);
+}

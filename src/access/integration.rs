@@ -1,0 +1,302 @@
+//! Which integration a presented key stands for.
+//!
+//! [`KeyIndex`] is part of the snapshot requests work on: immutable, sharded so that one changed key
+//! copies one shard. A revocation also flips a flag shared by old and new snapshots, so that a call
+//! already under way sees it at its next look.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+
+use crate::access::connection::ConnectionId;
+use crate::access::key::{KeyHash, KeyId, PresentedKey};
+use crate::access::refusal::Reason;
+
+/// With 256 shards, a change among 100,000 keys copies 400 entries.
+const SHARDS: usize = 256;
+
+/// What a key may be used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// One connection, by id.
+    Connection(ConnectionId),
+    /// Every connection the integration's policy names; each request names one.
+    Any,
+}
+
+/// One key as the request path knows it.
+#[derive(Debug)]
+pub struct KeyEntry {
+    /// Public id.
+    pub id: KeyId,
+    /// The integration it stands for.
+    pub integration: Arc<str>,
+    /// What it may be used with.
+    pub binding: Binding,
+    /// From this instant on it is worthless.
+    pub expires: Option<Timestamp>,
+    hash: KeyHash,
+    revoked: Arc<AtomicBool>,
+}
+
+impl KeyEntry {
+    /// An entry as stored.
+    pub fn new(
+        id: KeyId,
+        hash: KeyHash,
+        integration: Arc<str>,
+        binding: Binding,
+        expires: Option<Timestamp>,
+        revoked: bool,
+    ) -> Self {
+        Self {
+            id,
+            integration,
+            binding,
+            expires,
+            hash,
+            revoked: Arc::new(AtomicBool::new(revoked)),
+        }
+    }
+
+    /// What is wrong with the key now, if anything: asked after authentication and after every wait.
+    pub fn fault(&self, now: Timestamp) -> Option<KeyFault> {
+        if self.revoked.load(Ordering::Acquire) {
+            Some(KeyFault::Revoked)
+        } else if self.expires.is_some_and(|expires| now >= expires) {
+            Some(KeyFault::Expired)
+        } else {
+            None
+        }
+    }
+}
+
+/// Why a well-formed key opens nothing. For logs and metrics only: the answer on the wire is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// No such id, or another secret.
+    Unknown,
+    /// Revoked for good.
+    Revoked,
+    /// Past its date.
+    Expired,
+}
+
+impl KeyFault {
+    /// The word in metrics and audit.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Unknown => Reason::KeyUnknown,
+            Self::Revoked => Reason::KeyRevoked,
+            Self::Expired => Reason::KeyExpired,
+        }
+    }
+}
+
+type Shard = HashMap<KeyId, Arc<KeyEntry>>;
+
+/// All keys, by id.
+#[derive(Clone, Debug)]
+pub struct KeyIndex {
+    shards: Box<[Arc<Shard>]>,
+}
+
+impl Default for KeyIndex {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
+        }
+    }
+}
+
+impl KeyIndex {
+    /// An index of `entries`; a later entry replaces an earlier one of the same id.
+    pub fn build(entries: impl IntoIterator<Item = KeyEntry>) -> Self {
+        let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new()).collect();
+        for entry in entries {
+            if let Some(shard) = shards.get_mut(shard_of(&entry.id)) {
+                shard.insert(entry.id, Arc::new(entry));
+            }
+        }
+        Self {
+            shards: shards.into_iter().map(Arc::new).collect(),
+        }
+    }
+
+    /// The index with one key added or changed; shares every other shard with `self`.
+    ///
+    /// The new entry takes over the old one's shared flag and sets it, so calls that hold the old
+    /// snapshot see a revocation, too.
+    pub fn with(&self, mut entry: KeyEntry) -> Self {
+        self.changed(entry.id, |shard| {
+            if let Some(old) = shard.get(&entry.id) {
+                old.revoked
+                    .store(entry.revoked.load(Ordering::Acquire), Ordering::Release);
+                entry.revoked = Arc::clone(&old.revoked);
+            }
+            shard.insert(entry.id, Arc::new(entry));
+        })
+    }
+
+    /// The index without one key; calls that still hold the entry see it as revoked.
+    pub fn without(&self, id: &KeyId) -> Self {
+        self.changed(*id, |shard| {
+            if let Some(old) = shard.remove(id) {
+                old.revoked.store(true, Ordering::Release);
+            }
+        })
+    }
+
+    fn changed(&self, id: KeyId, change: impl FnOnce(&mut Shard)) -> Self {
+        let mut next = self.clone();
+        if let Some(shard) = next.shards.get_mut(shard_of(&id)) {
+            let mut copy = Shard::clone(shard);
+            change(&mut copy);
+            *shard = Arc::new(copy);
+        }
+        next
+    }
+
+    /// The entry of an id, whatever its state.
+    pub fn find(&self, id: &KeyId) -> Option<&Arc<KeyEntry>> {
+        self.shards.get(shard_of(id)).and_then(|shard| shard.get(id))
+    }
+
+    /// Whose key this is, if it is good now.
+    ///
+    /// An unknown id costs the same compare as a known one, and a wrong secret is `Unknown` whatever
+    /// the state of the key it guesses at: state is told only to who knows the secret.
+    pub fn authenticate(&self, presented: &PresentedKey, now: Timestamp) -> Result<&Arc<KeyEntry>, KeyFault> {
+        const NOBODY: [u8; 32] = [0; 32];
+        let entry = self.find(&presented.id);
+        let stored = entry.map_or(KeyHash::from_stored(NOBODY), |entry| entry.hash);
+        let same = stored.matches(&presented.hash);
+        let entry = entry.filter(|_| same).ok_or(KeyFault::Unknown)?;
+        match entry.fault(now) {
+            None => Ok(entry),
+            Some(fault) => Err(fault),
+        }
+    }
+
+    /// Every entry, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<KeyEntry>> {
+        self.shards.iter().flat_map(|shard| shard.values())
+    }
+
+    /// How many keys there are, in whatever state.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Ids are random base62: two characters spread evenly enough.
+fn shard_of(id: &KeyId) -> usize {
+    let [first, second, ..] = *id.as_bytes();
+    (usize::from(first) * 31 + usize::from(second)) % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::key::{Environment, IssuedKey, KeyRandomness};
+
+    fn issue(seed: u8) -> IssuedKey {
+        let mut id = [seed; 12];
+        id[5] = seed.wrapping_mul(31);
+        IssuedKey::generate(
+            Environment::Live,
+            &KeyRandomness {
+                id,
+                secret: zeroize::Zeroizing::new([seed; 32]),
+            },
+        )
+    }
+
+    fn entry(key: &IssuedKey, revoked: bool, expires: Option<Timestamp>) -> KeyEntry {
+        KeyEntry::new(key.id, key.hash, "crm".into(), Binding::Any, expires, revoked)
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn presented(key: &IssuedKey) -> PresentedKey {
+        PresentedKey::parse(key.text.expose()).unwrap()
+    }
+
+    #[test]
+    fn a_known_key_stands_for_its_integration() {
+        let key = issue(1);
+        let index = KeyIndex::build([entry(&key, false, None)]);
+        assert_eq!(
+            &*index.authenticate(&presented(&key), at(0)).unwrap().integration,
+            "crm"
+        );
+    }
+
+    #[test]
+    fn states_are_told_only_to_who_knows_the_secret() {
+        let key = issue(1);
+        let revoked = KeyIndex::build([entry(&key, true, None)]);
+        assert_eq!(
+            revoked.authenticate(&presented(&key), at(0)).err(),
+            Some(KeyFault::Revoked)
+        );
+        let mut guess = presented(&issue(2));
+        guess.id = key.id;
+        assert_eq!(revoked.authenticate(&guess, at(0)).err(), Some(KeyFault::Unknown));
+        let empty = KeyIndex::default();
+        assert_eq!(
+            empty.authenticate(&presented(&key), at(0)).err(),
+            Some(KeyFault::Unknown)
+        );
+    }
+
+    #[test]
+    fn a_key_expires_on_the_instant() {
+        let key = issue(1);
+        let index = KeyIndex::build([entry(&key, false, Some(at(100)))]);
+        assert!(index.authenticate(&presented(&key), at(99)).is_ok());
+        assert_eq!(
+            index.authenticate(&presented(&key), at(100)).err(),
+            Some(KeyFault::Expired)
+        );
+    }
+
+    #[test]
+    fn a_call_under_way_sees_the_revocation_in_its_old_snapshot() {
+        let key = issue(1);
+        let old = KeyIndex::build([entry(&key, false, None)]);
+        let held = Arc::clone(old.authenticate(&presented(&key), at(0)).unwrap());
+        let new = old.with(entry(&key, true, None));
+        assert_eq!(held.fault(at(0)), Some(KeyFault::Revoked));
+        assert!(new.authenticate(&presented(&key), at(0)).is_err());
+        let back = new.with(entry(&key, false, None));
+        assert_eq!(held.fault(at(0)), None);
+        let gone = back.without(&key.id);
+        assert_eq!(held.fault(at(0)), Some(KeyFault::Revoked));
+        assert!(gone.is_empty());
+    }
+
+    #[test]
+    fn one_change_copies_one_shard() {
+        let index = KeyIndex::build((0..200).map(|seed| entry(&issue(seed), false, None)));
+        assert_eq!(index.len(), 200);
+        let changed = index.with(entry(&issue(7), true, None));
+        let copied = index
+            .shards
+            .iter()
+            .zip(&changed.shards)
+            .filter(|(a, b)| !Arc::ptr_eq(a, b))
+            .count();
+        assert_eq!(copied, 1);
+        assert_eq!(changed.len(), 200);
+    }
+}

@@ -1,0 +1,374 @@
+//! A body that decides: strict JSON, parsed once, forwarded as parsed.
+//!
+//! What parsers disagree on is refused: duplicate keys, invalid UTF-8, a byte order mark, lone
+//! surrogates, deep nesting (RFC 8259 §4, §8.1, §9). Numbers keep their text, so none changes on the way.
+
+use std::collections::HashSet;
+
+use super::refusal::{Reason, Refusal};
+
+/// Deepest nesting of arrays and objects.
+pub const DEPTH: usize = 32;
+/// Most values and keys in one body: a batch of 100 records with 1,000 properties each, twice over.
+pub const ELEMENTS: usize = 250_000;
+/// Longest key, in bytes. HubSpot's property names have at most 100 characters.
+pub const KEY_BYTES: usize = 1024;
+
+/// A JSON value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, as it was written.
+    Number(Box<str>),
+    /// A string, unescaped.
+    String(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object, in the order of its keys, each of which stands once.
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// The value of a key, if this is an object that has it.
+    pub fn get(&self, key: &str) -> Option<&Json> {
+        match self {
+            Json::Object(members) => members.iter().find(|(k, _)| k == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// `null`, `[]` or `{}`.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Json::Null => true,
+            Json::Array(items) => items.is_empty(),
+            Json::Object(members) => members.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// A whole body, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedBody {
+    value: Json,
+}
+
+impl JudgedBody {
+    /// Parses a body whose size the caller has bounded.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(bytes).map_err(|_| NOT_UTF8)?;
+        if text.starts_with('\u{feff}') {
+            return Err(BYTE_ORDER_MARK);
+        }
+        let mut parser = Parser {
+            bytes: text.as_bytes(),
+            text,
+            at: 0,
+            elements: 0,
+        };
+        let value = parser.value(0)?;
+        parser.space();
+        match parser.peek() {
+            None => Ok(Self { value }),
+            Some(_) => Err(MALFORMED),
+        }
+    }
+
+    /// The parsed value.
+    pub fn value(&self) -> &Json {
+        &self.value
+    }
+
+    /// What is forwarded: the same value without white space, members in their order.
+    pub fn rebuild(&self) -> Vec<u8> {
+        let mut out = String::new();
+        write(&mut out, &self.value);
+        out.into_bytes()
+    }
+}
+
+struct Parser<'b> {
+    bytes: &'b [u8],
+    text: &'b str,
+    at: usize,
+    elements: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), Refusal> {
+        match self
+            .bytes
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word.as_bytes()))
+        {
+            true => {
+                self.at += word.len();
+                Ok(())
+            }
+            false => Err(MALFORMED),
+        }
+    }
+
+    fn count(&mut self) -> Result<(), Refusal> {
+        self.elements += 1;
+        match self.elements > ELEMENTS {
+            true => Err(TOO_MANY_ELEMENTS),
+            false => Ok(()),
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Json, Refusal> {
+        self.count()?;
+        self.space();
+        match self.peek().ok_or(MALFORMED)? {
+            b'{' | b'[' if depth == DEPTH => Err(TOO_DEEP),
+            b'{' => self.object(depth + 1),
+            b'[' => self.array(depth + 1),
+            b'"' => self.string().map(Json::String),
+            b't' => self.expect("true").map(|()| Json::Bool(true)),
+            b'f' => self.expect("false").map(|()| Json::Bool(false)),
+            b'n' => self.expect("null").map(|()| Json::Null),
+            _ => self.number(),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json, Refusal> {
+        self.at += 1;
+        let mut members: Vec<(String, Json)> = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(Json::Object(members));
+        }
+        loop {
+            self.space();
+            if self.peek() != Some(b'"') {
+                return Err(MALFORMED);
+            }
+            let key = self.string()?;
+            self.count()?;
+            if key.len() > KEY_BYTES {
+                return Err(LONG_KEY);
+            }
+            if !seen.insert(key.clone()) {
+                return Err(DUPLICATE_KEY);
+            }
+            self.space();
+            self.expect(":")?;
+            let value = self.value(depth)?;
+            members.push((key, value));
+            self.space();
+            match self.next() {
+                Some(b',') => {}
+                Some(b'}') => return Ok(Json::Object(members)),
+                _ => return Err(MALFORMED),
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json, Refusal> {
+        self.at += 1;
+        let mut items = Vec::new();
+        self.space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Json::Array(items));
+        }
+        loop {
+            items.push(self.value(depth)?);
+            self.space();
+            match self.next() {
+                Some(b',') => {}
+                Some(b']') => return Ok(Json::Array(items)),
+                _ => return Err(MALFORMED),
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<String, Refusal> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let start = self.at;
+            while self.peek().is_some_and(|b| b != b'"' && b != b'\\' && b >= 0x20) {
+                self.at += 1;
+            }
+            // Only ASCII bytes end a run, so both ends are character boundaries.
+            out.push_str(self.text.get(start..self.at).ok_or(MALFORMED)?);
+            match self.next() {
+                Some(b'"') => return Ok(out),
+                Some(b'\\') => out.push(self.escape()?),
+                _ => return Err(MALFORMED),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, Refusal> {
+        Ok(match self.next().ok_or(MALFORMED)? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = self.four_digits()?;
+                let code = match first {
+                    0xd800..=0xdbff => {
+                        self.expect("\\u")?;
+                        match self.four_digits()? {
+                            second @ 0xdc00..=0xdfff => {
+                                0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
+                            }
+                            _ => return Err(MALFORMED),
+                        }
+                    }
+                    code => code,
+                };
+                char::from_u32(code).ok_or(MALFORMED)?
+            }
+            _ => return Err(MALFORMED),
+        })
+    }
+
+    fn four_digits(&mut self) -> Result<u32, Refusal> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.next().ok_or(MALFORMED)?)
+                .to_digit(16)
+                .ok_or(MALFORMED)?;
+            code = code * 16 + digit;
+        }
+        Ok(code)
+    }
+
+    /// RFC 8259 §6.
+    fn number(&mut self) -> Result<Json, Refusal> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits()?,
+            _ => return Err(MALFORMED),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        let text = self.text.get(start..self.at).ok_or(MALFORMED)?;
+        Ok(Json::Number(text.into()))
+    }
+
+    fn digits(&mut self) -> Result<(), Refusal> {
+        let start = self.at;
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+        match self.at == start {
+            true => Err(MALFORMED),
+            false => Ok(()),
+        }
+    }
+}
+
+fn write(out: &mut String, value: &Json) {
+    match value {
+        Json::Null => out.push_str("null"),
+        Json::Bool(true) => out.push_str("true"),
+        Json::Bool(false) => out.push_str("false"),
+        Json::Number(text) => out.push_str(text),
+        Json::String(text) => write_string(out, text),
+        Json::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write(out, item);
+            }
+            out.push(']');
+        }
+        Json::Object(members) => {
+            out.push('{');
+            for (index, (key, value)) in members.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(out, key);
+                out.push(':');
+                write(out, value);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+const fn body(cause: &'static str, remedy: &'static str) -> Refusal {
+    Refusal::new(Reason::RefusedBody, cause, remedy)
+}
+
+const NOT_UTF8: Refusal = body("the body is not UTF-8", "send JSON in UTF-8, uncompressed");
+const BYTE_ORDER_MARK: Refusal = body("the body begins with a byte order mark", "send JSON without it");
+const MALFORMED: Refusal = body(
+    "the body is no JSON that every parser reads alike",
+    "send one JSON value: this operation is decided by what stands in the body",
+);
+const DUPLICATE_KEY: Refusal = body(
+    "a JSON object has the same key twice",
+    "send each key once: parsers disagree on which one counts",
+);
+const TOO_DEEP: Refusal = body("the JSON is nested more than 32 deep", "send a flatter body");
+const TOO_MANY_ELEMENTS: Refusal = body(
+    "the JSON has more than 250,000 values and keys",
+    "split the request into smaller batches",
+);
+const LONG_KEY: Refusal = body("a JSON key is longer than 1,024 bytes", "shorten the key");
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

@@ -1,0 +1,325 @@
+//! The gate's own keys: what one looks like, how one is made, how a presented one is read.
+//!
+//! `sg_E_<id>_<secret>_<checksum>`: `E` an environment letter, a public 12-character id, 43 base62
+//! characters of 32 random bytes, and the CRC-32 of all before it, so that a typo is told from an
+//! unknown key offline. 256 random bits need no slow hash: SHA-256 of the text is what is stored.
+//! Randomness is an argument; nothing here knows a store or a clock.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::access::base62;
+use crate::access::connection::Selector;
+use crate::access::refusal::Reason;
+use crate::secret::Secret;
+
+/// What secret scanners look for. Part of the contract: a key matches this and nothing shorter does.
+pub const KEY_PATTERN: &str = r"\bsg_[a-z]_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b";
+
+/// Length of a key without a selector, in bytes.
+pub const KEY_LENGTH: usize = 68;
+
+/// Longest thing that can be a key: with `~` and the longest selector.
+pub const PRESENTED_LENGTH_MAX: usize = KEY_LENGTH + 1 + crate::access::connection::NAME_LENGTH_MAX;
+
+const ID_LENGTH: usize = 12;
+const SECRET_LENGTH: usize = 43;
+const CHECKSUM_LENGTH: usize = 6;
+
+/// The public part of a key: stands in lists, logs, audit, and is what the store looks up by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId([u8; ID_LENGTH]);
+
+impl KeyId {
+    /// Reads an id as [`fmt::Display`] writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        base62::exactly(text.as_bytes()).map(Self)
+    }
+
+    /// Twelve base62 characters.
+    pub fn as_str(&self) -> &str {
+        // Invariant: only base62 characters get in, and those are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The id's raw characters; random, so any of them spreads evenly.
+    pub(crate) fn as_bytes(&self) -> &[u8; ID_LENGTH] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// SHA-256 of a key's text: the only form that is stored. Compared in constant time; no `PartialEq`.
+#[derive(Clone, Copy)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// A stored hash.
+    pub fn from_stored(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store.
+    pub fn to_stored(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// Whether both are of the same key, in time that does not depend on where they differ.
+    pub fn matches(&self, other: &KeyHash) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    fn of(text: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+/// Where a key is meant for; the letter after `sg_`, so that a scanner can tell a demo key from one
+/// that opens customers' data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// `l`: a key of an operator's own gate.
+    Live,
+    /// `d`: a key of `scopegate demo`.
+    Demo,
+}
+
+impl Environment {
+    fn letter(self) -> char {
+        match self {
+            Self::Live => 'l',
+            Self::Demo => 'd',
+        }
+    }
+}
+
+/// The random bytes one key needs. Whoever asks for a key brings them.
+pub struct KeyRandomness {
+    /// For the public id.
+    pub id: [u8; 12],
+    /// For the secret.
+    pub secret: Zeroizing<[u8; 32]>,
+}
+
+/// A key just made: its text is shown once and never stored.
+pub struct IssuedKey {
+    /// The public id.
+    pub id: KeyId,
+    /// What to store.
+    pub hash: KeyHash,
+    /// What to hand out.
+    pub text: Secret,
+}
+
+impl IssuedKey {
+    /// Makes a key of `random`.
+    pub fn generate(environment: Environment, random: &KeyRandomness) -> Self {
+        let id = KeyId(base62::encode(&random.id));
+        let secret: Zeroizing<[u8; SECRET_LENGTH]> = Zeroizing::new(base62::encode(&random.secret));
+        let mut text = String::with_capacity(KEY_LENGTH);
+        text.push_str("sg_");
+        text.push(environment.letter());
+        text.push('_');
+        text.push_str(id.as_str());
+        text.push('_');
+        text.extend(secret.iter().map(|&byte| char::from(byte)));
+        let checksum = checksum(text.as_bytes());
+        text.push('_');
+        text.extend(checksum.iter().map(|&byte| char::from(byte)));
+        Self {
+            id,
+            hash: KeyHash::of(text.as_bytes()),
+            text: Secret::new(text),
+        }
+    }
+}
+
+/// A key as an integration presented it, well-formed; nothing says yet that it is known.
+#[derive(Debug)]
+pub struct PresentedKey {
+    /// The public id to look it up by.
+    pub id: KeyId,
+    /// What to compare with the stored hash.
+    pub hash: KeyHash,
+    /// The connection named after `~`.
+    pub selector: Option<Selector>,
+}
+
+/// Why a text is no key. For logs and metrics: on the wire all of them, and an unknown key, are the
+/// same answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyMistake {
+    /// Wrong length, prefix or characters: perhaps a HubSpot token, sent where the gate's key belongs.
+    #[error("not a key of the gate: one begins with `sg_` and has 68 characters")]
+    NotAKey,
+    /// Looks like one, but a character is wrong.
+    #[error("the key's checksum does not fit: it was mistyped or cut")]
+    Checksum,
+    /// What follows `~` names no connection.
+    #[error("what follows `~` in the key is neither a connection's name nor a portal id")]
+    Selector,
+}
+
+impl KeyMistake {
+    /// The word in metrics and audit.
+    pub fn reason(self) -> Reason {
+        Reason::KeyMalformed
+    }
+}
+
+impl PresentedKey {
+    /// Reads what stood after `Bearer `. Costs one CRC and one SHA-256 over 68 bytes at most.
+    pub fn parse(text: &str) -> Result<Self, KeyMistake> {
+        if text.len() < KEY_LENGTH || text.len() > PRESENTED_LENGTH_MAX || !text.is_ascii() {
+            return Err(KeyMistake::NotAKey);
+        }
+        let (key, rest) = text.split_at(KEY_LENGTH);
+        let id = read_key(key.as_bytes())?;
+        let selector = match rest.strip_prefix('~') {
+            Some(selector) => Some(Selector::parse(selector).ok_or(KeyMistake::Selector)?),
+            None if rest.is_empty() => None,
+            None => return Err(KeyMistake::NotAKey),
+        };
+        Ok(Self {
+            id,
+            hash: KeyHash::of(key.as_bytes()),
+            selector,
+        })
+    }
+}
+
+/// Checks form and checksum of a key without selector.
+fn read_key(key: &[u8]) -> Result<KeyId, KeyMistake> {
+    let mut parts = key.splitn(5, |&byte| byte == b'_');
+    let mut next = || parts.next().unwrap_or_default();
+    let (prefix, environment, id, secret, sum) = (next(), next(), next(), next(), next());
+    let well_formed = prefix == b"sg"
+        && matches!(environment, [letter] if letter.is_ascii_lowercase())
+        && secret.len() == SECRET_LENGTH
+        && base62::is_base62(secret)
+        && sum.len() == CHECKSUM_LENGTH;
+    let id = base62::exactly(id)
+        .filter(|_| well_formed)
+        .ok_or(KeyMistake::NotAKey)?;
+    let (checked, _) = key.split_at(KEY_LENGTH - CHECKSUM_LENGTH - 1);
+    if checksum(checked) == *sum {
+        Ok(KeyId(id))
+    } else {
+        Err(KeyMistake::Checksum)
+    }
+}
+
+fn checksum(text: &[u8]) -> [u8; CHECKSUM_LENGTH] {
+    base62::encode(&crc32fast::hash(text).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> IssuedKey {
+        IssuedKey::generate(
+            Environment::Live,
+            &KeyRandomness {
+                id: [seed; 12],
+                secret: Zeroizing::new([seed; 32]),
+            },
+        )
+    }
+
+    #[test]
+    fn a_made_key_is_read_back_with_id_and_hash() {
+        for seed in [0, 1, 127, 255] {
+            let issued = key(seed);
+            assert_eq!(issued.text.expose().len(), KEY_LENGTH);
+            let presented = PresentedKey::parse(issued.text.expose()).unwrap();
+            assert_eq!(presented.id, issued.id);
+            assert!(presented.hash.matches(&issued.hash));
+            assert_eq!(presented.selector, None);
+        }
+    }
+
+    #[test]
+    fn the_format_is_a_contract() {
+        insta::assert_snapshot!(
+            key(7).text.expose(),
+            @"sg_l_vso8EmzYk4j1_1fJjkkpe9PiTw9KSulA8Ghct30vZz4HpdQ5c5b9cPF1_0PPX3R"
+        );
+    }
+
+    #[test]
+    fn a_selector_changes_neither_id_nor_hash() {
+        let issued = key(9);
+        let with = PresentedKey::parse(&format!("{}~acme", issued.text.expose())).unwrap();
+        assert!(with.hash.matches(&issued.hash));
+        assert_eq!(with.selector, Selector::parse("acme"));
+        let by_portal = PresentedKey::parse(&format!("{}~62515", issued.text.expose())).unwrap();
+        assert_eq!(by_portal.selector, Selector::parse("62515"));
+    }
+
+    #[test]
+    fn one_wrong_character_is_a_typo_not_an_unknown_key() {
+        let text = key(3).text.expose().to_owned();
+        for place in 0..KEY_LENGTH {
+            let mut bytes = text.clone().into_bytes();
+            bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };
+            let wrong = String::from_utf8(bytes).unwrap();
+            assert!(PresentedKey::parse(&wrong).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn hostile_texts_are_no_keys() {
+        let good = key(3).text.expose().to_owned();
+        let cases = [
+            String::new(),
+            "pat-na1-00000000-0000-0000-0000-000000000000".to_owned(),
+            good[..KEY_LENGTH - 1].to_owned(),
+            format!("{good}x"),
+            format!("{good} "),
+            format!("{good}~"),
+            format!("{good}~a~b"),
+            format!("{good}~{}", "a".repeat(65)),
+            format!("{good}~../x"),
+            format!(" {good}"),
+            good.to_uppercase(),
+            "ä".repeat(34),
+            "_".repeat(68),
+            "x".repeat(100_000),
+        ];
+        for case in cases {
+            assert!(PresentedKey::parse(&case).is_err(), "{case:.80}");
+        }
+    }
+
+    #[test]
+    fn neither_key_nor_hash_prints() {
+        let issued = key(3);
+        let presented = PresentedKey::parse(issued.text.expose()).unwrap();
+        let printed = format!("{presented:?} {:?} {:?}", issued.hash, issued.text);
+        assert!(!printed.contains(&issued.text.expose()[18..61]));
+        assert!(printed.contains("KeyHash(…)"));
+    }
+}

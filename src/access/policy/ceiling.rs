@@ -1,0 +1,75 @@
+//! The ceiling: a policy that no integration's policy can exceed. It grants nothing.
+
+use std::sync::Arc;
+
+use super::resolve::Resolver;
+use super::rule::{AllowRule, DenyRule};
+use super::tables::{Sizes, Tables};
+use crate::access::catalogue::Catalogue;
+use crate::access::policy_text::mistake::Mistake;
+use crate::access::policy_text::read;
+use crate::access::policy_text::written::Required;
+
+/// Name of the ceiling's file.
+pub const FILE_NAME: &str = "_ceiling.yaml";
+
+/// Name in front of `#` in the ids of its rules.
+const NAME: &str = "_ceiling";
+
+/// The most that policies may do.
+#[derive(Debug)]
+pub struct Ceiling {
+    /// What policies may allow; `None` = whatever `deny` leaves.
+    pub allow: Option<Vec<AllowRule>>,
+    /// What no policy may do.
+    pub deny: Vec<DenyRule>,
+    /// Whether policies may not observe.
+    pub observe_never: bool,
+    /// Policies must expire within this many days.
+    pub expires_within_days: Option<u32>,
+    /// What each policy must say.
+    pub require: Vec<Required>,
+    /// The rules, compiled.
+    pub(in crate::access) tables: Tables,
+    /// Path of its file.
+    pub file: Arc<str>,
+    /// Its text: the identity of this version.
+    pub text: Arc<str>,
+}
+
+impl Ceiling {
+    /// Reads, resolves and compiles a ceiling file.
+    ///
+    /// # Errors
+    /// Every mistake of the text; if the text is sound, every mistake of the names in it.
+    pub fn load(
+        file: &Arc<str>,
+        text: &Arc<str>,
+        catalogue: &Catalogue,
+    ) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
+        let named = |mistakes: Vec<Mistake>| -> Vec<Mistake> {
+            mistakes.into_iter().map(|m| m.in_file(file)).collect()
+        };
+        let written = read::ceiling(text).map_err(named)?;
+        let mut resolver = Resolver::new(catalogue, NAME);
+        resolver.unique_ids(written.allow.as_deref().unwrap_or_default(), &written.deny);
+        let allow = written.allow.as_ref().map(|rules| resolver.allow(rules));
+        let deny = resolver.deny(&written.deny);
+        let mistakes = resolver.mistakes;
+        if mistakes.iter().any(Mistake::is_error) {
+            return Err(named(mistakes));
+        }
+        let tables = Tables::compile(&Sizes::of(catalogue), allow.as_deref().unwrap_or_default(), &deny);
+        let ceiling = Self {
+            allow,
+            deny,
+            observe_never: written.observe.is_some(),
+            expires_within_days: written.expires_within.map(|d| d.value),
+            require: written.require.into_iter().map(|r| r.value).collect(),
+            tables,
+            file: Arc::clone(file),
+            text: Arc::clone(text),
+        };
+        Ok((ceiling, named(mistakes)))
+    }
+}

@@ -1,0 +1,11 @@
+//! The text of a policy: YAML in, typed and located values out, with every mistake at once.
+//!
+//! Knows the format's words and nothing of the catalogue: whether a scope or an operation exists
+//! is judged where they are resolved.
+
+pub mod mistake;
+pub mod nearest;
+pub mod read;
+pub mod reader;
+pub mod tree;
+pub mod written;

@@ -1,0 +1,525 @@
+//! From the tree of a document to a policy or a ceiling as written.
+
+use super::mistake::{Mistake, Span, code};
+use super::reader::{Entries, Reader, shown};
+use super::tree::{self, Located, Node};
+use super::written::{
+    At, Never, Required, Selector, WrittenCeiling, WrittenObserve, WrittenPolicy, WrittenRule,
+};
+use crate::access::connection::ConnectionName;
+use crate::access::effect::Effect;
+
+const POLICY_KEYS: [&str; 10] = [
+    "integration",
+    "description",
+    "owner",
+    "review_by",
+    "expires",
+    "connections",
+    "allow",
+    "deny",
+    "observe",
+    "mode",
+];
+
+const CEILING_KEYS: [&str; 5] = ["allow", "deny", "observe", "expires_within", "require"];
+
+const RULE_KEYS: [&str; 9] = [
+    "scope",
+    "operation",
+    "effects",
+    "objects",
+    "risks",
+    "connections",
+    "id",
+    "reason",
+    "optional",
+];
+
+const OBSERVE_KEYS: [&str; 3] = ["until", "effects", "risks"];
+
+const LEAVE_OUT: &str = "leave it out until this version of the gate knows it";
+
+/// Words of the format that a later version brings. Accepting one and not keeping it would be a
+/// promise broken silently.
+const POLICY_RESERVED: [(&str, &str); 5] = [
+    (
+        "properties",
+        "leave it out: until property rules exist, narrow `objects` and `effects` instead",
+    ),
+    ("on_extra_property", LEAVE_OUT),
+    ("installer_removed", LEAVE_OUT),
+    ("installer_lost_rights", LEAVE_OUT),
+    ("limits", LEAVE_OUT),
+];
+
+const CEILING_RESERVED: [(&str, &str); 1] = [("properties", LEAVE_OUT)];
+
+const RULE_RESERVED: [(&str, &str); 1] = [(
+    "properties",
+    "property rules are a block of their own beside `allow` and `deny`, and not supported yet",
+)];
+
+/// Which list a rule stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleKind {
+    /// `allow`.
+    Allow,
+    /// `deny`.
+    Deny,
+}
+
+impl RuleKind {
+    /// The list's key.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RuleKind::Allow => "allow",
+            RuleKind::Deny => "deny",
+        }
+    }
+}
+
+/// Reads a policy. `stem` is the file's name without `.yaml`.
+///
+/// # Errors
+/// Every mistake in the text, in the order of reading.
+pub fn policy(stem: &str, text: &str) -> Result<WrittenPolicy, Vec<Mistake>> {
+    let mut reader = Reader::default();
+    let read = tree::parse(text)
+        .map_err(|mistake| vec![mistake])
+        .map(|tree| read_policy(&mut reader, stem, tree))?;
+    match read {
+        Some(policy) if reader.mistakes.is_empty() => Ok(policy),
+        _ => Err(reader.mistakes),
+    }
+}
+
+/// Reads a ceiling.
+///
+/// # Errors
+/// Every mistake in the text, in the order of reading.
+pub fn ceiling(text: &str) -> Result<WrittenCeiling, Vec<Mistake>> {
+    let mut reader = Reader::default();
+    let read = tree::parse(text)
+        .map_err(|mistake| vec![mistake])
+        .map(|tree| read_ceiling(&mut reader, tree))?;
+    match read {
+        Some(ceiling) if reader.mistakes.is_empty() => Ok(ceiling),
+        _ => Err(reader.mistakes),
+    }
+}
+
+fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<WrittenPolicy> {
+    let mut entries = reader.entries("policy", tree)?;
+    let top = entries.span.clone();
+    let integration = integration(reader, stem, &mut entries);
+    let description = entries
+        .take("description")
+        .and_then(|v| reader.text("description", v));
+    let owner = required(
+        reader,
+        &mut entries,
+        "owner",
+        "name who answers for this integration",
+    );
+    let review_by = entries
+        .take("review_by")
+        .and_then(|v| reader.date("review_by", v));
+    let expires = entries.take("expires").and_then(|v| reader.date("expires", v));
+    let connections = match entries.take("connections") {
+        Some(value) => connections(reader, value, true),
+        None => {
+            reader.missing(
+                &top,
+                "connections",
+                "list the connections it may act in, or write \"*\"",
+            );
+            None
+        }
+    };
+    let allow = rules(reader, RuleKind::Allow, entries.take("allow"));
+    let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
+    let observe = entries.take("observe").and_then(|v| observe(reader, v));
+    let mode = entries.take("mode").and_then(|v| mode(reader, v));
+    reader.finish(entries, &POLICY_KEYS, &POLICY_RESERVED);
+    Some(WrittenPolicy {
+        integration: integration?,
+        description,
+        owner: owner?,
+        review_by,
+        expires,
+        connections: connections?,
+        allow: allow.unwrap_or_default(),
+        deny: deny.unwrap_or_default(),
+        observe,
+        mode,
+    })
+}
+
+fn integration(reader: &mut Reader, stem: &str, entries: &mut Entries) -> Option<At<String>> {
+    let name = required(
+        reader,
+        entries,
+        "integration",
+        "write the file's name without `.yaml`",
+    )?;
+    if !is_integration_name(&name.value) {
+        reader.error(
+            code::BAD_NAME,
+            &name.span,
+            format!("`{}` is not a name for an integration", shown(&name.value)),
+            "use 1 to 64 of a-z, 0-9 and `-`",
+        );
+        return None;
+    }
+    if name.value != stem {
+        reader.error(
+            code::BAD_NAME,
+            &name.span,
+            format!(
+                "this file is named `{}`, the integration `{}`",
+                shown(stem),
+                name.value
+            ),
+            "give both the same name",
+        );
+        return None;
+    }
+    Some(name)
+}
+
+/// `[a-z0-9-]{1,64}`.
+pub fn is_integration_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Ids of rules: `[A-Za-z0-9._-]{1,64}`. They travel in headers.
+fn is_plain_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+fn required(reader: &mut Reader, entries: &mut Entries, key: &str, help: &str) -> Option<At<String>> {
+    let span = entries.span.clone();
+    match entries.take(key) {
+        Some(value) => reader.text(key, value),
+        None => {
+            reader.missing(&span, key, help);
+            None
+        }
+    }
+}
+
+fn mode(reader: &mut Reader, value: Located) -> Option<At<String>> {
+    let mode = reader.text("mode", value)?;
+    if mode.value != "enforce" {
+        reader.error(
+            code::WRONG_KIND,
+            &mode.span,
+            format!("`{}` is no mode", shown(&mode.value)),
+            "leave `mode` out; to let calls pass for a while use `observe`",
+        );
+        return None;
+    }
+    Some(mode)
+}
+
+/// `connections:` of a policy or of a rule; `"*"` stands alone, and in a policy only.
+fn connections(reader: &mut Reader, value: Located, all_allowed: bool) -> Option<At<Vec<At<Selector>>>> {
+    let (items, span) = reader.list("connections", value)?;
+    let before = reader.mistakes.len();
+    let count = items.len();
+    let mut selectors: Vec<At<Selector>> = Vec::with_capacity(count);
+    for item in items {
+        let Some(selector) = selector(reader, item) else {
+            continue;
+        };
+        if selector.value == Selector::All && !(all_allowed && count == 1) {
+            let help = if all_allowed {
+                "write \"*\" alone, or names"
+            } else {
+                "leave `connections` out: a rule holds for all of the policy's"
+            };
+            reader.error(code::BAD_CONNECTION, &selector.span, "`*` can't stand here", help);
+        } else if selectors.iter().any(|s| s.value == selector.value) {
+            reader.error(
+                code::REPEATED,
+                &selector.span,
+                "this connection stands in the list twice",
+                "remove one",
+            );
+        } else {
+            selectors.push(selector);
+        }
+    }
+    (reader.mistakes.len() == before).then_some(At {
+        value: selectors,
+        span,
+    })
+}
+
+/// A connection's name, `{app: NAME}` or `*`.
+pub(in crate::access) fn selector(reader: &mut Reader, item: Located) -> Option<At<Selector>> {
+    let span = item.span.clone();
+    let selector = if matches!(item.node, Node::Map(_)) {
+        let mut entries = reader.entries("connections", item)?;
+        let app = required(reader, &mut entries, "app", "write `{app: NAME}`");
+        reader.finish(entries, &["app"], &[("label", LEAVE_OUT)]);
+        Selector::App(app?.value)
+    } else {
+        let name = reader.text("connections", item)?;
+        if name.value == "*" {
+            Selector::All
+        } else {
+            Selector::Name(name.value)
+        }
+    };
+    let bad = match &selector {
+        Selector::Name(name) => ConnectionName::parse(name).is_none().then_some(name),
+        Selector::App(name) => (!is_integration_name(name)).then_some(name),
+        Selector::All => None,
+    };
+    if let Some(name) = bad {
+        reader.error(
+            code::BAD_CONNECTION,
+            &span,
+            format!("`{}` can't be the name of a connection or an app", shown(name)),
+            "use 1 to 64 of a-z, 0-9 and `-`; a connection's name is not digits alone",
+        );
+        return None;
+    }
+    Some(At {
+        value: selector,
+        span,
+    })
+}
+
+fn rules(reader: &mut Reader, kind: RuleKind, value: Option<Located>) -> Option<Vec<WrittenRule>> {
+    let items = reader.sequence(kind.as_str(), value?);
+    let mut rules = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        if let Some(rule) = rule(reader, kind, index, item) {
+            rules.push(rule);
+        }
+    }
+    Some(rules)
+}
+
+fn rule(reader: &mut Reader, kind: RuleKind, index: usize, item: Located) -> Option<WrittenRule> {
+    let name = format!("{}[{index}]", kind.as_str());
+    let mut entries = reader.entries(&name, item)?;
+    let span = entries.span.clone();
+    let keys: Vec<&str> = RULE_KEYS.into_iter().filter(|k| entries.has(k)).collect();
+    let rule = WrittenRule {
+        span: span.clone(),
+        scope: entries.take("scope").and_then(|v| reader.names("scope", v)),
+        operation: entries
+            .take("operation")
+            .and_then(|v| reader.names("operation", v)),
+        effects: entries.take("effects").and_then(|v| reader.effects(v)),
+        objects: entries.take("objects").and_then(|v| reader.names("objects", v)),
+        risks: entries.take("risks").and_then(|v| reader.risks(v)),
+        connections: entries
+            .take("connections")
+            .and_then(|v| connections(reader, v, false)),
+        id: entries.take("id").and_then(|v| rule_id(reader, v)),
+        reason: entries.take("reason").and_then(|v| reader.text("reason", v)),
+        optional: entries
+            .take("optional")
+            .and_then(|v| reader.boolean("optional", v)),
+    };
+    reader.finish(entries, &RULE_KEYS, &RULE_RESERVED);
+    shape(reader, kind, &keys, &span, &rule);
+    Some(rule)
+}
+
+/// What a rule must have and can't have, by the keys written (not by those read well).
+fn shape(reader: &mut Reader, kind: RuleKind, keys: &[&str], span: &Span, rule: &WrittenRule) {
+    let opens = ["scope", "operation"].iter().filter(|k| keys.contains(k)).count();
+    match kind {
+        RuleKind::Allow if opens != 1 => {
+            let found = if opens == 0 { "neither" } else { "both" };
+            reader.error(
+                code::RULE_SHAPE,
+                &head(span),
+                format!("this rule has {found} of `scope` and `operation`"),
+                "give an `allow` rule exactly one of them",
+            );
+        }
+        RuleKind::Deny => {
+            let judged = ["scope", "operation", "effects", "objects", "risks"];
+            if !judged.iter().any(|k| keys.contains(k)) {
+                reader.error(
+                    code::RULE_SHAPE,
+                    &head(span),
+                    "this rule does not say what it denies",
+                    "give it `scope`, `operation`, `effects`, `objects` or `risks`",
+                );
+            }
+            if let Some(optional) = &rule.optional {
+                reader.error(
+                    code::RULE_SHAPE,
+                    &optional.span,
+                    "`optional` means nothing in `deny`",
+                    "remove it",
+                );
+            }
+        }
+        RuleKind::Allow => {}
+    }
+}
+
+/// The beginning of a place, for what concerns the whole of it.
+fn head(span: &Span) -> Span {
+    Span {
+        bytes: span.bytes.start..span.bytes.start,
+        ..span.clone()
+    }
+}
+
+fn rule_id(reader: &mut Reader, value: Located) -> Option<At<String>> {
+    let id = reader.text("id", value)?;
+    if !is_plain_name(&id.value) {
+        reader.error(
+            code::BAD_RULE_ID,
+            &id.span,
+            format!("`{}` can't be a rule's id", shown(&id.value)),
+            "use 1 to 64 letters, digits, `.`, `_` and `-`",
+        );
+        return None;
+    }
+    Some(id)
+}
+
+fn observe(reader: &mut Reader, value: Located) -> Option<At<WrittenObserve>> {
+    let mut entries = reader.entries("observe", value)?;
+    let span = entries.span.clone();
+    let until = match entries.take("until") {
+        Some(value) => reader.date("until", value),
+        None => {
+            reader.missing(
+                &span,
+                "until",
+                "say on which day observing ends: at most 60 days ahead",
+            );
+            None
+        }
+    };
+    let effects = match entries.take("effects") {
+        Some(value) => reader.effects(value),
+        None => {
+            reader.missing(&span, "effects", "say which effects pass, for example `[read]`");
+            None
+        }
+    };
+    let risks = entries.take("risks").and_then(|v| reader.risks(v));
+    reader.finish(entries, &OBSERVE_KEYS, &[]);
+    let effects = effects?.value;
+    for effect in &effects {
+        if matches!(effect.value, Effect::Irreversible | Effect::Auth) {
+            reader.error(
+                code::BAD_OBSERVE,
+                &effect.span,
+                format!("`{}` can't be observed", effect.value.as_str()),
+                "remove it: such calls pass only when a rule allows them",
+            );
+        }
+    }
+    Some(At {
+        value: WrittenObserve {
+            until: until?,
+            effects,
+            risks: risks.map(|r| r.value).unwrap_or_default(),
+        },
+        span,
+    })
+}
+
+fn read_ceiling(reader: &mut Reader, tree: Located) -> Option<WrittenCeiling> {
+    if matches!(tree.node, Node::Null) {
+        reader.error(
+            code::WRONG_KIND,
+            &tree.span,
+            "this ceiling is empty",
+            "write `allow` or `deny`, or remove the file and restart the gate",
+        );
+        return None;
+    }
+    let mut entries = reader.entries("ceiling", tree)?;
+    let allow = rules(reader, RuleKind::Allow, entries.take("allow"));
+    let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
+    let observe = entries.take("observe").and_then(|v| never(reader, v));
+    let expires_within = entries.take("expires_within").and_then(|v| days(reader, v));
+    let require = entries.take("require").and_then(|v| require(reader, v));
+    reader.finish(entries, &CEILING_KEYS, &CEILING_RESERVED);
+    Some(WrittenCeiling {
+        allow,
+        deny: deny.unwrap_or_default(),
+        observe,
+        expires_within,
+        require: require.unwrap_or_default(),
+    })
+}
+
+fn never(reader: &mut Reader, value: Located) -> Option<At<Never>> {
+    let word = reader.text("observe", value)?;
+    if word.value != "never" {
+        reader.error(
+            code::BAD_OBSERVE,
+            &word.span,
+            format!("`{}` can't stand here", shown(&word.value)),
+            "in a ceiling write `observe: never`, or leave it out",
+        );
+        return None;
+    }
+    Some(At {
+        value: Never,
+        span: word.span,
+    })
+}
+
+fn days(reader: &mut Reader, value: Located) -> Option<At<u32>> {
+    let word = reader.text("expires_within", value)?;
+    let number = word
+        .value
+        .strip_suffix('d')
+        .and_then(|n| n.parse::<u32>().ok())
+        .filter(|n| (1..=9999).contains(n));
+    match number {
+        Some(value) => Some(At {
+            value,
+            span: word.span,
+        }),
+        None => {
+            reader.error(
+                code::BAD_DATE,
+                &word.span,
+                format!("`{}` is not a number of days", shown(&word.value)),
+                "write it like `400d`, at most `9999d`",
+            );
+            None
+        }
+    }
+}
+
+fn require(reader: &mut Reader, value: Located) -> Option<Vec<At<Required>>> {
+    let names = reader.names("require", value)?;
+    let vocabulary = Required::ALL.map(|(word, _)| word);
+    reader.words(
+        names.value,
+        code::UNKNOWN_KEY,
+        "a key that can be required",
+        &vocabulary,
+        |word| {
+            Required::ALL
+                .iter()
+                .find(|(name, _)| *name == word)
+                .map(|(_, required)| *required)
+        },
+    )
+}

@@ -1,0 +1,157 @@
+//! What happened, kept before it happens: the audit log.
+//!
+//! One writer thread owns the files and gives each record its number. Each worker hands it
+//! records through a bounded queue of its own: a push is a lock nobody else holds and a move, no
+//! system call, no serialisation. The writer drains every 20 ms, writes what it found and calls
+//! `fdatasync` once. A record that must be durable wakes it at once, and all that were queued
+//! meanwhile share the next sync.
+//!
+//! Invariant: a decision is refused ([`AuditRefused`]) rather than made without a record. A queue
+//! that is full, a durable wait of more than two seconds, a read record not on the disk after two
+//! seconds: each refuses until the disk follows again. What could not be refused any more, because
+//! it had already happened, is counted and shows as a `gap` line.
+//!
+//! Deliberately absent: retention (files are only ever added; keeping and removing them is the
+//! operator's), network sinks, and the hash chain, for which the line leaves room.
+
+mod files;
+mod fold;
+mod queue;
+mod record;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use queue::Handle;
+pub use record::{
+    AdminRecord, AggregateRecord, DecisionRecord, GapCause, GapRecord, GateEvent, GateRecord, Network,
+    OutcomeRecord, Record,
+};
+
+use crate::config::AuditSettings;
+use files::Files;
+use queue::Shared;
+use writer::{Sink, Writer};
+
+/// Why a record was not taken: the request it speaks of must be answered 503 `scopegate.audit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuditRefused {
+    /// The worker's queue is full.
+    #[error("the audit queue is full: the disk of `audit.dir` does not follow")]
+    Full,
+    /// Something handed over earlier is still not on the disk.
+    #[error("audit records have been waiting for the disk of `audit.dir` for too long")]
+    Stale,
+    /// This record was not on the disk in time. It may still get there.
+    #[error("the audit record was not on the disk of `audit.dir` in time")]
+    Slow,
+    /// The log has been closed.
+    #[error("the audit log is closed: the gate is stopping")]
+    Stopped,
+}
+
+/// The audit log, open. Dropping it without [`Auditor::stop`] closes it too, but waits for nothing.
+pub struct Auditor {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<bool>>,
+}
+
+impl Drop for Auditor {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl Auditor {
+    /// Opens (or makes) `dir/INSTANCE`, cuts a torn last line, and starts the writer thread.
+    ///
+    /// Fails if the folder can't be made, read or written, or another gate writes there.
+    pub fn start(settings: &AuditSettings, instance: &str) -> io::Result<Self> {
+        let folder = settings.dir.join(instance);
+        let (files, found) = Files::open(&folder, settings.file_bytes, Timestamp::now())?;
+        Self::with_sink(settings, Box::new(files), found)
+    }
+
+    pub(crate) fn with_sink(
+        settings: &AuditSettings,
+        sink: Box<dyn Sink>,
+        found: files::Found,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(settings));
+        let mut writer = Writer::new(Arc::clone(&shared), sink, found.next_seq, Uuid::new_v4());
+        writer.begin(&found)?;
+        let writer = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || writer.run())?;
+        shared.set_writer(writer.thread().clone());
+        Ok(Self {
+            shared,
+            writer: Some(writer),
+        })
+    }
+
+    /// A new queue to the writer. One a worker; clones share the queue.
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.shared))
+    }
+
+    /// What metrics and readiness look at; outlives the log.
+    pub fn watch(&self) -> Watch {
+        Watch {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Takes no more records, writes and syncs what is queued, closes the log. Blocks up to the
+    /// time a durable record may wait. `false` = not all could be written.
+    pub fn stop(mut self) -> bool {
+        self.shared.close();
+        match self.writer.take() {
+            Some(writer) => writer.join().unwrap_or(false),
+            None => false,
+        }
+    }
+}
+
+/// The log's condition.
+#[derive(Clone)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+impl Watch {
+    /// Whether the last attempt to write succeeded and nothing has been waiting for too long.
+    pub fn writable(&self) -> bool {
+        self.shared.healthy() && self.shared.oldest_unwritten() <= self.shared.max_wait
+    }
+
+    /// How long the oldest record that is not on the disk has been waiting; zero = none.
+    pub fn oldest_unwritten(&self) -> Duration {
+        self.shared.oldest_unwritten()
+    }
+
+    /// Records so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+}
+
+/// Records since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// On the disk.
+    pub written: u64,
+    /// Not taken.
+    pub refused: u64,
+    /// Folded into an aggregate.
+    pub folded: u64,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+//! A worker's own bounded queue to the writer, and what all queues share.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::fold::Strangers;
+use super::record::{DecisionRecord, Network, Record};
+use super::{AuditRefused, Counts};
+use crate::access::refusal::Reason;
+use crate::config::AuditSettings;
+
+/// A record on its way, and who waits for it.
+pub(super) struct Entry {
+    pub(super) record: Record,
+    pub(super) waiter: Option<oneshot::Sender<()>>,
+}
+
+/// One worker's queue.
+pub(super) struct Queue {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    /// When the oldest of `entries` came.
+    oldest: Option<Instant>,
+    /// When the oldest of those came that the writer holds and that are not on the disk.
+    in_flight: Option<Instant>,
+    strangers: Strangers,
+    /// Nothing is taken any more. Set under the lock, so that what was taken is drained.
+    closed: bool,
+}
+
+impl State {
+    fn waiting_since(&self) -> Option<Instant> {
+        self.in_flight.or(self.oldest)
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves what is queued into `into`; it counts as in flight until [`Queue::synced`].
+    pub(super) fn drain(&self, into: &mut Vec<Entry>) {
+        let mut state = self.lock();
+        if state.entries.is_empty() {
+            return;
+        }
+        into.append(&mut state.entries);
+        let oldest = state.oldest.take();
+        state.in_flight = state.in_flight.or(oldest);
+    }
+
+    pub(super) fn take_strangers(&self) -> Strangers {
+        mem::take(&mut self.lock().strangers)
+    }
+
+    fn synced(&self) {
+        self.lock().in_flight = None;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().entries.is_empty()
+    }
+
+    fn owes_something(&self) -> bool {
+        let state = self.lock();
+        !state.entries.is_empty() || !state.strangers.is_empty() || state.in_flight.is_some()
+    }
+}
+
+/// What the writer and all handles share.
+pub(super) struct Shared {
+    queues: Mutex<Vec<Arc<Queue>>>,
+    writer: OnceLock<Thread>,
+    /// The writer sleeps until somebody wakes it.
+    idle: AtomicBool,
+    /// Somebody waits for the disk.
+    urgent: AtomicBool,
+    closed: AtomicBool,
+    healthy: AtomicBool,
+    written: AtomicU64,
+    refused: AtomicU64,
+    folded: AtomicU64,
+    /// Records of what had happened that found no room, since the last gap line.
+    overflowed: AtomicU64,
+    capacity: usize,
+    pub(super) max_wait: Duration,
+    durable_reads: bool,
+}
+
+impl Shared {
+    pub(super) fn new(settings: &AuditSettings) -> Self {
+        Self {
+            queues: Mutex::default(),
+            writer: OnceLock::new(),
+            idle: AtomicBool::new(false),
+            urgent: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            healthy: AtomicBool::new(true),
+            written: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            folded: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            capacity: settings.queue_records,
+            max_wait: settings.max_wait,
+            durable_reads: settings.durable_reads,
+        }
+    }
+
+    pub(super) fn set_writer(&self, thread: Thread) {
+        // Set once, right after the thread was spawned; a push before it is found by the writer's
+        // own tick.
+        let _ = self.writer.set(thread);
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.writer.get() {
+            thread.unpark();
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        for queue in queues.iter() {
+            queue.lock().closed = true;
+        }
+        drop(queues);
+        self.wake();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn take_urgent(&self) -> bool {
+        self.urgent.swap(false, Ordering::SeqCst)
+    }
+
+    pub(super) fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::SeqCst);
+    }
+
+    pub(super) fn healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_healthy(&self, healthy: bool) {
+        self.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_overflowed(&self) -> u64 {
+        self.overflowed.swap(0, Ordering::Relaxed)
+    }
+
+    /// The queues; those whose handles are gone and that are empty are let go.
+    pub(super) fn queues(&self, into: &mut Vec<Arc<Queue>>) {
+        into.clear(); // first: a queue held here would never count as let go
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.retain(|queue| Arc::strong_count(queue) > 1 || queue.owes_something());
+        into.extend(queues.iter().cloned());
+    }
+
+    #[cfg(test)]
+    pub(super) fn queue_count(&self) -> usize {
+        self.queues.lock().unwrap().len()
+    }
+
+    pub(super) fn anything_queued(&self) -> bool {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.iter().any(|queue| !queue.is_empty())
+    }
+
+    pub(super) fn synced(&self, records: u64) {
+        self.written.fetch_add(records, Ordering::Relaxed);
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        for queue in queues.iter() {
+            queue.synced();
+        }
+    }
+
+    pub(super) fn count_folded(&self, records: u64) {
+        self.folded.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(super) fn oldest_unwritten(&self) -> Duration {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues
+            .iter()
+            .filter_map(|queue| queue.lock().waiting_since())
+            .min()
+            .map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            written: self.written.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            folded: self.folded.load(Ordering::Relaxed),
+        }
+    }
+
+    fn refuse(&self, refused: AuditRefused) -> AuditRefused {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        refused
+    }
+}
+
+/// A worker's way to the writer. `Send`, cheap to clone; clones share one queue.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let queue = Arc::new(Queue {
+            state: Mutex::default(),
+        });
+        let mut queues = shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.lock().closed = shared.is_closed();
+        queues.push(Arc::clone(&queue));
+        drop(queues);
+        Self { shared, queue }
+    }
+
+    /// Records a decision as its effect demands: one that lets data be changed is on the disk when
+    /// this returns, as are all with `audit.durable: all`; others are handed over.
+    ///
+    /// # Errors
+    /// The record was not taken, or not durable in time: the request must not go upstream.
+    pub async fn decided(&self, record: DecisionRecord) -> Result<(), AuditRefused> {
+        let changes = record.effect.is_none_or(|effect| effect.changes_data());
+        let durable = record.verdict.passes() && (changes || self.shared.durable_reads);
+        let record = Record::Decision(Box::new(record));
+        if durable {
+            self.push_durable(record).await
+        } else {
+            self.push(record)
+        }
+    }
+
+    /// Hands a record over; it is on the disk within about 50 ms.
+    ///
+    /// # Errors
+    /// The queue is full, or the disk has not followed for too long. Records of what has already
+    /// happened are taken for longer than decisions are.
+    pub fn push(&self, record: Record) -> Result<(), AuditRefused> {
+        self.enqueue(record, None)?;
+        if self.shared.idle.load(Ordering::SeqCst) && self.shared.idle.swap(false, Ordering::SeqCst) {
+            self.shared.wake();
+        }
+        Ok(())
+    }
+
+    /// Hands a record over and waits until it is on the disk. To be awaited where tokio's timer
+    /// runs; the future is `Send`.
+    ///
+    /// # Errors
+    /// As [`Handle::push`], or the disk took longer than `audit.max_wait`.
+    pub async fn push_durable(&self, record: Record) -> Result<(), AuditRefused> {
+        let (waiter, synced) = oneshot::channel();
+        self.enqueue(record, Some(waiter))?;
+        self.shared.urgent.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        match tokio::time::timeout(self.shared.max_wait, synced).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.shared.refuse(AuditRefused::Stopped)),
+            Err(_) => Err(self.shared.refuse(AuditRefused::Slow)),
+        }
+    }
+
+    /// Counts a call without a valid key. Never refused, never a line of its own: one line a
+    /// reason and network in ten seconds, so that strangers can't fill the disk.
+    pub fn stranger(&self, reason: Reason, network: Network) {
+        self.queue.lock().strangers.add(reason, network);
+    }
+
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.queue.lock().entries.len()
+    }
+
+    fn enqueue(&self, record: Record, waiter: Option<oneshot::Sender<()>>) -> Result<(), AuditRefused> {
+        let happened = record.is_after_the_fact();
+        let now = Instant::now();
+        let refused = {
+            let mut state = self.queue.lock();
+            match self.refusal(&state, happened, now) {
+                Some(refused) => refused,
+                None => {
+                    state.entries.push(Entry { record, waiter });
+                    state.oldest.get_or_insert(now);
+                    return Ok(());
+                }
+            }
+        };
+        if happened {
+            self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(self.shared.refuse(refused))
+    }
+
+    fn refusal(&self, state: &State, happened: bool, now: Instant) -> Option<AuditRefused> {
+        // Twice the room for what has happened: every decision that was taken has room for its
+        // outcome.
+        let capacity = self.shared.capacity.saturating_mul(if happened { 2 } else { 1 });
+        if state.closed {
+            Some(AuditRefused::Stopped)
+        } else if state.entries.len() >= capacity {
+            Some(AuditRefused::Full)
+        } else if !happened
+            && state
+                .waiting_since()
+                .is_some_and(|since| now.duration_since(since) > self.shared.max_wait)
+        {
+            Some(AuditRefused::Stale)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What a line of the audit log says. Typed fields only: nothing a client wrote has a place here,
+//! no path, no query, no body, no property, no message of the upstream.
+//!
+//! Deliberately absent until the chain exists: `prev` and `hash`. A line is one JSON object whose
+//! first member is `seq`; the chain will append its two members at the end.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::access::effect::Effect;
+use crate::access::refusal::Reason;
+use crate::access::verdict::{Source, Verdict};
+
+/// One line. The member `kind` tells which.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// What was decided, before anything goes upstream.
+    Decision(Box<DecisionRecord>),
+    /// What became of a request that was decided.
+    Outcome(Box<OutcomeRecord>),
+    /// A change made by a command, from the store's `admin_events`.
+    Admin(Box<AdminRecord>),
+    /// The gate itself: started, stopped, reloaded.
+    Gate(Box<GateRecord>),
+    /// Many alike, folded into one line.
+    Aggregate(Box<AggregateRecord>),
+    /// Records that may be missing before this line.
+    Gap(Box<GapRecord>),
+}
+
+/// What was decided about one request of an integration whose key is valid.
+///
+/// A denial or a refusal is complete with this record; a request that passes gets an
+/// [`OutcomeRecord`] with the same `id`.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecisionRecord {
+    /// When it was decided (wall clock, UTC).
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// The correlation id that the answer carries, too.
+    #[serde(serialize_with = "shown")]
+    pub id: Uuid,
+    /// Who called.
+    #[serde(serialize_with = "text")]
+    pub integration: Arc<str>,
+    /// The public id of the key, never its secret part.
+    #[serde(serialize_with = "text")]
+    pub key: Arc<str>,
+    /// The connection's name, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
+    pub connection: Option<Arc<str>>,
+    /// The portal behind the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub portal: Option<u64>,
+    /// The operation's id; absent = not recognised.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
+    pub operation: Option<Arc<str>>,
+    /// The template of the row that matched, never the path that was sent.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
+    pub template: Option<Arc<str>>,
+    /// The strongest effect of all that the request needs.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "effect")]
+    pub effect: Option<Effect>,
+    /// Canonical names of the object types that are touched.
+    #[serde(skip_serializing_if = "SmallVec::is_empty", serialize_with = "names")]
+    pub object_types: SmallVec<[Arc<str>; 2]>,
+    /// The decision.
+    #[serde(rename = "decision", serialize_with = "verdict")]
+    pub verdict: Verdict,
+    /// The rule that decided, as `POLICY#allow[2]`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
+    pub rule: Option<Arc<str>>,
+    /// Why it did not pass, or would not have; `none` for an allowed request.
+    #[serde(serialize_with = "reason")]
+    pub reason: Reason,
+    /// Digest of the policies the decision was made on.
+    #[serde(serialize_with = "text")]
+    pub policy: Arc<str>,
+    /// Digest of the catalogue.
+    #[serde(serialize_with = "text")]
+    pub catalogue: Arc<str>,
+    /// Version of the snapshot the request took at its start.
+    pub snapshot: u64,
+    /// Where the call came from, as a network.
+    #[serde(serialize_with = "shown")]
+    pub network: Network,
+}
+
+/// What became of a request that passed.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutcomeRecord {
+    /// When its answer ended (wall clock, UTC).
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// The decision's id.
+    #[serde(serialize_with = "shown")]
+    pub id: Uuid,
+    /// Who called.
+    #[serde(serialize_with = "text")]
+    pub integration: Arc<str>,
+    /// The status the integration got; 0 = its connection ended before a head was sent.
+    pub status: u16,
+    /// Who wrote the answer.
+    #[serde(serialize_with = "source")]
+    pub source: Source,
+    /// Why it failed at the gate after all (`credential`, `upstream`, `timeout`, `audit`); `none` otherwise.
+    #[serde(serialize_with = "reason")]
+    pub reason: Reason,
+    /// Whether request bytes reached the upstream: tells a failed write that did nothing from
+    /// one whose effect is unknown.
+    pub sent_upstream: bool,
+    /// Whether the answer ended before its end, by whosever fault.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
+    /// Whether the request was replayed once with a new token.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// Whether it ran to its end although it was killed meanwhile: a write whose head had gone up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub after_kill: bool,
+    /// Body bytes from the integration.
+    pub request_bytes: u64,
+    /// Body bytes to the integration.
+    pub response_bytes: u64,
+    /// From the first byte of the request to the last of its answer.
+    #[serde(rename = "duration_us", serialize_with = "micros_of")]
+    pub duration: Duration,
+    /// The part of it that was spent waiting for the upstream.
+    #[serde(rename = "upstream_us", serialize_with = "micros_of")]
+    pub upstream: Duration,
+}
+
+/// A state-changing command, as the store has it in the same transaction as the change.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdminRecord {
+    /// When the command committed (wall clock, UTC).
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// The row's number in `admin_events`: a row that stands here twice was applied twice, never
+    /// done twice.
+    pub event: i64,
+    /// Who: operating-system user, or a later admin credential.
+    pub actor: String,
+    /// What, in a word: `key.create`, `connection.suspend`.
+    pub action: String,
+    /// What it was done to: a key id, a connection's name.
+    pub subject: String,
+    /// `--reason`, as given by the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The gate itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct GateRecord {
+    /// When (wall clock, UTC).
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// What happened.
+    pub event: GateEvent,
+    /// A random id of this run of the process.
+    #[serde(serialize_with = "shown")]
+    pub boot: Uuid,
+    /// Detail of our own words: version, digest.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// What happened to the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateEvent {
+    /// The log was opened for writing.
+    Start,
+    /// The log was closed in order; nothing follows until the next start.
+    Stop,
+    /// Policies were reloaded; `detail` has the digest.
+    Reload,
+}
+
+/// Many alike within ten seconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct AggregateRecord {
+    /// When the period ended (wall clock, UTC).
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// Whose; absent = callers without a valid key.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
+    pub integration: Option<Arc<str>>,
+    /// Why they did not pass.
+    #[serde(serialize_with = "reason")]
+    pub reason: Reason,
+    /// Where from; absent = several, or too many to tell apart.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_opt")]
+    pub network: Option<Network>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Records that may be missing before this line.
+#[derive(Clone, Debug, Serialize)]
+pub struct GapRecord {
+    /// When it was noticed (wall clock, UTC).
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// Why.
+    pub cause: GapCause,
+    /// Bytes of a torn line that were cut off.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut_bytes: u64,
+    /// Records that were refused while nothing could be written; 0 = unknown.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub records: u64,
+}
+
+/// Why records may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// The last run did not end in order: up to 50 ms of read records may be lost.
+    Crash,
+    /// Outcomes found no room while the disk could not be written.
+    Overflow,
+}
+
+/// The network an address belongs to: enough to find a caller, too little to be a person.
+/// /24 for IPv4, /48 for IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network(IpAddr);
+
+impl Network {
+    /// The network of `address`; an IPv4-mapped IPv6 address counts as IPv4.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(ip) => Self(IpAddr::V4(Ipv4Addr::from_bits(ip.to_bits() & !0xff))),
+            IpAddr::V6(ip) => Self(IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 80 << 80))),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.0.is_ipv4() { 24 } else { 48 };
+        write!(f, "{}/{bits}", self.0)
+    }
+}
+
+impl Record {
+    /// Appends the line with number `seq` to `out`, line end included.
+    pub(super) fn write_line(&self, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        out.extend_from_slice(b"{\"seq\":");
+        out.extend_from_slice(seq.to_string().as_bytes());
+        let brace = out.len();
+        serde_json::to_writer(&mut *out, self)?;
+        if let Some(byte) = out.get_mut(brace) {
+            *byte = b','; // the record's own opening brace
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    /// Whether room must be found for it even when no more decisions are taken: the request it
+    /// speaks of has already happened.
+    pub(super) fn is_after_the_fact(&self) -> bool {
+        !matches!(self, Record::Decision(_))
+    }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+fn micros<S: Serializer>(time: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(&format_args!("{time:.6}"))
+}
+
+fn micros_of<S: Serializer>(duration: &Duration, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn shown<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(value)
+}
+
+fn shown_opt<T: fmt::Display, S: Serializer>(value: &Option<T>, s: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => s.collect_str(value),
+        None => s.serialize_none(),
+    }
+}
+
+fn text<S: Serializer>(text: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(text)
+}
+
+fn text_opt<S: Serializer>(text: &Option<Arc<str>>, s: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(s)
+}
+
+fn names<S: Serializer>(names: &SmallVec<[Arc<str>; 2]>, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(names.iter().map(|name| &**name))
+}
+
+fn effect<S: Serializer>(effect: &Option<Effect>, s: S) -> Result<S::Ok, S::Error> {
+    effect.map(Effect::as_str).serialize(s)
+}
+
+fn verdict<S: Serializer>(verdict: &Verdict, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(verdict.as_str())
+}
+
+fn reason<S: Serializer>(reason: &Reason, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(reason.as_str())
+}
+
+fn source<S: Serializer>(source: &Source, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(source.as_str())
+}

@@ -1,0 +1,261 @@
+//! The one thread that owns the files: drains the queues, numbers the records, writes, syncs,
+//! tells those who wait.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::files::Found;
+use super::fold::{Denials, Strangers};
+use super::queue::{Entry, Queue, Shared};
+use super::record::{GapCause, GapRecord, GateEvent, GateRecord, Record};
+
+/// How long read records are gathered before they are written.
+const DRAIN_EVERY: Duration = Duration::from_millis(20);
+/// How long alike calls are gathered into one line.
+const FOLD_EVERY: Duration = Duration::from_secs(10);
+/// Pause between attempts while the disk refuses.
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+/// Longest sleep of an idle writer: aggregates have their deadline.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+
+/// Where lines go. A sink that fails has taken nothing: the same lines come again.
+pub(crate) trait Sink: Send {
+    /// Appends whole lines and returns once they are durable. `now` decides the day's file.
+    fn commit(&mut self, lines: &[u8], now: Timestamp) -> io::Result<()>;
+}
+
+/// The writer thread's state.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    sink: Box<dyn Sink>,
+    next_seq: u64,
+    boot: Uuid,
+    queues: Vec<Arc<Queue>>,
+    entries: Vec<Entry>,
+    lines: Vec<u8>,
+    /// Records in `lines`.
+    records: u64,
+    waiters: Vec<oneshot::Sender<()>>,
+    strangers: Strangers,
+    denials: Denials,
+    drained: Instant,
+    folded: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, sink: Box<dyn Sink>, next_seq: u64, boot: Uuid) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            sink,
+            next_seq,
+            boot,
+            queues: Vec::new(),
+            entries: Vec::new(),
+            lines: Vec::new(),
+            records: 0,
+            waiters: Vec::new(),
+            strangers: Strangers::default(),
+            denials: Denials::default(),
+            drained: now,
+            folded: now,
+        }
+    }
+
+    /// Writes the gap marker, if the last run did not end in order, and the start line; before the
+    /// thread runs, so that a log that can't be written is an error of the start.
+    pub(super) fn begin(&mut self, found: &Found) -> io::Result<()> {
+        let time = Timestamp::now();
+        if !found.ended_in_order {
+            self.add(&Record::Gap(Box::new(GapRecord {
+                time,
+                cause: GapCause::Crash,
+                cut_bytes: found.cut_bytes,
+                records: 0,
+            })));
+        }
+        self.add(&Record::Gate(Box::new(GateRecord {
+            time,
+            event: GateEvent::Start,
+            boot: self.boot,
+            detail: concat!("version ", env!("CARGO_PKG_VERSION")).to_owned(),
+        })));
+        self.sink.commit(&self.lines, time)?;
+        self.committed();
+        Ok(())
+    }
+
+    /// Runs until the log is closed; `false` = something could not be written.
+    pub(super) fn run(mut self) -> bool {
+        loop {
+            self.wait();
+            // Read before the drain: nothing is taken after the close, so this drain finds all.
+            let closing = self.shared.is_closed();
+            self.drain();
+            if closing || self.folded.elapsed() >= FOLD_EVERY {
+                self.fold();
+            }
+            if closing {
+                self.add(&Record::Gate(Box::new(GateRecord {
+                    time: Timestamp::now(),
+                    event: GateEvent::Stop,
+                    boot: self.boot,
+                    detail: String::new(),
+                })));
+            }
+            if !self.lines.is_empty() && !self.commit() {
+                return false;
+            }
+            if closing {
+                return true;
+            }
+        }
+    }
+
+    /// Sleeps until somebody waits for the disk, the log is closed, or it is time to drain.
+    fn wait(&self) {
+        let mut drain_at = self.drained + DRAIN_EVERY;
+        loop {
+            if self.shared.take_urgent() || self.shared.is_closed() {
+                return;
+            }
+            let now = Instant::now();
+            if now < drain_at {
+                thread::park_timeout(drain_at - now);
+                continue;
+            }
+            // From here on a push wakes the writer; one that came just before is seen below.
+            self.shared.set_idle(true);
+            if self.shared.anything_queued() || self.folded.elapsed() >= FOLD_EVERY {
+                self.shared.set_idle(false);
+                return;
+            }
+            thread::park_timeout(IDLE_TICK);
+            self.shared.set_idle(false);
+            drain_at = Instant::now() + DRAIN_EVERY;
+        }
+    }
+
+    fn drain(&mut self) {
+        self.drained = Instant::now();
+        self.shared.queues(&mut self.queues);
+        let mut entries = std::mem::take(&mut self.entries);
+        for queue in &self.queues {
+            queue.drain(&mut entries);
+        }
+        let overflowed = self.shared.take_overflowed();
+        if overflowed > 0 {
+            self.add(&Record::Gap(Box::new(GapRecord {
+                time: Timestamp::now(),
+                cause: GapCause::Overflow,
+                cut_bytes: 0,
+                records: overflowed,
+            })));
+        }
+        let mut folded = 0;
+        for entry in entries.drain(..) {
+            if self.takes_a_line(&entry.record) {
+                self.add(&entry.record);
+            } else {
+                folded += 1;
+            }
+            self.waiters.extend(entry.waiter);
+        }
+        self.shared.count_folded(folded);
+        self.entries = entries;
+    }
+
+    fn takes_a_line(&mut self, record: &Record) -> bool {
+        match record {
+            Record::Decision(decision) if !decision.verdict.passes() => {
+                self.denials
+                    .takes_a_line(&decision.integration, decision.reason, decision.time)
+            }
+            _ => true,
+        }
+    }
+
+    fn fold(&mut self) {
+        self.folded = Instant::now();
+        for queue in &self.queues {
+            self.strangers.merge(queue.take_strangers());
+        }
+        if self.strangers.is_empty() && self.denials.is_empty() {
+            return;
+        }
+        let time = Timestamp::now();
+        let mut records = self.strangers.records(time);
+        records.extend(self.denials.records(time));
+        for record in &records {
+            self.add(record);
+        }
+    }
+
+    fn add(&mut self, record: &Record) {
+        let before = self.lines.len();
+        match record.write_line(self.next_seq, &mut self.lines) {
+            Ok(()) => {
+                self.next_seq += 1;
+                self.records += 1;
+            }
+            Err(error) => {
+                // Only our own types are written, none of which can fail; if one does, the line
+                // must not be half there.
+                self.lines.truncate(before);
+                tracing::error!(%error, "an audit record could not be written as JSON");
+            }
+        }
+    }
+
+    /// Until the sink takes the lines, or the log is closed and the disk had its time. Queues fill
+    /// meanwhile, and refuse.
+    fn commit(&mut self) -> bool {
+        let mut closing_since = None;
+        loop {
+            match self.sink.commit(&self.lines, Timestamp::now()) {
+                Ok(()) => {
+                    if !self.shared.healthy() {
+                        tracing::info!("the audit log can be written again");
+                    }
+                    self.committed();
+                    return true;
+                }
+                Err(error) => {
+                    if self.shared.healthy() {
+                        tracing::error!(
+                            %error,
+                            "the audit log can't be written: requests are refused until the disk of `audit.dir` takes it"
+                        );
+                    }
+                    self.shared.set_healthy(false);
+                }
+            }
+            if self.shared.is_closed() {
+                let since = *closing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= self.shared.max_wait {
+                    return false;
+                }
+            }
+            thread::sleep(RETRY_EVERY);
+        }
+    }
+
+    fn committed(&mut self) {
+        self.shared.set_healthy(true);
+        self.shared.synced(self.records);
+        self.records = 0;
+        self.lines.clear();
+        // A burst must not keep its memory for ever.
+        self.lines.shrink_to(1 << 20);
+        for waiter in self.waiters.drain(..) {
+            // Whoever gave up waiting has been answered 503; the record stands nevertheless.
+            let _ = waiter.send(());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What no setting can tell by itself: whether they fit together.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::Config;
+use super::mistakes::Mistake;
+
+/// Checks the whole, and fills in what follows from other settings. `place` finds a setting in
+/// the file.
+pub(super) fn whole(
+    config: &mut Config,
+    place: &dyn Fn(&str) -> Option<Range<usize>>,
+    mistakes: &mut Vec<Mistake>,
+    warnings: &mut Vec<String>,
+) {
+    if let Some(tls) = &config.tls {
+        for (name, path) in [("tls.cert", &tls.cert), ("tls.key", &tls.key)] {
+            if path.as_os_str().is_empty() {
+                let other = place("tls.cert")
+                    .or_else(|| place("tls.key"))
+                    .or_else(|| place("tls.client_ca"));
+                mistakes.push(Mistake::new(format!("TLS needs `{name}`, too")).at(other));
+            }
+        }
+    }
+    if !config.admin_listen.ip().is_loopback() {
+        mistakes.push(
+            Mistake::new("`admin.listen` on an address other than loopback needs `admin.tls`, which is not supported yet")
+                .at(place("admin.listen"))
+                .help("keep it on 127.0.0.1 or [::1]; for probes and scrapes from elsewhere set `monitor.listen`"),
+        );
+    }
+    listeners(config, place, mistakes);
+    if config.public_url_is_default {
+        config.public_url = own_url(config.listen, config.tls.is_some());
+    }
+    let upstream: Option<http::Uri> = config.upstream.url.parse().ok();
+    let clear = upstream
+        .as_ref()
+        .is_some_and(|url| url.scheme_str() == Some("http"));
+    let host = upstream.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let local = host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    if clear && !local {
+        warnings.push("`upstream.url` is http: HubSpot tokens travel in clear text".to_owned());
+    }
+    if config.limits.judged_total_bytes < config.limits.judged_body_bytes {
+        mistakes.push(
+            Mistake::new("`limits.judged_total_size` is smaller than `limits.judged_body_size`")
+                .at(place("limits.judged_total_size").or_else(|| place("limits.judged_body_size")))
+                .help("the first is the room for all judged bodies together"),
+        );
+    }
+    if config.limits.head_bytes < config.limits.target_bytes {
+        mistakes.push(
+            Mistake::new("`limits.head_size` is smaller than `limits.target_size`")
+                .at(place("limits.head_size").or_else(|| place("limits.target_size")))
+                .help("the target is a part of the head"),
+        );
+    }
+}
+
+/// Two listeners on one address: the second could not open its port.
+fn listeners(config: &Config, place: &dyn Fn(&str) -> Option<Range<usize>>, mistakes: &mut Vec<Mistake>) {
+    let all = [
+        ("listen", Some(config.listen)),
+        ("admin.listen", Some(config.admin_listen)),
+        ("monitor.listen", config.monitor_listen),
+    ];
+    for (n, (name, address)) in all.iter().enumerate() {
+        for (earlier, other) in all.iter().take(n) {
+            let (Some(a), Some(b)) = (address, other) else {
+                continue;
+            };
+            let same = a.port() == b.port()
+                && (a.ip() == b.ip() || b.ip().is_unspecified() || a.ip().is_unspecified());
+            if same && a.port() != 0 {
+                mistakes.push(
+                    Mistake::new(format!("`{earlier}` and `{name}` are the same address"))
+                        .at(place(name).or_else(|| place(earlier)))
+                        .help("give each its own port"),
+                );
+            }
+        }
+    }
+}
+
+/// The URL the gate is reached by if nobody says otherwise. Also for a port that the system chose.
+pub fn own_url(listen: SocketAddr, tls: bool) -> String {
+    let mut address = listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    format!("{}://{address}", if tls { "https" } else { "http" })
+}

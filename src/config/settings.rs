@@ -1,0 +1,280 @@
+//! Every setting in one table: its name, its default, how it is read. File, environment, flags,
+//! `config --print` and the nearest valid name all follow from it.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use super::value::{Reading, Value};
+use super::{Config, LogFormat, MasterKeySource, TlsFiles};
+
+/// One setting.
+pub(super) struct Setting {
+    /// Its name, sections separated by points.
+    pub(super) name: &'static str,
+    /// Its default, as it would be written.
+    pub(super) default: &'static str,
+    /// How it is shown.
+    pub(super) secrecy: Secrecy,
+    /// Reads a value into the configuration; paths are relative to the folder given.
+    pub(super) apply: fn(&mut Config, &Value, &Path) -> Reading<()>,
+}
+
+/// Whether a value may hold a secret: such a setting has a `_FILE` variant and is printed masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// Printed as it is.
+    Plain,
+    /// A URL: its password is masked.
+    Url,
+    /// A command: its arguments are masked.
+    Command,
+}
+
+/// The scalar spelling of a section's main setting: `store: sqlite:…` is `store: { url: sqlite:… }`.
+pub(super) const SHORTHANDS: [(&str, &str); 1] = [("store", "store.url")];
+
+/// Sections whose keys are names of the operator's own.
+pub(super) const NAMED: &str = "apps";
+
+/// The setting with this name.
+pub(super) fn by_name(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// Whether settings begin with `name` and a point.
+pub(super) fn is_section(name: &str) -> bool {
+    name == NAMED
+        || SETTINGS.iter().any(|setting| {
+            setting
+                .name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
+}
+
+/// The environment variable of a setting.
+pub(super) fn variable(name: &str) -> String {
+    format!("SCOPEGATE_{}", name.to_ascii_uppercase().replace(['.', '-'], "_"))
+}
+
+const ANY: RangeInclusive<u64> = 1..=u64::MAX;
+const fn seconds(from: u64, to: u64) -> RangeInclusive<Duration> {
+    Duration::from_secs(from)..=Duration::from_secs(to)
+}
+const WAIT: RangeInclusive<Duration> = seconds(1, 3600);
+
+macro_rules! settings {
+    ($($name:literal = $default:literal $(, $secrecy:ident)? => |$config:ident, $value:ident, $base:pat_param| $read:expr;)+) => {
+        &[$(Setting {
+            name: $name,
+            default: $default,
+            secrecy: settings!(@secrecy $($secrecy)?),
+            apply: |$config, $value, $base| { $read; Ok(()) },
+        },)+]
+    };
+    (@secrecy) => { Secrecy::Plain };
+    (@secrecy $secrecy:ident) => { Secrecy::$secrecy };
+}
+
+/// The settings, in the order in which `config --print` shows them.
+pub(super) static SETTINGS: &[Setting] = settings! {
+    "listen" = "127.0.0.1:8080" => |c, v, _| c.listen = v.address()?;
+    "tls.cert" = "null" => |c, v, base| if let Some(cert) = v.optional(|v| v.path(base))? { tls(c).cert = cert };
+    "tls.key" = "null" => |c, v, base| if let Some(key) = v.optional(|v| v.path(base))? { tls(c).key = key };
+    "tls.client_ca" = "null" => |c, v, base| if let Some(ca) = v.optional(|v| v.path(base))? { tls(c).client_ca = Some(ca) };
+    "admin.listen" = "127.0.0.1:9465" => |c, v, _| c.admin_listen = v.address()?;
+    "admin.tls" = "null" => |_c, v, _| not_yet(v, "`admin.tls`", "leave it out, and `admin.listen` on a loopback address")?;
+    "monitor.listen" = "null" => |c, v, _| c.monitor_listen = v.optional(Value::address)?;
+    "install.listen" = "null" => |_c, v, _| not_yet(v, "`install.listen`", "leave it out; connections are added by `scopegate connection add`")?;
+    "install.public_url" = "null" => |_c, v, _| drop(v.optional(Value::origin)?);
+    "upstream.url" = "https://api.hubapi.com" => |c, v, _| c.upstream.url = v.origin()?;
+    "upstream.ca" = "null" => |c, v, base| c.upstream.ca = v.optional(|v| v.path(base))?;
+    "upstream.allow_private" = "false" => |c, v, _| c.upstream.allow_private = v.boolean()?;
+    "upstream.compression" = "false" => |c, v, _| c.upstream.compression = v.boolean()?;
+    "public_url" = "null" => |c, v, _| if let Some(url) = v.optional(Value::origin)? { c.public_url = url; c.public_url_is_default = false };
+    "policies" = "policies/" => |c, v, base| c.policies = v.path(base)?;
+    "policies_stale" = "1h" => |c, v, _| c.limits.policies_stale = v.duration(seconds(0, 7 * 86_400))?;
+    "catalogue.extra" = "null" => |c, v, base| c.catalogue.extra = v.optional(|v| v.path(base))?;
+    "catalogue.versions" = "[]" => |c, v, _| c.catalogue.versions = versions(v)?;
+    "store.url" = "sqlite:data/scopegate.db", Url => |c, v, base| c.store = store(v, base)?;
+    "store.max_staleness" = "10s" => |c, v, _| c.limits.store_max_staleness = v.duration(WAIT)?;
+    "master_key.file" = "data/master.key" => |c, v, base| if let Some(file) = v.optional(|v| v.path(base))? { c.master_key = MasterKeySource::File(file) };
+    "master_key.env" = "null" => |c, v, _| if let Some(name) = v.optional(variable_name)? { c.master_key = MasterKeySource::Env(name) };
+    "master_key.command" = "null", Command => |c, v, _| if let Some(command) = v.optional(command)? { c.master_key = MasterKeySource::Command(command) };
+    "master_key.credential" = "null" => |c, v, _| if let Some(name) = v.optional(name)? { c.master_key = MasterKeySource::Credential(name) };
+    "audit.dir" = "data/audit" => |c, v, base| c.audit.dir = v.path(base)?;
+    "audit.durable" = "writes" => |c, v, _| c.audit.durable_reads = v.word(&["writes", "all"])? == "all";
+    "audit.max_wait" = "2s" => |c, v, _| c.audit.max_wait = v.duration(seconds(1, 60))?;
+    "audit.queue_records" = "8192" => |c, v, _| c.audit.queue_records = count(v, 64..=1 << 20)?;
+    "audit.file_size" = "256MiB" => |c, v, _| c.audit.file_bytes = v.size(1 << 20..=1 << 40)?;
+    "instance" = "null" => |c, v, _| if let Some(instance) = v.optional(name)? { c.instance = instance };
+    "workers" = "0" => |c, v, _| c.workers = workers(v)?;
+    "shutdown.delay" = "5s" => |c, v, _| c.shutdown.delay = v.duration(seconds(0, 3600))?;
+    "shutdown.grace" = "25s" => |c, v, _| c.shutdown.grace = v.duration(seconds(0, 3600))?;
+    "log.format" = "auto" => |c, v, _| c.log = log_format(v)?;
+    "metrics.series" = "20000" => |c, v, _| c.limits.metrics_series = count(v, 2_000..=1_000_000)?;
+    "metrics.connections" = "500" => |c, v, _| c.limits.metrics_connections = count(v, 0..=100_000)?;
+    "limits.target_size" = "32KiB" => |c, v, _| c.limits.target_bytes = size(v, 1 << 10..=1 << 20)?;
+    "limits.head_size" = "64KiB" => |c, v, _| c.limits.head_bytes = size(v, 8 << 10..=1 << 20)?;
+    "limits.header_fields" = "100" => |c, v, _| c.limits.header_fields = count(v, 16..=1_000)?;
+    "limits.judged_body_size" = "8MiB" => |c, v, _| c.limits.judged_body_bytes = size(v, 64 << 10..=1 << 30)?;
+    "limits.judged_total_size" = "256MiB" => |c, v, _| c.limits.judged_total_bytes = size(v, 1 << 20..=1 << 40)?;
+    "limits.body_size" = "1GiB" => |c, v, _| c.limits.body_bytes = v.size(1 << 20..=1 << 40)?;
+    "limits.error_body_size" = "256KiB" => |c, v, _| c.limits.error_body_bytes = size(v, 4 << 10..=64 << 20)?;
+    "limits.replay_size" = "64KiB" => |c, v, _| c.limits.replay_bytes = size(v, 0..=64 << 20)?;
+    "limits.connections" = "10000" => |c, v, _| c.limits.connections = count(v, ANY)?;
+    "limits.connections_per_address" = "2000" => |c, v, _| c.limits.connections_per_address = count(v, ANY)?;
+    "limits.upstream_idle" = "64" => |c, v, _| c.limits.upstream_idle = count(v, 0..=10_000)?;
+    "limits.h2_streams" = "100" => |c, v, _| c.limits.h2_streams = count(v, 1..=10_000)? as u32;
+    "limits.first_byte_wait" = "10s" => |c, v, _| c.limits.first_byte = v.duration(WAIT)?;
+    "limits.head_wait" = "10s" => |c, v, _| c.limits.head = v.duration(WAIT)?;
+    "limits.body_wait" = "30s" => |c, v, _| c.limits.body_idle = v.duration(WAIT)?;
+    "limits.idle_wait" = "75s" => |c, v, _| c.limits.idle = v.duration(WAIT)?;
+    "limits.connect_wait" = "10s" => |c, v, _| c.limits.connect = v.duration(WAIT)?;
+    "limits.answer_head_wait" = "110s" => |c, v, _| c.limits.answer_head = v.duration(WAIT)?;
+    "limits.answer_wait" = "1m" => |c, v, _| c.limits.answer_idle = v.duration(WAIT)?;
+    "limits.total_wait" = "15m" => |c, v, _| c.limits.total = v.duration(seconds(1, 86_400))?;
+    "limits.token_wait" = "10s" => |c, v, _| c.limits.token = v.duration(WAIT)?;
+};
+
+/// What an app's entry may say.
+pub(super) const APP_KEYS: [&str; 2] = ["redirect_uri", "new_portals"];
+
+/// Reads one value of the app `name`.
+pub(super) fn apply_app(config: &mut Config, name: &str, key: &str, value: &Value) -> Reading<()> {
+    let apps: &mut BTreeMap<_, _> = &mut config.apps;
+    let app = apps
+        .entry(name.to_owned())
+        .or_insert_with(|| super::AppSettings { redirect_uri: None });
+    match key {
+        "redirect_uri" => app.redirect_uri = value.optional(redirect_uri)?,
+        "new_portals" => match value.optional(|v| v.word(&["refuse", "pending", "accept"]))? {
+            None | Some("refuse") => {}
+            Some(_) => {
+                return Err(
+                    "`new_portals` other than `refuse` is not supported yet; leave it out".to_owned(),
+                );
+            }
+        },
+        _ => return Err("no such setting".to_owned()),
+    }
+    Ok(())
+}
+
+fn tls(config: &mut Config) -> &mut TlsFiles {
+    config.tls.get_or_insert_with(|| TlsFiles {
+        cert: Default::default(),
+        key: Default::default(),
+        client_ca: None,
+    })
+}
+
+fn not_yet(value: &Value, what: &str, remedy: &str) -> Reading<()> {
+    match value {
+        Value::Null => Ok(()),
+        _ => Err(format!("{what} is not supported yet; {remedy}")),
+    }
+}
+
+fn count(value: &Value, range: RangeInclusive<u64>) -> Reading<usize> {
+    let count = value.count(range)?;
+    usize::try_from(count).map_err(|_| "the number is too large for this machine".to_owned())
+}
+
+fn size(value: &Value, range: RangeInclusive<u64>) -> Reading<usize> {
+    let size = value.size(range)?;
+    usize::try_from(size).map_err(|_| "the size is too large for this machine".to_owned())
+}
+
+fn workers(value: &Value) -> Reading<usize> {
+    match count(value, 0..=1024)? {
+        0 => Ok(super::cores()),
+        workers => Ok(workers),
+    }
+}
+
+fn store(value: &Value, base: &Path) -> Reading<std::path::PathBuf> {
+    let url = value.text()?;
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Err("a PostgreSQL store is not supported yet; use `sqlite:FILE`".to_owned());
+    }
+    match url.strip_prefix("sqlite:") {
+        Some(file) if !file.is_empty() && !file.starts_with("//") => Ok(base.join(file)),
+        _ => Err("a store is needed here, as `sqlite:data/scopegate.db`".to_owned()),
+    }
+}
+
+fn versions(value: &Value) -> Reading<Vec<String>> {
+    let versions = value.list();
+    let fits = |version: &String| {
+        (1..=32).contains(&version.len())
+            && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && version.bytes().any(|b| b.is_ascii_digit())
+    };
+    if versions.iter().all(fits) {
+        Ok(versions)
+    } else {
+        Err("version segments are needed here, as `v5` or `2027-03`".to_owned())
+    }
+}
+
+fn variable_name(value: &Value) -> Reading<String> {
+    let name = value.text()?;
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        Ok(name.to_owned())
+    } else {
+        Err("the name of an environment variable is needed here".to_owned())
+    }
+}
+
+/// A name that is also a file's: no separator, not hidden.
+fn name(value: &Value) -> Reading<String> {
+    let name = value.text()?;
+    let fits = (1..=64).contains(&name.len())
+        && !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(
+            "a name is needed here: at most 64 letters, digits, `.`, `_`, `-`, no `.` at its start"
+                .to_owned(),
+        )
+    }
+}
+
+fn command(value: &Value) -> Reading<Vec<String>> {
+    match value {
+        Value::List(words) if !words.is_empty() => Ok(words.clone()),
+        _ => Err(
+            "a list of a program and its arguments is needed here, as `[/usr/bin/kms, decrypt]`".to_owned(),
+        ),
+    }
+}
+
+fn redirect_uri(value: &Value) -> Reading<String> {
+    let text = value.text()?;
+    let uri: Option<http::Uri> = text.parse().ok();
+    let fits = uri.as_ref().is_some_and(|uri| {
+        let secure = uri.scheme_str() == Some("https");
+        let local = uri.scheme_str() == Some("http") && matches!(uri.host(), Some("localhost" | "127.0.0.1"));
+        (secure || local) && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
+    });
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("an https URL is needed here (http only for localhost)".to_owned())
+    }
+}
+
+fn log_format(value: &Value) -> Reading<LogFormat> {
+    Ok(match value.word(&["auto", "json", "text"])? {
+        "json" => LogFormat::Json,
+        "text" => LogFormat::Text,
+        _ => LogFormat::Auto,
+    })
+}

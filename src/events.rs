@@ -1,0 +1,365 @@
+//! What is worth noting, as structs: `emit` writes the log line and the metrics, so that the code
+//! that notices stays clean and this file is the catalogue.
+//!
+//! Every field is a word or a name of ours. Deliberately absent: paths, bodies, messages of the
+//! upstream, anything a client wrote.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::audit::AuditRefused;
+use crate::metrics::{
+    AnswerLabels, ForbiddenCause, Metrics, RefreshResult, RequestLabels, StoreOp, UpstreamErrorKind, Worker,
+};
+
+/// A request was decided.
+#[derive(Debug)]
+pub struct RequestDecided<'a> {
+    /// The correlation id.
+    pub id: Uuid,
+    /// Who, what, and the decision.
+    pub labels: RequestLabels<'a>,
+    /// The rule that decided.
+    pub rule: Option<&'a str>,
+}
+
+impl RequestDecided<'_> {
+    /// Counts it; a denial of a known integration is a log line, within the budget.
+    pub fn emit(&self, worker: &Worker) {
+        let labels = &self.labels;
+        worker.decided(labels);
+        let (operation, rule) = (labels.operation.unwrap_or("-"), self.rule.unwrap_or("-"));
+        let (decision, reason) = (labels.verdict.as_str(), labels.reason.as_str());
+        let Some(integration) = labels.integration.filter(|_| !labels.verdict.passes()) else {
+            tracing::debug!(request.id = %self.id, operation, decision, reason, rule, "request decided");
+            return;
+        };
+        if let Some(withheld) = worker.metrics().denial_lines.spend(Timestamp::now()) {
+            tracing::info!(request.id = %self.id, integration, operation, decision, reason, rule, withheld, "request not let through");
+        }
+    }
+}
+
+/// An answer ended.
+#[derive(Debug)]
+pub struct RequestEnded<'a> {
+    /// The correlation id.
+    pub id: Uuid,
+    /// Who, and the answer.
+    pub answer: AnswerLabels<'a>,
+}
+
+impl RequestEnded<'_> {
+    /// Counts it.
+    pub fn emit(&self, worker: &Worker) {
+        worker.answered(&self.answer);
+        let duration_us = micros(self.answer.duration);
+        let gate_us = micros(self.answer.gate);
+        tracing::debug!(
+            request.id = %self.id, http.response.status_code = self.answer.status,
+            source = self.answer.source.as_str(), duration_us, gate_us, "request ended"
+        );
+    }
+}
+
+/// The upstream answered 403.
+#[derive(Debug)]
+pub struct UpstreamForbade<'a> {
+    /// The correlation id.
+    pub id: Uuid,
+    /// Who called.
+    pub integration: &'a str,
+    /// As the answer's body says.
+    pub cause: ForbiddenCause,
+}
+
+impl UpstreamForbade<'_> {
+    /// Counts it.
+    pub fn emit(&self, worker: &Worker) {
+        worker.forbidden(self.integration, self.cause);
+        tracing::debug!(request.id = %self.id, integration = self.integration, cause = self.cause.as_str(), "the upstream answered 403");
+    }
+}
+
+/// Something failed between the gate and the upstream.
+pub struct UpstreamFailed<'a> {
+    /// The correlation id of the request it failed for.
+    pub id: Option<Uuid>,
+    /// What.
+    pub kind: UpstreamErrorKind,
+    /// The system's or the TLS library's words; never the upstream's.
+    pub detail: &'a dyn Display,
+}
+
+impl UpstreamFailed<'_> {
+    /// Counts it and writes a warning, within the budget.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.upstream_error(self.kind);
+        if let Some(withheld) = metrics.upstream_lines.spend(Timestamp::now()) {
+            let id = self.id.map(tracing::field::display);
+            tracing::warn!(request.id = id, kind = self.kind.as_str(), detail = %self.detail, withheld, "the upstream failed");
+        }
+    }
+}
+
+/// A token refresh ended.
+#[derive(Debug)]
+pub struct TokenRefreshed<'a> {
+    /// The connection's name.
+    pub connection: &'a str,
+    /// Its app.
+    pub app: Option<&'a str>,
+    /// How it ended.
+    pub result: RefreshResult,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl TokenRefreshed<'_> {
+    /// Counts it; what somebody must act upon is an error, what passes by itself a warning.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.token_refresh(self.app, self.result);
+        let (connection, app) = (self.connection, self.app.unwrap_or("-"));
+        let (result, duration_us) = (self.result.as_str(), micros(self.duration));
+        match self.result {
+            RefreshResult::Ok | RefreshResult::Rotated | RefreshResult::Superseded => {
+                tracing::info!(connection, app, result, duration_us, "token refreshed");
+            }
+            RefreshResult::Transient => {
+                tracing::warn!(
+                    connection,
+                    app,
+                    result,
+                    duration_us,
+                    "token not refreshed; it is tried again"
+                );
+            }
+            RefreshResult::NotDurable => {
+                tracing::error!(
+                    connection,
+                    app,
+                    result,
+                    duration_us,
+                    "a refreshed token could not be saved; it is kept in memory and tried again"
+                );
+            }
+            RefreshResult::WrongClient | RefreshResult::Configuration | RefreshResult::DeadGrant => {
+                tracing::error!(
+                    connection,
+                    app,
+                    result,
+                    duration_us,
+                    "token not refreshed; somebody has to act"
+                );
+            }
+        }
+    }
+}
+
+/// A connection changed its state.
+#[derive(Debug)]
+pub struct ConnectionChanged<'a> {
+    /// The connection's name.
+    pub connection: &'a str,
+    /// The contract's words.
+    pub from: &'static str,
+    /// Likewise.
+    pub to: &'static str,
+    /// Why, in our words.
+    pub why: &'a str,
+}
+
+impl ConnectionChanged<'_> {
+    /// Writes a line; the series follow from the next picture.
+    pub fn emit(&self) {
+        let (connection, from, to, why) = (self.connection, self.from, self.to, self.why);
+        if to == "ok" || to == "unverified" {
+            tracing::info!(connection, from, to, why, "connection changed");
+        } else {
+            tracing::warn!(connection, from, to, why, "connection changed");
+        }
+    }
+}
+
+/// Policies or configuration were reloaded.
+#[derive(Debug)]
+pub struct Reloaded<'a> {
+    /// When it took effect.
+    pub time: Timestamp,
+    /// Digest of the policies in force now.
+    pub digest: &'a str,
+    /// Version of the snapshot.
+    pub snapshot: u64,
+    /// Policies that are in force.
+    pub policies: usize,
+    /// Mistakes that were found; what they stand in kept its previous version.
+    pub mistakes: usize,
+}
+
+impl Reloaded<'_> {
+    /// Says so, and sets the series of reloads.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.set_reload(self.mistakes == 0, self.time);
+        let (digest, snapshot, policies, mistakes) =
+            (self.digest, self.snapshot, self.policies, self.mistakes);
+        if mistakes == 0 {
+            tracing::info!(digest, snapshot, policies, "policies loaded");
+        } else {
+            tracing::error!(
+                digest,
+                snapshot,
+                policies,
+                mistakes,
+                "policies loaded with mistakes: run `scopegate policy check`"
+            );
+        }
+    }
+}
+
+/// The store could not be used.
+pub struct StoreFailed<'a> {
+    /// What was wanted.
+    pub op: StoreOp,
+    /// The store's words; never a value.
+    pub detail: &'a dyn Display,
+}
+
+impl StoreFailed<'_> {
+    /// Counts it and writes an error, within the budget.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.store_error(self.op);
+        if let Some(withheld) = metrics.store_lines.spend(Timestamp::now()) {
+            tracing::error!(op = self.op.as_str(), detail = %self.detail, withheld, "the store could not be used");
+        }
+    }
+}
+
+/// A request was refused because it could not be recorded.
+#[derive(Debug)]
+pub struct AuditRefusedRequest {
+    /// The correlation id.
+    pub id: Uuid,
+    /// Why.
+    pub why: AuditRefused,
+}
+
+impl AuditRefusedRequest {
+    /// Writes an error, within the budget; the log counts it itself.
+    pub fn emit(&self, metrics: &Metrics) {
+        if let Some(withheld) = metrics.audit_lines.spend(Timestamp::now()) {
+            tracing::error!(request.id = %self.id, why = %self.why, withheld, "a request was refused: it could not be recorded");
+        }
+    }
+}
+
+/// The gate goes down.
+#[derive(Debug)]
+pub struct Draining {
+    /// Requests whose answers have not ended.
+    pub in_flight: i64,
+    /// How long they may take.
+    pub grace: Duration,
+}
+
+impl Draining {
+    /// Writes a line.
+    pub fn emit(&self) {
+        let (in_flight, grace_s) = (self.in_flight, self.grace.as_secs());
+        tracing::info!(in_flight, grace_s, "going down: requests in flight may end");
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::effect::Effect;
+    use crate::access::refusal::Reason;
+    use crate::access::verdict::{Source, Verdict};
+    use crate::metrics::MetricsBounds;
+
+    #[test]
+    fn each_event_counts_what_it_tells() {
+        let bounds = MetricsBounds {
+            series: 100,
+            connections: 1,
+        };
+        let metrics = Metrics::new(bounds).unwrap();
+        let worker = metrics.worker();
+        let id = Uuid::new_v4();
+        let labels = RequestLabels {
+            integration: Some("a"),
+            operation: Some("crm.objects.list"),
+            effect: Some(Effect::Read),
+            verdict: Verdict::Deny,
+            reason: Reason::NoRule,
+        };
+        RequestDecided {
+            id,
+            labels,
+            rule: None,
+        }
+        .emit(&worker);
+        let answer = AnswerLabels {
+            integration: Some("a"),
+            effect: Some(Effect::Read),
+            status: 403,
+            source: Source::Gate,
+            duration: Duration::from_millis(1),
+            gate: Duration::from_millis(1),
+        };
+        RequestEnded { id, answer }.emit(&worker);
+        let cause = ForbiddenCause::Tier;
+        UpstreamForbade {
+            id,
+            integration: "a",
+            cause,
+        }
+        .emit(&worker);
+        let (kind, detail) = (UpstreamErrorKind::Closed, &"gone");
+        UpstreamFailed {
+            id: Some(id),
+            kind,
+            detail,
+        }
+        .emit(&metrics);
+        StoreFailed {
+            op: StoreOp::Poll,
+            detail,
+        }
+        .emit(&metrics);
+        let refreshed = TokenRefreshed {
+            connection: "acme",
+            app: Some("marketing"),
+            result: RefreshResult::Rotated,
+            duration: Duration::from_millis(90),
+        };
+        refreshed.emit(&metrics);
+        let reloaded = Reloaded {
+            time: Timestamp::UNIX_EPOCH,
+            digest: "sha256:p",
+            snapshot: 2,
+            policies: 1,
+            mistakes: 1,
+        };
+        reloaded.emit(&metrics);
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"scopegate_requests_total{decision="deny",effect="read",integration="a",operation="crm.objects.list",reason="no_rule"} 1"#,
+            r#"scopegate_responses_total{code="403",effect="read",integration="a",source="gate"} 1"#,
+            r#"scopegate_forbidden_total{cause="tier",integration="a"} 1"#,
+            r#"scopegate_upstream_errors_total{kind="closed"} 1"#,
+            r#"scopegate_store_errors_total{op="poll"} 1"#,
+            r#"scopegate_token_refreshes_total{app="marketing",result="rotated"} 1"#,
+            "scopegate_config_last_reload_successful 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    }
+}

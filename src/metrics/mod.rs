@@ -1,0 +1,403 @@
+//! Every series of the contract that the gate can feed, under one registry.
+//!
+//! Labels come from closed sets ([`words`], [`Reason`](crate::access::refusal::Reason), effects,
+//! verdicts) or from names that operators chose (integrations, apps, connections); never a path,
+//! an id, an address or a property. Names and units follow the Prometheus conventions: base units,
+//! `_total` on counters.
+//!
+//! Deliberately absent: series of parts that do not exist yet (kills, stripped properties).
+
+mod requests;
+mod state;
+pub mod words;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+pub use crate::hubspot::forbidden::ForbiddenCause;
+pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
+pub use state::{ConnectionSample, KeySample, PolicySample};
+pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
+
+use crate::audit::Watch;
+use crate::logging::LineBudget;
+use requests::SeriesBound;
+
+/// What a label says before it is known.
+pub const UNKNOWN: &str = "-";
+/// What a label says when telling apart would make too many series.
+pub const OTHER: &str = "other";
+
+/// Buckets of whole requests, in seconds: HubSpot answers in 50 ms to 2 s, and gives up at 100 s.
+const REQUEST_BUCKETS: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+];
+/// Buckets of the gate's own part, in seconds: tens of microseconds for a read, a disk's sync for
+/// a write.
+const GATE_BUCKETS: [f64; 13] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5,
+];
+
+/// Most connections with series of their own, and most series of `scopegate_requests_total`.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsBounds {
+    /// `metrics.series`.
+    pub series: usize,
+    /// `metrics.connections`.
+    pub connections: usize,
+}
+
+/// The registry and its series.
+pub struct Metrics {
+    registry: Registry,
+    bounds: MetricsBounds,
+    series: SeriesBound,
+    requests: IntCounterVec,
+    responses: IntCounterVec,
+    request_duration: HistogramVec,
+    gate_duration: Histogram,
+    upstream_errors: IntCounterVec,
+    forbidden: IntCounterVec,
+    token_refreshes: IntCounterVec,
+    connections: IntGaugeVec,
+    connection_state: IntGaugeVec,
+    token_expires: GaugeVec,
+    policy_invalid: IntGaugeVec,
+    policy_expires: GaugeVec,
+    key_expires: GaugeVec,
+    reload_successful: IntGauge,
+    reload_success_time: Gauge,
+    policy_info: IntGaugeVec,
+    catalogue_info: IntGaugeVec,
+    audit_records: IntCounterVec,
+    audit_oldest: Gauge,
+    store_errors: IntCounterVec,
+    inflight: IntGauge,
+    upstream_connections: IntGaugeVec,
+    upstream_reuse: Gauge,
+    upstream_leases: AtomicU64,
+    upstream_reused: AtomicU64,
+    audit: Mutex<Option<Watch>>,
+    #[allow(clippy::type_complexity)] // a list of hooks, named by its use
+    hooks: Mutex<Vec<Box<dyn Fn(&Metrics) + Send + Sync>>>,
+    pub(crate) denial_lines: LineBudget,
+    pub(crate) upstream_lines: LineBudget,
+    pub(crate) store_lines: LineBudget,
+    pub(crate) audit_lines: LineBudget,
+    /// Held while a picture (policies, keys, connections) is replaced or scraped.
+    picture: Mutex<()>,
+}
+
+impl Metrics {
+    /// All series, registered.
+    ///
+    /// # Errors
+    /// A name or label that Prometheus does not accept, or one that stands twice: a mistake in
+    /// this file, found by its test.
+    pub fn new(bounds: MetricsBounds) -> prometheus::Result<Arc<Self>> {
+        let r = Registry::new();
+        let metrics = Self {
+            requests: counters(
+                &r,
+                "scopegate_requests_total",
+                "Requests by decision.",
+                &["integration", "operation", "effect", "decision", "reason"],
+            )?,
+            responses: counters(
+                &r,
+                "scopegate_responses_total",
+                "Answers that ended, by status and by who wrote them.",
+                &["integration", "effect", "code", "source"],
+            )?,
+            request_duration: register(
+                &r,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "scopegate_request_duration_seconds",
+                        "From the first byte of a request to the last of its answer.",
+                    )
+                    .buckets(REQUEST_BUCKETS.to_vec()),
+                    &["integration"],
+                )?,
+            )?,
+            gate_duration: register(
+                &r,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "scopegate_gate_duration_seconds",
+                        "The gate's own part of a request, without upstream time.",
+                    )
+                    .buckets(GATE_BUCKETS.to_vec()),
+                )?,
+            )?,
+            upstream_errors: counters(
+                &r,
+                "scopegate_upstream_errors_total",
+                "What failed between the gate and the upstream.",
+                &["kind"],
+            )?,
+            forbidden: counters(
+                &r,
+                "scopegate_forbidden_total",
+                "403 answers of the upstream, by cause.",
+                &["integration", "cause"],
+            )?,
+            token_refreshes: counters(
+                &r,
+                "scopegate_token_refreshes_total",
+                "Token refreshes, by how they ended.",
+                &["app", "result"],
+            )?,
+            connections: gauges(
+                &r,
+                "scopegate_connections",
+                "Connections by state.",
+                &["app", "state"],
+            )?,
+            connection_state: gauges(
+                &r,
+                "scopegate_connection_state",
+                "1 for the state a connection is in; only while there are few connections.",
+                &["connection", "state"],
+            )?,
+            token_expires: float_gauges(
+                &r,
+                "scopegate_token_expires_timestamp_seconds",
+                "When a connection's access token expires; only while there are few connections.",
+                &["connection"],
+            )?,
+            policy_invalid: gauges(
+                &r,
+                "scopegate_policy_invalid",
+                "1 while an integration's policy does not load.",
+                &["integration"],
+            )?,
+            policy_expires: float_gauges(
+                &r,
+                "scopegate_policy_expires_timestamp_seconds",
+                "When an integration's policy expires.",
+                &["integration"],
+            )?,
+            key_expires: float_gauges(
+                &r,
+                "scopegate_key_expires_timestamp_seconds",
+                "When the first of an integration's keys expires.",
+                &["integration"],
+            )?,
+            reload_successful: register(
+                &r,
+                IntGauge::new(
+                    "scopegate_config_last_reload_successful",
+                    "1 if the last reload of configuration and policies was without mistakes.",
+                )?,
+            )?,
+            reload_success_time: register(
+                &r,
+                Gauge::new(
+                    "scopegate_config_last_reload_success_timestamp_seconds",
+                    "When the last reload without mistakes took effect.",
+                )?,
+            )?,
+            policy_info: gauges(
+                &r,
+                "scopegate_policy_info",
+                "1 for the policies in force.",
+                &["digest"],
+            )?,
+            catalogue_info: gauges(
+                &r,
+                "scopegate_catalogue_info",
+                "1 for the catalogue in force.",
+                &["digest"],
+            )?,
+            audit_records: counters(
+                &r,
+                "scopegate_audit_records_total",
+                "Audit records, by what became of them.",
+                &["result"],
+            )?,
+            audit_oldest: register(
+                &r,
+                Gauge::new(
+                    "scopegate_audit_oldest_unwritten_seconds",
+                    "Age of the oldest audit record that is not on the disk.",
+                )?,
+            )?,
+            store_errors: counters(
+                &r,
+                "scopegate_store_errors_total",
+                "Failed uses of the store.",
+                &["op"],
+            )?,
+            inflight: register(
+                &r,
+                IntGauge::new(
+                    "scopegate_inflight_requests",
+                    "Requests whose answers have not ended.",
+                )?,
+            )?,
+            upstream_connections: gauges(
+                &r,
+                "scopegate_upstream_connections",
+                "Connections to the upstream.",
+                &["state"],
+            )?,
+            upstream_reuse: register(
+                &r,
+                Gauge::new(
+                    "scopegate_upstream_reuse_ratio",
+                    "Part of all upstream requests that found an open connection.",
+                )?,
+            )?,
+            upstream_leases: AtomicU64::new(0),
+            upstream_reused: AtomicU64::new(0),
+            audit: Mutex::default(),
+            hooks: Mutex::default(),
+            denial_lines: LineBudget::default(),
+            upstream_lines: LineBudget::default(),
+            store_lines: LineBudget::default(),
+            audit_lines: LineBudget::default(),
+            picture: Mutex::default(),
+            series: SeriesBound::new(bounds.series),
+            bounds,
+            registry: r,
+        };
+        metrics.begin()?;
+        Ok(Arc::new(metrics))
+    }
+
+    /// Series of closed sets exist from the start, so that a rate over them is never "no data".
+    fn begin(&self) -> prometheus::Result<()> {
+        for kind in UpstreamErrorKind::ALL {
+            self.upstream_errors.with_label_values(&[kind.as_str()]);
+        }
+        for op in StoreOp::ALL {
+            self.store_errors.with_label_values(&[op.as_str()]);
+        }
+        for result in AuditResult::ALL {
+            self.audit_records.with_label_values(&[result.as_str()]);
+        }
+        for state in UpstreamConnection::ALL {
+            self.upstream_connections.with_label_values(&[state.as_str()]);
+        }
+        gauges(
+            &self.registry,
+            "scopegate_build_info",
+            "1, with the version that runs.",
+            &["version"],
+        )?
+        .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        .set(1);
+        Ok(())
+    }
+
+    /// A worker's own way to the counters of requests.
+    pub fn worker(self: &Arc<Self>) -> Worker {
+        Worker::new(Arc::clone(self))
+    }
+
+    /// Takes the audit log's figures from `watch` at each scrape.
+    pub fn watch_audit(&self, watch: Watch) {
+        *self.audit.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+    }
+
+    /// Runs `hook` before each scrape: for figures that are cheaper to look up than to keep.
+    /// It may replace pictures ([`Metrics::set_connections`]); it must not add hooks.
+    pub fn before_scrape(&self, hook: impl Fn(&Metrics) + Send + Sync + 'static) {
+        self.hooks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(hook));
+    }
+
+    /// Counts a failure between the gate and the upstream.
+    pub fn upstream_error(&self, kind: UpstreamErrorKind) {
+        self.upstream_errors.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Counts the end of a token refresh; `app` is `-` for a connection without one.
+    pub fn token_refresh(&self, app: Option<&str>, result: RefreshResult) {
+        self.token_refreshes
+            .with_label_values(&[app.unwrap_or(UNKNOWN), result.as_str()])
+            .inc();
+    }
+
+    /// Counts a failed use of the store.
+    pub fn store_error(&self, op: StoreOp) {
+        self.store_errors.with_label_values(&[op.as_str()]).inc();
+    }
+
+    /// A gauge to keep for the life of a pool: how many upstream connections are in this state.
+    pub fn upstream_connections(&self, state: UpstreamConnection) -> IntGauge {
+        self.upstream_connections.with_label_values(&[state.as_str()])
+    }
+
+    /// How many requests went upstream so far, and how many of them found an open connection: the
+    /// pools count, a scrape takes their figures over.
+    pub fn set_upstream_leases(&self, all: u64, reused: u64) {
+        self.upstream_leases.store(all, Ordering::Relaxed);
+        self.upstream_reused.store(reused, Ordering::Relaxed);
+    }
+
+    /// The text of `/metrics`: everything counted before the call is in it.
+    ///
+    /// # Errors
+    /// A series that can't be written as text: none of ours.
+    pub fn render(&self) -> prometheus::Result<String> {
+        for hook in self.hooks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            hook(self);
+        }
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.look_up();
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    fn look_up(&self) {
+        let leases = self.upstream_leases.load(Ordering::Relaxed);
+        if leases > 0 {
+            let reused = self.upstream_reused.load(Ordering::Relaxed);
+            self.upstream_reuse.set(reused as f64 / leases as f64);
+        }
+        let watch = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watch) = &*watch {
+            let counts = watch.counts();
+            self.raise(AuditResult::Written, counts.written);
+            self.raise(AuditResult::Folded, counts.folded);
+            self.raise(AuditResult::Refused, counts.refused);
+            self.audit_oldest.set(watch.oldest_unwritten().as_secs_f64());
+        }
+    }
+
+    fn raise(&self, result: AuditResult, to: u64) {
+        let counter: IntCounter = self.audit_records.with_label_values(&[result.as_str()]);
+        counter.inc_by(to.saturating_sub(counter.get()));
+    }
+}
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    register(r, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    register(r, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn float_gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+    register(r, GaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! The series of one request, and the bound on how many there can be.
+//!
+//! A worker keeps the counters it has used: a request whose labels were seen before costs two
+//! look-ups by borrowed text and an atomic addition. Nothing is buffered, so a scrape shows every
+//! request that was counted before it began.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntGauge};
+
+use super::{ForbiddenCause, Metrics, OTHER, UNKNOWN};
+use crate::access::effect::Effect;
+use crate::access::refusal::Reason;
+use crate::access::verdict::{Source, Verdict};
+
+/// The labels of `scopegate_requests_total`.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLabels<'a> {
+    /// `None` before the key is known.
+    pub integration: Option<&'a str>,
+    /// The operation's id; `None` = not recognised.
+    pub operation: Option<&'a str>,
+    /// The strongest effect; `None` = not recognised.
+    pub effect: Option<Effect>,
+    /// The decision.
+    pub verdict: Verdict,
+    /// Why it did not pass.
+    pub reason: Reason,
+}
+
+/// The labels and figures of an answer that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerLabels<'a> {
+    /// `None` before the key is known.
+    pub integration: Option<&'a str>,
+    /// The strongest effect; `None` = not recognised.
+    pub effect: Option<Effect>,
+    /// The status that was sent.
+    pub status: u16,
+    /// Who wrote the answer.
+    pub source: Source,
+    /// From the first byte of the request to the last of its answer.
+    pub duration: Duration,
+    /// The part of it that the gate itself needed.
+    pub gate: Duration,
+}
+
+/// Which series of `scopegate_requests_total` exist, so that they stay within the bound.
+pub(super) struct SeriesBound {
+    most: usize,
+    /// No new series with an operation's own name: once true, never false again.
+    full: AtomicBool,
+    known: Mutex<HashSet<Box<[Box<str>]>>>,
+}
+
+impl SeriesBound {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            full: AtomicBool::new(false),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Whether the series may exist. `reserve` is the part of the bound that is kept for series
+    /// that say less.
+    fn admits(&self, labels: &[&str], reserve: usize) -> bool {
+        let labels: Box<[Box<str>]> = labels.iter().map(|label| Box::from(*label)).collect();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&labels) {
+            return true;
+        }
+        if known.len() >= self.most.saturating_sub(reserve) {
+            return false;
+        }
+        known.insert(labels)
+    }
+}
+
+/// One worker's counters. `Send`, not `Sync`: each worker has its own.
+pub struct Worker {
+    metrics: Arc<Metrics>,
+    integrations: RefCell<HashMap<Box<str>, Cached>>,
+}
+
+/// What tells the requests of one operation apart.
+type RequestKey = (Option<Effect>, Verdict, Reason);
+
+struct Cached {
+    /// By operation.
+    requests: HashMap<Box<str>, HashMap<RequestKey, IntCounter>>,
+    responses: HashMap<(Option<Effect>, u16, Source), IntCounter>,
+    duration: Histogram,
+}
+
+/// Counts a request as in flight until it is dropped.
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Worker {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            integrations: RefCell::default(),
+        }
+    }
+
+    /// The registry behind it.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Counts a request in flight.
+    pub fn in_flight(&self) -> InFlight {
+        self.metrics.inflight.inc();
+        InFlight(self.metrics.inflight.clone())
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, labels: &RequestLabels<'_>) {
+        let operation = match labels.verdict {
+            Verdict::Refuse => OTHER,
+            _ => labels.operation.unwrap_or(OTHER),
+        };
+        let key = (labels.effect, labels.verdict, labels.reason);
+        self.with(labels.integration, |cached| {
+            if let Some(counter) = cached.request(operation, key) {
+                counter.inc();
+                return;
+            }
+            let full = self.metrics.series.full.load(Ordering::Relaxed);
+            if full && let Some(counter) = cached.request(OTHER, key) {
+                counter.inc();
+                return;
+            }
+            let (operation, counter) = self.metrics.requests_series(labels, operation);
+            counter.inc();
+            cached
+                .requests
+                .entry(operation.into())
+                .or_default()
+                .insert(key, counter);
+        });
+    }
+
+    /// Counts an answer that ended, and how long it took.
+    pub fn answered(&self, answer: &AnswerLabels<'_>) {
+        let key = (answer.effect, answer.status, answer.source);
+        self.with(answer.integration, |cached| {
+            cached.duration.observe(answer.duration.as_secs_f64());
+            let counter = cached.responses.entry(key).or_insert_with(|| {
+                self.metrics.responses.with_label_values(&[
+                    answer.integration.unwrap_or(UNKNOWN),
+                    answer.effect.map_or(UNKNOWN, Effect::as_str),
+                    &code(answer.status),
+                    answer.source.as_str(),
+                ])
+            });
+            counter.inc();
+        });
+        self.metrics.gate_duration.observe(answer.gate.as_secs_f64());
+    }
+
+    /// Counts a 403 of the upstream.
+    pub fn forbidden(&self, integration: &str, cause: ForbiddenCause) {
+        self.metrics
+            .forbidden
+            .with_label_values(&[integration, cause.as_str()])
+            .inc();
+    }
+
+    fn with(&self, integration: Option<&str>, f: impl FnOnce(&mut Cached)) {
+        let integration = integration.unwrap_or(UNKNOWN);
+        let mut integrations = self.integrations.borrow_mut();
+        if let Some(cached) = integrations.get_mut(integration) {
+            return f(cached);
+        }
+        let cached = integrations.entry(integration.into()).or_insert_with(|| Cached {
+            requests: HashMap::new(),
+            responses: HashMap::new(),
+            duration: self.metrics.request_duration.with_label_values(&[integration]),
+        });
+        f(cached);
+    }
+}
+
+impl Cached {
+    fn request(&self, operation: &str, key: RequestKey) -> Option<&IntCounter> {
+        self.requests.get(operation)?.get(&key)
+    }
+}
+
+impl Metrics {
+    /// The counter for these labels, or for those that say less once the bound is reached: first
+    /// without the operation, at last without the integration. A tenth of the bound is kept for
+    /// each of the two.
+    fn requests_series<'a>(&self, labels: &RequestLabels<'a>, operation: &'a str) -> (&'a str, IntCounter) {
+        let integration = labels.integration.unwrap_or(UNKNOWN);
+        let effect = labels.effect.map_or(UNKNOWN, Effect::as_str);
+        let (verdict, reason) = (labels.verdict.as_str(), labels.reason.as_str());
+        let tenth = self.series.most / 10;
+        let named = [integration, operation, effect, verdict, reason];
+        if operation != OTHER {
+            if self.series.admits(&named, 2 * tenth) {
+                return (operation, self.requests.with_label_values(&named));
+            }
+            self.series.full.store(true, Ordering::Relaxed);
+        }
+        let unnamed = [integration, OTHER, effect, verdict, reason];
+        if self.series.admits(&unnamed, tenth) {
+            return (OTHER, self.requests.with_label_values(&unnamed));
+        }
+        let nobody = [OTHER, OTHER, effect, verdict, reason];
+        if self.series.admits(&nobody, 0) {
+            return (OTHER, self.requests.with_label_values(&nobody));
+        }
+        let nothing = [OTHER, OTHER, OTHER, OTHER, OTHER];
+        (OTHER, self.requests.with_label_values(&nothing))
+    }
+}
+
+/// A status as a label; what is no HTTP status is one value.
+fn code(status: u16) -> String {
+    if (100..600).contains(&status) {
+        status.to_string()
+    } else {
+        OTHER.to_owned()
+    }
+}

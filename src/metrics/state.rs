@@ -1,0 +1,123 @@
+//! Pictures of what is configured: replaced whole, so that what is gone has no series.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+
+use super::{Metrics, UNKNOWN};
+
+/// One integration's policy.
+#[derive(Clone, Debug)]
+pub struct PolicySample<'a> {
+    /// Whose.
+    pub integration: &'a str,
+    /// It does not load.
+    pub invalid: bool,
+    /// Its `expires`, as the first moment it denies everything.
+    pub expires: Option<Timestamp>,
+}
+
+/// One key that is not revoked and expires.
+#[derive(Clone, Debug)]
+pub struct KeySample<'a> {
+    /// Whose.
+    pub integration: &'a str,
+    /// When.
+    pub expires: Timestamp,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionSample<'a> {
+    /// Its name.
+    pub connection: &'a str,
+    /// The app of an OAuth grant.
+    pub app: Option<&'a str>,
+    /// The contract's word for its state.
+    pub state: &'static str,
+    /// When its access token expires, if it does.
+    pub token_expires: Option<Timestamp>,
+}
+
+impl Metrics {
+    /// Replaces the policies' series.
+    pub fn set_policies(&self, digest: &str, policies: &[PolicySample<'_>]) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.policy_info.reset();
+        self.policy_info.with_label_values(&[digest]).set(1);
+        self.policy_invalid.reset();
+        self.policy_expires.reset();
+        for policy in policies {
+            self.policy_invalid
+                .with_label_values(&[policy.integration])
+                .set(policy.invalid.into());
+            if let Some(expires) = policy.expires {
+                self.policy_expires
+                    .with_label_values(&[policy.integration])
+                    .set(seconds(expires));
+            }
+        }
+    }
+
+    /// Names the catalogue in force.
+    pub fn set_catalogue(&self, digest: &str) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.catalogue_info.reset();
+        self.catalogue_info.with_label_values(&[digest]).set(1);
+    }
+
+    /// Replaces the keys' series: the first to expire stands for its integration.
+    pub fn set_keys(&self, keys: &[KeySample<'_>]) {
+        let mut first: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for key in keys {
+            let expires = first.entry(key.integration).or_insert(key.expires);
+            *expires = key.expires.min(*expires);
+        }
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.key_expires.reset();
+        for (integration, expires) in first {
+            self.key_expires
+                .with_label_values(&[integration])
+                .set(seconds(expires));
+        }
+    }
+
+    /// Replaces the connections' series: sums always, each of its own only while there are at most
+    /// `metrics.connections`.
+    pub fn set_connections(&self, connections: &[ConnectionSample<'_>]) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.connections.reset();
+        self.connection_state.reset();
+        self.token_expires.reset();
+        let each = connections.len() <= self.bounds.connections;
+        for sample in connections {
+            self.connections
+                .with_label_values(&[sample.app.unwrap_or(UNKNOWN), sample.state])
+                .inc();
+            if !each {
+                continue;
+            }
+            self.connection_state
+                .with_label_values(&[sample.connection, sample.state])
+                .set(1);
+            if let Some(expires) = sample.token_expires {
+                self.token_expires
+                    .with_label_values(&[sample.connection])
+                    .set(seconds(expires));
+            }
+        }
+    }
+
+    /// Says how the last reload of configuration and policies went.
+    pub fn set_reload(&self, successful: bool, now: Timestamp) {
+        self.reload_successful.set(successful.into());
+        if successful {
+            self.reload_success_time.set(seconds(now));
+        }
+    }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
+}

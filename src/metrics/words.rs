@@ -1,0 +1,132 @@
+//! The closed sets of words that labels take, besides [`Reason`](crate::access::refusal::Reason):
+//! explained in `catalogue/reasons.tsv`, part of the contract.
+
+/// A closed set of words.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $set:literal { $($variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs)] // each variant is its word, explained in catalogue/reasons.tsv
+        pub enum $name { $($variant,)+ }
+
+        impl $name {
+            /// Every word of the set.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+            /// The set's name in `catalogue/reasons.tsv`.
+            pub const SET: &'static str = $set;
+
+            /// The contract's word.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// What failed between the gate and the upstream (`scopegate_upstream_errors_total{kind}`).
+    UpstreamErrorKind, "upstream_error" {
+        Resolve = "resolve",
+        Address = "address",
+        Connect = "connect",
+        Tls = "tls",
+        ConnectTimeout = "connect_timeout",
+        HeadTimeout = "head_timeout",
+        BodyTimeout = "body_timeout",
+        TotalTimeout = "total_timeout",
+        Closed = "closed",
+        Protocol = "protocol",
+        Encoding = "encoding",
+        Unauthorised = "unauthorised",
+        RateLimited = "rate_limited",
+        ServerError = "server_error",
+    }
+}
+
+words! {
+    /// How a token refresh ended (`scopegate_token_refreshes_total{result}`).
+    RefreshResult, "refresh_result" {
+        Ok = "ok",
+        Rotated = "rotated",
+        NotDurable = "not_durable",
+        Superseded = "superseded",
+        Transient = "transient",
+        WrongClient = "wrong_client",
+        Configuration = "configuration",
+        DeadGrant = "dead_grant",
+    }
+}
+
+words! {
+    /// What the gate wanted of its store (`scopegate_store_errors_total{op}`).
+    StoreOp, "store_op" {
+        Open = "open",
+        Poll = "poll",
+        Read = "read",
+        Write = "write",
+    }
+}
+
+words! {
+    /// What became of audit records (`scopegate_audit_records_total{result}`).
+    AuditResult, "audit_result" {
+        Written = "written",
+        Folded = "folded",
+        Refused = "refused",
+    }
+}
+
+words! {
+    /// An upstream connection's condition (`scopegate_upstream_connections{state}`).
+    UpstreamConnection, "upstream_connection" {
+        Active = "active",
+        Idle = "idle",
+    }
+}
+
+impl UpstreamErrorKind {
+    /// What a failed connect failed at: name, address, TLS, or the connection itself.
+    pub fn of_connect(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let inner = error.get_ref();
+        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return Self::Tls;
+        }
+        match error.kind() {
+            ErrorKind::PermissionDenied => Self::Address,
+            ErrorKind::TimedOut => Self::ConnectTimeout,
+            ErrorKind::InvalidData => Self::Tls,
+            // The resolver's errors have no kind of their own: whatever the system's calls to
+            // connect can't return.
+            ErrorKind::NotFound | ErrorKind::Other => Self::Resolve,
+            _ if error.raw_os_error().is_none() && inner.is_some() => Self::Resolve,
+            _ => Self::Connect,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_failed_connect_says_what_it_failed_at() {
+        let tls = Error::new(ErrorKind::InvalidData, rustls::Error::DecryptError);
+        assert_eq!(UpstreamErrorKind::of_connect(&tls), UpstreamErrorKind::Tls);
+        let refused = Error::from_raw_os_error(111);
+        assert_eq!(
+            UpstreamErrorKind::of_connect(&refused),
+            UpstreamErrorKind::Connect
+        );
+        let inside = Error::new(ErrorKind::PermissionDenied, "private");
+        assert_eq!(UpstreamErrorKind::of_connect(&inside), UpstreamErrorKind::Address);
+        // Too long for a name: the resolver says no without asking anybody.
+        let name = format!("{}:1", "a".repeat(300));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let unknown = runtime.block_on(async { tokio::net::lookup_host(name).await.map(drop) });
+        let kind = UpstreamErrorKind::of_connect(&unknown.unwrap_err());
+        assert_eq!(kind, UpstreamErrorKind::Resolve);
+    }
+}

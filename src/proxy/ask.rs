@@ -1,0 +1,87 @@
+//! A request as read: its head checked, its target canonical, its body untouched.
+
+use http::request::Parts;
+use http::{Request, Version, header};
+use hyper::body::{Body, Incoming};
+
+use super::headers;
+use super::introspect::Question;
+use super::judged::TOO_LARGE;
+use super::stop::Stop;
+use crate::access::connection::Selector;
+use crate::access::refusal::{Reason, Refusal};
+use crate::access::target::Target;
+use crate::config::Limits;
+use crate::secret::Secret;
+
+/// A request that is being carried.
+pub struct Ask {
+    /// The head; credential and selector leave it as they are taken.
+    pub parts: Parts,
+    /// The body, until somebody reads or forwards it.
+    pub body: Option<Incoming>,
+    target: Result<Target, Refusal>,
+}
+
+impl Ask {
+    /// Checks the head. A target that was not understood is reported later, to callers with a key.
+    pub fn read(request: Request<Incoming>, limits: &Limits) -> Result<Self, Stop> {
+        let (parts, body) = request.into_parts();
+        headers::check(&parts).map_err(Stop::Refused)?;
+        if body.size_hint().lower() > limits.body_bytes {
+            return Err(Stop::Refused(TOO_LARGE));
+        }
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("", http::uri::PathAndQuery::as_str);
+        let target = if target.len() > limits.target_bytes {
+            Err(Refusal::new(
+                Reason::RefusedPath,
+                "the request target is too long",
+                "use a batch read instead",
+            ))
+        } else {
+            Target::parse(parts.method.as_str(), target)
+        };
+        Ok(Self {
+            parts,
+            body: Some(body),
+            target,
+        })
+    }
+
+    /// Whether the connection must close after the answer: a chunked HTTP/1 body ends where hyper
+    /// says, and the head guard does not follow it there.
+    pub fn closes(&self) -> bool {
+        self.parts.version < Version::HTTP_2 && self.parts.headers.contains_key(header::TRANSFER_ENCODING)
+    }
+
+    /// The canonical target.
+    pub fn target(&self) -> Result<&Target, Stop> {
+        self.target
+            .as_ref()
+            .map_err(|refusal| Stop::Refused(refusal.clone()))
+    }
+
+    /// Whether the credential itself is asked about, and the key in the path if it stands there.
+    pub fn question(&self) -> Option<(Question, Option<Secret>)> {
+        Question::recognise(self.target.as_ref().ok()?)
+    }
+
+    /// Takes the credential; there must be one.
+    pub fn take_credential(&mut self) -> Result<Secret, Stop> {
+        self.take_optional_credential()?
+            .ok_or(Stop::Key(Reason::KeyMissing))
+    }
+
+    /// Takes the credential, if there is one.
+    pub fn take_optional_credential(&mut self) -> Result<Option<Secret>, Stop> {
+        headers::take_bearer(&mut self.parts.headers).map_err(|()| Stop::Key(Reason::KeyMalformed))
+    }
+
+    /// Takes the selector header, if there is one.
+    pub fn take_selector(&mut self) -> Result<Option<Selector>, Stop> {
+        super::account::take_selector(&mut self.parts.headers).map_err(Stop::Refused)
+    }
+}

@@ -1,0 +1,247 @@
+//! The body of an answer on its way to the client: the gate's own bytes, or the upstream's stream
+//! through its stages (unpack, look for the token, turn links back).
+//!
+//! An error ends the transfer without a proper end (no last chunk, `RST_STREAM`): a client never
+//! takes a shortened answer for a whole one.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::echo::{EchoGuard, TokenEchoed};
+use super::gunzip::{Gunzip, GunzipError};
+use super::links::LinkRewriter;
+use super::outcome::Outcome;
+use super::upload::UpBody;
+use crate::access::effect::Effect;
+use crate::access::refusal::Reason;
+use crate::hubspot::answer_body::{AnswerBody, AnswerError};
+use crate::tokens::ConnectionState;
+
+/// Why a transfer was broken off.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The upstream's side.
+    #[error(transparent)]
+    Upstream(#[from] AnswerError),
+    /// Broken or oversized coding.
+    #[error(transparent)]
+    Coding(#[from] GunzipError),
+    /// The answer holds the token.
+    #[error(transparent)]
+    Echo(#[from] TokenEchoed),
+    /// The whole took too long.
+    #[error("the answer took longer than a request may")]
+    Total,
+    /// The connection was suspended meanwhile.
+    #[error("the connection was stopped while the answer was being read")]
+    Stopped,
+}
+
+/// What the gate does to an upstream body.
+pub struct Stages {
+    /// Unpack first.
+    pub gunzip: Option<Gunzip>,
+    /// Always on for plain bodies.
+    pub echo: Option<EchoGuard>,
+    /// JSON answers.
+    pub links: Option<LinkRewriter>,
+}
+
+impl Stages {
+    /// Whether bytes may change, so that length and validators don't hold.
+    pub fn change_bytes(&self) -> bool {
+        self.gunzip.is_some() || self.links.is_some()
+    }
+
+    fn push(&mut self, chunk: Bytes) -> Result<Bytes, DownloadError> {
+        let mut chunk = match &mut self.gunzip {
+            Some(gunzip) => gunzip.push(&chunk)?,
+            None => chunk,
+        };
+        if let Some(echo) = &mut self.echo {
+            chunk = echo.push(chunk)?;
+        }
+        if let Some(links) = &mut self.links {
+            chunk = links.push(chunk);
+        }
+        Ok(chunk)
+    }
+
+    /// What the stages still hold when the stream has ended.
+    fn finish(&mut self) -> Result<Bytes, DownloadError> {
+        let mut rest = match &mut self.gunzip {
+            Some(gunzip) => gunzip.finish()?,
+            None => Bytes::new(),
+        };
+        if let Some(echo) = &mut self.echo {
+            let passed = echo.push(rest)?;
+            let held = echo.finish();
+            rest = if passed.is_empty() {
+                held
+            } else {
+                [passed, held].concat().into()
+            };
+        }
+        if let Some(links) = &mut self.links {
+            let passed = links.push(rest);
+            let held = links.finish();
+            rest = if passed.is_empty() {
+                held
+            } else {
+                [passed, held].concat().into()
+            };
+        }
+        Ok(rest)
+    }
+}
+
+/// An upstream's body, and what must hold while it passes.
+pub struct Download {
+    /// The stream.
+    pub answer: AnswerBody<UpBody>,
+    /// What is done to it.
+    pub stages: Stages,
+    /// The connection whose suspension aborts a read.
+    pub connection: Arc<ConnectionState>,
+    /// When it must be over.
+    pub until: Instant,
+    /// The stream has ended; the stages' rest is being handed on.
+    pub ended: bool,
+}
+
+enum Kind {
+    Own(Option<Bytes>),
+    Upstream(Box<Download>),
+}
+
+/// The body of every answer.
+pub struct GateBody {
+    kind: Kind,
+    outcome: Option<Box<Outcome>>,
+}
+
+impl GateBody {
+    /// Bytes of the gate's own.
+    pub fn own(bytes: Bytes, outcome: Box<Outcome>) -> Self {
+        let mut outcome = outcome;
+        outcome.response_bytes = bytes.len() as u64;
+        outcome.open = false;
+        Self {
+            kind: Kind::Own(Some(bytes)),
+            outcome: Some(outcome),
+        }
+    }
+
+    /// An upstream's stream.
+    pub fn upstream(download: Download, outcome: Box<Outcome>) -> Self {
+        let mut outcome = outcome;
+        outcome.open = !download.answer.is_end_stream();
+        Self {
+            kind: Kind::Upstream(Box::new(download)),
+            outcome: Some(outcome),
+        }
+    }
+}
+
+impl Download {
+    /// The next bytes after all stages.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: &mut Outcome,
+    ) -> Poll<Option<Result<Bytes, DownloadError>>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let frame = match Pin::new(&mut self.answer).poll_frame(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(frame) => frame,
+            };
+            if Instant::now() > self.until {
+                return Poll::Ready(Some(Err(DownloadError::Total)));
+            }
+            if self.connection.standing().refusal().is_some() {
+                outcome.after_kill = true;
+                if outcome.effect == Some(Effect::Read) {
+                    return Poll::Ready(Some(Err(DownloadError::Stopped)));
+                }
+            }
+            let out = match frame {
+                None => {
+                    self.ended = true;
+                    self.stages.finish()?
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                // Trailers are not passed on: nothing of them was judged.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.stages.push(data)?,
+                    Err(_) => continue,
+                },
+            };
+            if !out.is_empty() {
+                return Poll::Ready(Some(Ok(out)));
+            }
+        }
+    }
+}
+
+impl Body for GateBody {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        let this = self.get_mut();
+        let download = match &mut this.kind {
+            Kind::Own(bytes) => {
+                return Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))));
+            }
+            Kind::Upstream(download) => download,
+        };
+        let Some(outcome) = &mut this.outcome else {
+            return Poll::Ready(None);
+        };
+        match download.poll(cx, outcome) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(data))) => {
+                outcome.response_bytes += data.len() as u64;
+                outcome.open = !(download.answer.is_end_stream() && !download.stages.change_bytes());
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                outcome.reason = Reason::Upstream;
+                tracing::warn!(event = "answer.broken_off", id = %outcome.id(), error = %error, "an answer was broken off");
+                this.kind = Kind::Own(None);
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(None) => {
+                outcome.open = false;
+                this.outcome = None;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Kind::Upstream(download) => download.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Upstream(download) if download.stages.change_bytes() => SizeHint::default(),
+            Kind::Upstream(download) => download.answer.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The call goes up, with a token that the integration never sees, and its answer's head comes back.
+//!
+//! A 401 of the upstream was not executed, whatever the method: with a newer token the request is
+//! sent once more, if all of its body is still held. The integration never sees that 401.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+
+use super::judged::TOO_LARGE;
+use super::outcome::Outcome;
+use super::stop::Stop;
+use super::upload::{UpBody, UploadBounds, UploadError, UploadWatch};
+use super::worker::Worker;
+use crate::events::UpstreamFailed;
+use crate::hubspot::answer_body::AnswerBody;
+use crate::hubspot::pool::{ExchangeError, Progress};
+use crate::metrics::UpstreamErrorKind;
+use crate::tokens::{CredentialError, Lease};
+
+/// The body on its way up.
+pub enum Outgoing {
+    /// Rebuilt from the parsed form, or nothing.
+    Judged(Bytes),
+    /// The client's own stream.
+    Stream(Incoming),
+}
+
+/// A request as it will be sent: built from parsed values, never copied.
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// Canonical path and query.
+    pub target: Uri,
+    /// From the allow-list.
+    pub headers: HeaderMap,
+    /// What follows the head.
+    pub body: Outgoing,
+    /// Bounds of a streamed body.
+    pub bounds: UploadBounds,
+}
+
+/// An answer, and the token it was asked with.
+pub type Answered = (Response<AnswerBody<UpBody>>, Lease);
+
+/// Sends `call`; at most twice.
+pub async fn forward(
+    worker: &Worker,
+    lease: Lease,
+    call: Call,
+    outcome: &mut Outcome,
+) -> Result<Answered, Stop> {
+    let Call {
+        method,
+        target,
+        headers,
+        body,
+        bounds,
+    } = call;
+    let mut held = Bytes::new();
+    let (first, watch) = match body {
+        Outgoing::Judged(bytes) => {
+            held = bytes.clone();
+            outcome.request_bytes = bytes.len() as u64;
+            (UpBody::full(bytes), None)
+        }
+        Outgoing::Stream(incoming) => {
+            let (body, watch) = UpBody::stream(incoming, bounds);
+            (body, Some(watch))
+        }
+    };
+    let progress = watch
+        .as_ref()
+        .map_or_else(Progress::default, |watch| watch.progress().clone());
+    let request = build(worker, &method, &target, headers.clone(), &lease, first);
+    outcome.forwarding();
+    outcome.sent_upstream = true;
+    let sent = worker.pool().send(request, &progress).await;
+    if let Some(watch) = &watch {
+        outcome.request_bytes = watch.sent_bytes();
+    }
+    let response = sent.map_err(|error| stop_for(worker, outcome, watch.as_ref(), &error))?;
+    if response.status() != StatusCode::UNAUTHORIZED {
+        lease.accepted();
+        if let Some(watch) = &watch {
+            watch.forget();
+        }
+        return Ok((response, lease));
+    }
+    drop(response);
+    let renewed = worker
+        .gate()
+        .live
+        .rejected(&lease)
+        .await
+        .map_err(|error| credential(&error))?;
+    let held = match &watch {
+        Some(watch) => watch.replayable().ok_or(Stop::Credential {
+            retry_after_seconds: 1,
+        })?,
+        None => held,
+    };
+    outcome.replayed = true;
+    let request = build(worker, &method, &target, headers, &renewed, UpBody::full(held));
+    let response = worker
+        .pool()
+        .send(request, &Progress::default())
+        .await
+        .map_err(|error| stop_for(worker, outcome, None, &error))?;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        // The second one: the connection is marked, and says so until something works again.
+        let error = worker.gate().live.rejected(&renewed).await.err();
+        return Err(error.map_or(
+            Stop::Credential {
+                retry_after_seconds: 1,
+            },
+            |error| credential(&error),
+        ));
+    }
+    renewed.accepted();
+    Ok((response, renewed))
+}
+
+/// What a caller is told when there is no token: 401 when a person must act, else 503.
+pub fn credential(error: &CredentialError) -> Stop {
+    match error {
+        CredentialError::Blocked(_) => Stop::Connection(error.reason()),
+        CredentialError::Unavailable { retry_after, .. } => Stop::Credential {
+            retry_after_seconds: u32::try_from(retry_after.as_secs()).unwrap_or(60).clamp(1, 60),
+        },
+    }
+}
+
+fn build(
+    worker: &Worker,
+    method: &Method,
+    target: &Uri,
+    headers: HeaderMap,
+    lease: &Lease,
+    body: UpBody,
+) -> Request<UpBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = target.clone();
+    *request.headers_mut() = headers;
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, worker.gate().upstream_host.clone());
+    headers.insert(header::AUTHORIZATION, lease.authorization().clone());
+    let needs_length = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
+    if needs_length && matches!(request.body(), UpBody::Empty) {
+        // RFC 9110 §8.6: a method that expects content says so when there is none.
+        request
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    request
+}
+
+/// Whose side failed: a client's broken body is not the upstream's fault.
+fn stop_for(
+    worker: &Worker,
+    outcome: &mut Outcome,
+    watch: Option<&UploadWatch>,
+    error: &ExchangeError,
+) -> Stop {
+    match watch.and_then(UploadWatch::failure) {
+        Some(UploadError::TooLarge) => return Stop::Refused(TOO_LARGE),
+        Some(UploadError::Idle | UploadError::Broken) => return Stop::Body,
+        None => {}
+    }
+    let (kind, stop) = match error {
+        ExchangeError::Connect(_) => (UpstreamErrorKind::Connect, Stop::Upstream),
+        ExchangeError::ConnectTimeout => (UpstreamErrorKind::ConnectTimeout, Stop::Timeout),
+        ExchangeError::Broken(_) => (UpstreamErrorKind::Closed, Stop::Upstream),
+        ExchangeError::HeadTimeout => (UpstreamErrorKind::HeadTimeout, Stop::Timeout),
+    };
+    if matches!(error, ExchangeError::Connect(_) | ExchangeError::ConnectTimeout) {
+        outcome.sent_upstream = false;
+    }
+    let detail: &dyn std::fmt::Display = match error {
+        ExchangeError::Connect(source) => source,
+        ExchangeError::Broken(source) => source,
+        ExchangeError::ConnectTimeout | ExchangeError::HeadTimeout => error,
+    };
+    UpstreamFailed {
+        id: Some(outcome.id()),
+        kind,
+        detail,
+    }
+    .emit(worker.metrics().metrics());
+    stop
+}

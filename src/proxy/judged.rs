@@ -1,0 +1,111 @@
+//! Bodies that decide are read whole before anything is decided: within a bound each, a bound for
+//! all together, and a deadline.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::stop::Stop;
+use crate::access::refusal::{Reason, Refusal};
+
+/// Bytes of judged bodies in memory, all workers together.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicUsize,
+    total: usize,
+}
+
+impl Budget {
+    /// At most `total` bytes.
+    pub fn new(total: usize) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicUsize::new(0),
+            total,
+        })
+    }
+}
+
+/// A part of the budget, given back when dropped.
+pub struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Share {
+    /// An empty share of `budget`.
+    pub fn of(budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            bytes: 0,
+        }
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), Stop> {
+        let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        if before + bytes > self.budget.total {
+            Err(Stop::Overloaded)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The refusal of a body over a bound.
+pub const TOO_LARGE: Refusal = Refusal::new(
+    Reason::TooLarge,
+    "the request body is over the bound",
+    "send it in smaller batches",
+);
+
+/// Reads `body` whole. `most` is the bound for one body, `idle` the longest wait for more of it.
+pub async fn read(mut body: Incoming, share: &mut Share, most: usize, idle: Duration) -> Result<Bytes, Stop> {
+    let announced = body.size_hint().lower();
+    if announced > most as u64 {
+        return Err(Stop::Refused(TOO_LARGE));
+    }
+    let mut whole = BytesMut::new();
+    loop {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let frame = match tokio::time::timeout(idle, next).await {
+            Err(_) | Ok(Some(Err(_))) => return Err(Stop::Body),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > most {
+            return Err(Stop::Refused(TOO_LARGE));
+        }
+        share.grow(data.len())?;
+        whole.extend_from_slice(&data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_shared_and_given_back() {
+        let budget = Budget::new(10);
+        let mut first = Share::of(&budget);
+        let mut second = Share::of(&budget);
+        assert!(first.grow(6).is_ok());
+        assert_eq!(second.grow(6), Err(Stop::Overloaded));
+        drop(first);
+        drop(second);
+        assert!(Share::of(&budget).grow(10).is_ok());
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+}

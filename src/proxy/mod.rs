@@ -1,0 +1,73 @@
+//! Carries one call through: the only place that orders the steps.
+//!
+//! Each step turns one value into the next; nothing travels in request extensions. What the gate
+//! does not understand stops where it is noticed; what is allowed is recorded before it is forwarded.
+
+pub mod accept;
+pub mod account;
+pub mod answer;
+pub mod ask;
+pub mod case;
+pub mod connection;
+pub mod download;
+pub mod echo;
+pub mod forward;
+pub mod gate;
+pub mod guard;
+pub mod gunzip;
+pub mod headers;
+pub mod introspect;
+pub mod io;
+pub mod judged;
+pub mod links;
+pub mod outcome;
+pub mod steps;
+pub mod stop;
+pub mod tls;
+pub mod upload;
+pub mod worker;
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use self::answer::Answer;
+use self::case::Case;
+use self::connection::Peer;
+use self::download::GateBody;
+use self::stop::Stop;
+use self::worker::Worker;
+
+/// One request, from its head to its answer.
+pub async fn call(
+    worker: Rc<Worker>,
+    peer: Rc<Peer>,
+    request: Request<Incoming>,
+) -> Result<Response<GateBody>, Infallible> {
+    let mut case = Case::open(&worker, &peer);
+    let carried = carry(&mut case, request).await;
+    Ok(match carried {
+        Ok(answer) => case.deliver(answer),
+        Err(stop) => case.stopped(stop),
+    })
+}
+
+async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, Stop> {
+    let mut ask = case.read(request)?;
+    if let Some((question, key)) = ask.question() {
+        return case.introspect(question, key, ask).await;
+    }
+    let caller = case.authenticate(ask.take_credential()?)?;
+    let policy = case.policy(&caller)?;
+    let connection = case.connection(&caller, &policy, ask.take_selector()?)?;
+    let recognised = case.recognise(ask.target()?)?;
+    let body = case.judge_body(&mut ask, &recognised).await?;
+    let facts = case.gather(&ask, &recognised, &body)?;
+    let permit = case.decide(&policy, &facts, &connection)?;
+    case.record(&permit).await?;
+    let lease = case.lease(&caller, &connection, &permit).await?;
+    let answered = case.forward(ask, body, lease).await?;
+    case.read_answer(answered).await
+}

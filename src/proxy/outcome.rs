@@ -1,0 +1,134 @@
+//! What became of a call: counted and recorded once, when its answer has ended, however it ended.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::io::ActiveGuard;
+use super::worker::Worker;
+use crate::access::effect::Effect;
+use crate::access::refusal::Reason;
+use crate::access::verdict::Source;
+use crate::audit::{OutcomeRecord, Record};
+use crate::events::RequestEnded;
+use crate::metrics::{AnswerLabels, InFlight};
+
+/// The books of one call, closed when dropped.
+pub struct Outcome {
+    worker: Rc<Worker>,
+    _in_flight: InFlight,
+    _active: ActiveGuard,
+    started: Instant,
+    id: Uuid,
+    /// Who called, once known.
+    pub integration: Option<Arc<str>>,
+    /// The effect, once known.
+    pub effect: Option<Effect>,
+    /// An allow was recorded: an outcome must follow.
+    pub owes_record: bool,
+    /// The status sent; 0 = none yet.
+    pub status: u16,
+    /// Who wrote the answer.
+    pub source: Source,
+    /// Why it failed after all.
+    pub reason: Reason,
+    /// Request bytes reached the upstream.
+    pub sent_upstream: bool,
+    /// The request went up twice.
+    pub replayed: bool,
+    /// A kill or suspension came while it was under way.
+    pub after_kill: bool,
+    /// Body bytes from the integration.
+    pub request_bytes: u64,
+    /// Body bytes to the integration.
+    pub response_bytes: u64,
+    /// The answer's body has not ended.
+    pub open: bool,
+    forwarded: Option<Instant>,
+}
+
+impl Outcome {
+    /// Opens the books.
+    pub fn begin(worker: &Rc<Worker>, active: ActiveGuard) -> Self {
+        Self {
+            _in_flight: worker.metrics().in_flight(),
+            _active: active,
+            started: Instant::now(),
+            id: worker.next_id(),
+            worker: Rc::clone(worker),
+            integration: None,
+            effect: None,
+            owes_record: false,
+            status: 0,
+            source: Source::Gate,
+            reason: Reason::None,
+            sent_upstream: false,
+            replayed: false,
+            after_kill: false,
+            request_bytes: 0,
+            response_bytes: 0,
+            open: true,
+            forwarded: None,
+        }
+    }
+
+    /// The correlation id.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// When the request's head was complete.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// From here on the upstream has it.
+    pub fn forwarding(&mut self) {
+        self.forwarded.get_or_insert_with(Instant::now);
+    }
+
+    fn upstream_time(&self, now: Instant) -> Duration {
+        self.forwarded
+            .map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let duration = now.duration_since(self.started);
+        let upstream = self.upstream_time(now);
+        let answer = AnswerLabels {
+            integration: self.integration.as_deref(),
+            effect: self.effect,
+            status: self.status,
+            source: self.source,
+            duration,
+            gate: duration.saturating_sub(upstream),
+        };
+        RequestEnded { id: self.id, answer }.emit(self.worker.metrics());
+        let Some(integration) = self.integration.take().filter(|_| self.owes_record) else {
+            return;
+        };
+        let record = OutcomeRecord {
+            time: jiff::Timestamp::now(),
+            id: self.id,
+            integration,
+            status: self.status,
+            source: self.source,
+            reason: self.reason,
+            sent_upstream: self.sent_upstream,
+            cut_short: self.open,
+            replayed: self.replayed,
+            after_kill: self.after_kill,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            duration,
+            upstream,
+        };
+        // It has happened: what finds no room is counted, and shows as a gap in the log.
+        let _ = self.worker.audit().push(Record::Outcome(Box::new(record)));
+    }
+}

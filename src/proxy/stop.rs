@@ -1,0 +1,538 @@
+//! Every way a call ends at the gate, and the one place that turns it into an answer.
+//!
+//! The shape is HubSpot's, so that SDKs raise their own typed errors; `message` begins with
+//! `scopegate` and the headers say who answered, so that nobody takes it for HubSpot's. Nothing the
+//! client sent is repeated: a message reaches a model through MCP clients.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::access::refusal::{Reason, Refusal};
+use crate::access::verdict::{Source, Verdict};
+
+/// HubSpot's own spelling, byte for byte: one extractor reads `message` only under exactly this.
+pub const JSON_UTF8: &str = "application/json;charset=utf-8";
+
+/// The header that names decision, id and rule.
+pub const DECISION: HeaderName = HeaderName::from_static("x-scopegate-decision");
+/// The header that names who wrote the answer.
+pub const SOURCE: HeaderName = HeaderName::from_static("x-scopegate-source");
+/// The header that names the connection.
+pub const CONNECTION: HeaderName = HeaderName::from_static("x-scopegate-connection");
+/// The correlation id, where HubSpot's clients look for it.
+pub const CORRELATION: HeaderName = HeaderName::from_static("x-hubspot-correlation-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// What a policy did not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The word for metrics and audit.
+    pub reason: Reason,
+    /// What is missing, as written in a policy.
+    pub lacks: Vec<String>,
+    /// Scopes, when a scope is what is missing.
+    pub scopes: Vec<String>,
+    /// The smallest change that would allow it.
+    pub remedy: String,
+}
+
+/// Every way a call ends at the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing works with this key: missing, malformed, unknown, revoked, expired, killed.
+    Key(Reason),
+    /// The integration's policy is missing, invalid or expired.
+    Policy(Reason),
+    /// The connection is foreign, or in a state that needs a person.
+    Connection(Reason),
+    /// An unbound key, and the request names no connection, or two.
+    ConnectionUnnamed,
+    /// Not understood.
+    Refused(Refusal),
+    /// Understood, and not opened by the policy.
+    Denied(Denied),
+    /// No token for now; it passes by itself.
+    Credential {
+        /// Whole seconds until it may work again.
+        retry_after_seconds: u32,
+    },
+    /// The decision can't be recorded.
+    Audit,
+    /// Too much is under way.
+    Overloaded,
+    /// The store could not be read for too long, or the gate goes down.
+    Unready,
+    /// The upstream can't be reached, or broke off.
+    Upstream,
+    /// The upstream answered something the gate does not pass on.
+    Answer(&'static str),
+    /// The upstream took too long.
+    Timeout,
+    /// The client's body did not arrive in time, or broke off.
+    Body,
+}
+
+impl Stop {
+    /// The word for metrics and audit.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Stop::Key(reason) | Stop::Policy(reason) | Stop::Connection(reason) => *reason,
+            Stop::ConnectionUnnamed => Reason::ConnectionUnnamed,
+            Stop::Refused(refusal) => refusal.reason,
+            Stop::Denied(denied) => denied.reason,
+            Stop::Credential { .. } => Reason::Credential,
+            Stop::Audit => Reason::Audit,
+            Stop::Overloaded => Reason::Overloaded,
+            Stop::Unready => Reason::Draining,
+            Stop::Upstream | Stop::Answer(_) => Reason::Upstream,
+            Stop::Timeout => Reason::Timeout,
+            Stop::Body => Reason::RefusedBody,
+        }
+    }
+
+    /// The decision this is, in one word.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Stop::Key(_) | Stop::Policy(_) | Stop::Connection(_) | Stop::Denied(_) => Verdict::Deny,
+            Stop::ConnectionUnnamed
+            | Stop::Refused(_)
+            | Stop::Credential { .. }
+            | Stop::Audit
+            | Stop::Overloaded
+            | Stop::Unready
+            | Stop::Upstream
+            | Stop::Answer(_)
+            | Stop::Timeout
+            | Stop::Body => Verdict::Refuse,
+        }
+    }
+
+    /// The answer, with its correlation id and the rule that decided, if one did.
+    ///
+    /// `decided` is the decision's word when it was made before the call ended (an upstream that
+    /// can't be reached does not turn an allow into a refusal).
+    pub fn answer(&self, id: Uuid, decided: Option<Verdict>, rule: Option<&str>) -> Response<Bytes> {
+        let face = self.face();
+        let body = body(&face, id);
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = face.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON_UTF8));
+        let verdict = decided.unwrap_or_else(|| self.verdict());
+        insert_decision(headers, verdict, id, rule);
+        headers.insert(SOURCE, HeaderValue::from_static(Source::Gate.as_str()));
+        if face.status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer error=\"invalid_token\""),
+            );
+        }
+        match face.retry_after_seconds {
+            Some(seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            None => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+        }
+        response
+    }
+
+    /// What the caller sees of it.
+    fn face(&self) -> Face {
+        match self {
+            Stop::Key(_) => Face::unauthorized(
+                "key",
+                "invalid_key",
+                "scopegate: this key is not valid here. Ask whoever runs the gate for a key; do not rotate the HubSpot token.",
+            ),
+            Stop::Policy(reason) => Face::unauthorized(
+                "policy",
+                reason.as_str(),
+                "scopegate: no policy is in force for this integration. Ask its policy's owner; do not rotate the HubSpot token.",
+            ),
+            Stop::Connection(reason) => Face::unauthorized("connection", connection_state(*reason), connection_text(*reason)),
+            Stop::ConnectionUnnamed => Face::new(
+                StatusCode::BAD_REQUEST,
+                "VALIDATION_ERROR",
+                "refused",
+                "scopegate: the request names no connection, or more than one. Append `~NAME` to the key, or send `x-scopegate-connection: NAME`, once.",
+            ),
+            Stop::Refused(refusal) => refused_face(refusal),
+            Stop::Denied(denied) => denied_face(denied),
+            Stop::Credential { retry_after_seconds } => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "credential",
+                "scopegate: no HubSpot token is to be had for this connection at the moment. Try again; do not rotate the HubSpot token.",
+            )
+            .retry(*retry_after_seconds),
+            Stop::Audit => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "audit",
+                "scopegate: the decision can't be recorded, so nothing was forwarded. Try again; the operator must look at the audit disk.",
+            )
+            .retry(2),
+            Stop::Overloaded => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "overloaded",
+                "scopegate: too many requests are under way. Try again.",
+            )
+            .retry(1),
+            Stop::Unready => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "unready",
+                "scopegate: this gate is not ready to decide. Try again.",
+            )
+            .retry(2),
+            Stop::Upstream => Face::new(
+                StatusCode::BAD_GATEWAY,
+                "BAD_GATEWAY",
+                "upstream",
+                "scopegate: HubSpot could not be reached, or broke off. Whether a write took effect is not known; look before repeating it.",
+            )
+            .retry(1),
+            Stop::Answer(what) => {
+                Face::new(StatusCode::BAD_GATEWAY, "BAD_GATEWAY", "upstream", *what).retry(1)
+            }
+            Stop::Timeout => Face::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "GATEWAY_TIMEOUT",
+                "upstream",
+                "scopegate: HubSpot did not answer in time. Whether a write took effect is not known; look before repeating it.",
+            )
+            .retry(2),
+            Stop::Body => Face::new(
+                StatusCode::BAD_REQUEST,
+                "VALIDATION_ERROR",
+                "refused",
+                "scopegate: the request body did not arrive whole and in time. Send it again.",
+            ),
+        }
+    }
+}
+
+/// Adds `x-scopegate-decision` and the correlation id.
+pub fn insert_decision(headers: &mut http::HeaderMap, verdict: Verdict, id: Uuid, rule: Option<&str>) {
+    let word = match verdict {
+        Verdict::Allow | Verdict::WouldDeny => "allow",
+        Verdict::Deny => "deny",
+        Verdict::Refuse => "refuse",
+    };
+    let mut text = String::with_capacity(96);
+    text.push_str(word);
+    text.push_str("; id=");
+    let mut buffer = Uuid::encode_buffer();
+    let id = id.hyphenated().encode_lower(&mut buffer);
+    text.push_str(id);
+    if let Some(rule) = rule {
+        text.push_str("; rule=");
+        text.push_str(rule);
+    }
+    if verdict == Verdict::WouldDeny {
+        text.push_str("; observed=deny");
+    }
+    // Rule ids are checked when a policy is read; one that is no header value is left out.
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(DECISION, value);
+    }
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(CORRELATION, value);
+    }
+}
+
+struct Face {
+    status: StatusCode,
+    category: &'static str,
+    sub: &'static str,
+    message: String,
+    code: &'static str,
+    context: Map<String, Value>,
+    retry_after_seconds: Option<u32>,
+}
+
+impl Face {
+    fn new(
+        status: StatusCode,
+        category: &'static str,
+        sub: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            category,
+            sub,
+            message: message.into(),
+            code: sub,
+            context: Map::new(),
+            retry_after_seconds: None,
+        }
+    }
+
+    fn unauthorized(sub: &'static str, state: &'static str, message: &'static str) -> Self {
+        let mut face = Self::new(StatusCode::UNAUTHORIZED, "INVALID_AUTHENTICATION", sub, message);
+        face.context.insert("state".to_owned(), json!([state]));
+        face
+    }
+
+    fn retry(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds.clamp(1, 60));
+        self
+    }
+}
+
+fn connection_state(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ConnectionPending => "pending",
+        Reason::ConnectionSuspended => "suspended",
+        Reason::ConnectionInstallerRemoved => "installer_removed",
+        Reason::ConnectionReauthorise => "reauthorise",
+        Reason::ConnectionDead => "dead",
+        Reason::ConnectionKilled => "killed",
+        Reason::ConnectionRejected => "rejected",
+        _ => "unknown",
+    }
+}
+
+fn connection_text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ConnectionSuspended => {
+            "scopegate: this connection is suspended. Ask whoever runs the gate to resume it; do not rotate the HubSpot token."
+        }
+        Reason::ConnectionDead | Reason::ConnectionReauthorise | Reason::ConnectionInstallerRemoved => {
+            "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate."
+        }
+        _ => {
+            "scopegate: this key has no such connection. Check the selector, or ask whoever runs the gate; do not rotate the HubSpot token."
+        }
+    }
+}
+
+fn refused_face(refusal: &Refusal) -> Face {
+    let message = format!("scopegate: {}. {}.", refusal.cause, capitalised(refusal.remedy));
+    let mut face = match refusal.reason {
+        Reason::TooLarge => Face::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PAYLOAD_TOO_LARGE",
+            "too_large",
+            message,
+        ),
+        Reason::UnknownOperation
+        | Reason::UnknownVersion
+        | Reason::UnknownObject
+        | Reason::RefusedUnjudged => Face::new(
+            StatusCode::FORBIDDEN,
+            "MISSING_SCOPES",
+            "unknown_operation",
+            message,
+        ),
+        _ => Face::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "refused", message),
+    };
+    face.code = refusal.reason.as_str();
+    face
+}
+
+fn denied_face(denied: &Denied) -> Face {
+    let sub = match denied.reason {
+        Reason::Property | Reason::Value => "property",
+        _ => "denied",
+    };
+    let message = format!(
+        "scopegate: this integration's policy does not allow this operation. {}.",
+        capitalised(&denied.remedy)
+    );
+    let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", sub, message);
+    face.code = denied.reason.as_str();
+    face.context.insert("lacks".to_owned(), json!(denied.lacks));
+    if !denied.scopes.is_empty() {
+        face.context
+            .insert("requiredScopes".to_owned(), json!(denied.scopes));
+        face.context
+            .insert("requiredGranularScopes".to_owned(), json!(denied.scopes));
+    }
+    face
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// HubSpot's error envelope. Typed SDKs trip over a `context` that is not lists of strings and
+/// `links` that are not strings.
+fn body(face: &Face, id: Uuid) -> Vec<u8> {
+    let detail = Detail {
+        message: &face.message,
+        code: face.code,
+        context: &face.context,
+    };
+    let envelope = Envelope {
+        status: "error",
+        message: &face.message,
+        correlation_id: id,
+        category: face.category,
+        sub_category: format!("scopegate.{}", face.sub),
+        errors: [detail],
+        context: &face.context,
+        links: Map::new(),
+    };
+    // Strings and lists of strings always serialise.
+    serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+/// Members in HubSpot's order: people read these bodies.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    status: &'a str,
+    message: &'a str,
+    correlation_id: Uuid,
+    category: &'a str,
+    sub_category: String,
+    errors: [Detail<'a>; 1],
+    context: &'a Map<String, Value>,
+    links: Map<String, Value>,
+}
+
+#[derive(serde::Serialize)]
+struct Detail<'a> {
+    message: &'a str,
+    code: &'a str,
+    context: &'a Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Stop> {
+        vec![
+            Stop::Key(Reason::KeyUnknown),
+            Stop::Policy(Reason::PolicyInvalid),
+            Stop::Connection(Reason::ConnectionSuspended),
+            Stop::ConnectionUnnamed,
+            Stop::Refused(Refusal::new(
+                Reason::RefusedPath,
+                "the path is odd",
+                "send another",
+            )),
+            Stop::Refused(Refusal::new(
+                Reason::UnknownOperation,
+                "no such operation",
+                "look it up",
+            )),
+            Stop::Refused(Refusal::new(
+                Reason::TooLarge,
+                "the body is over the bound",
+                "send less",
+            )),
+            Stop::Denied(Denied {
+                reason: Reason::NoRule,
+                lacks: vec!["scope:crm.objects.deals.read".to_owned()],
+                scopes: vec!["crm.objects.deals.read".to_owned()],
+                remedy: "add a rule".to_owned(),
+            }),
+            Stop::Credential {
+                retry_after_seconds: 5,
+            },
+            Stop::Audit,
+            Stop::Overloaded,
+            Stop::Unready,
+            Stop::Upstream,
+            Stop::Answer("scopegate: HubSpot answered with a redirect."),
+            Stop::Timeout,
+            Stop::Body,
+        ]
+    }
+
+    #[test]
+    fn every_answer_of_the_gate_is_shaped_like_hubspots_and_says_it_is_not() {
+        let id = Uuid::from_u128(7);
+        for stop in all() {
+            let response = stop.answer(id, None, Some("report#allow[0]"));
+            let headers = response.headers();
+            assert_eq!(headers[CONTENT_TYPE], JSON_UTF8);
+            assert_eq!(headers[SOURCE], "gate");
+            assert_eq!(headers[CORRELATION], id.to_string());
+            assert!(
+                headers[DECISION]
+                    .to_str()
+                    .unwrap()
+                    .contains(&format!("id={id}; rule=report#allow[0]"))
+            );
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(body["status"], "error");
+            assert!(
+                body["message"].as_str().unwrap().starts_with("scopegate"),
+                "{body}"
+            );
+            assert_eq!(body["correlationId"], id.to_string());
+            assert!(body["subCategory"].as_str().unwrap().starts_with("scopegate."));
+            for context in [&body["context"], &body["errors"][0]["context"]] {
+                for list in context.as_object().unwrap().values() {
+                    assert!(list.as_array().unwrap().iter().all(Value::is_string));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn statuses_are_the_contracts() {
+        let statuses: Vec<u16> = all()
+            .iter()
+            .map(|stop| stop.answer(Uuid::nil(), None, None).status().as_u16())
+            .collect();
+        assert_eq!(
+            statuses,
+            [
+                401, 401, 401, 400, 400, 403, 413, 403, 503, 503, 503, 503, 502, 502, 504, 400
+            ]
+        );
+    }
+
+    #[test]
+    fn what_passes_by_itself_says_when_and_what_does_not_says_never_to_retry() {
+        for stop in all() {
+            let response = stop.answer(Uuid::nil(), None, None);
+            let passing = response.status().is_server_error();
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), passing, "{stop:?}");
+            assert_eq!(
+                response.headers().contains_key(SHOULD_RETRY),
+                !passing,
+                "{stop:?}"
+            );
+            assert_eq!(
+                response.headers().contains_key(WWW_AUTHENTICATE),
+                response.status() == 401
+            );
+        }
+    }
+
+    #[test]
+    fn required_scopes_appear_only_when_a_scope_is_missing() {
+        let with = |scopes: Vec<String>| {
+            let denied = Denied {
+                reason: Reason::Effect,
+                lacks: vec!["effect:delete".into()],
+                scopes,
+                remedy: "ask".into(),
+            };
+            let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);
+            serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()
+        };
+        assert_eq!(with(vec![])["lacks"], json!(["effect:delete"]));
+        assert!(with(vec![]).get("requiredScopes").is_none());
+        assert_eq!(
+            with(vec!["tickets".into()])["requiredGranularScopes"],
+            json!(["tickets"])
+        );
+    }
+}

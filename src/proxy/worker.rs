@@ -1,0 +1,174 @@
+//! One data-plane thread: its runtime, its upstream connections, its counters. Nothing here is
+//! shared with another worker but what [`Gate`] holds.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::accept::Accepted;
+use super::connection::{self, IdSource};
+use super::gate::Gate;
+use super::upload::UpBody;
+use crate::access::refusal::Refusal;
+use crate::access::verdict::Verdict;
+use crate::audit;
+use crate::config::Limits;
+use crate::hubspot::pool::{Pool, PoolSettings};
+use crate::metrics::{self, RequestLabels};
+
+/// How often idle upstream connections are looked over.
+const TICK: Duration = Duration::from_secs(5);
+
+/// One worker's own things.
+pub struct Worker {
+    gate: Arc<Gate>,
+    pool: Rc<Pool<UpBody>>,
+    upstream_version: Cell<u64>,
+    audit: audit::Handle,
+    metrics: metrics::Worker,
+    ids: IdSource,
+}
+
+impl Worker {
+    fn new(gate: Arc<Gate>, audit: audit::Handle) -> Rc<Self> {
+        let limits = &gate.limits;
+        let settings = PoolSettings {
+            idle: limits.upstream_idle,
+            idle_for: Duration::from_secs(60),
+            age: Duration::from_secs(600),
+            requests: 10_000,
+            connect: limits.connect,
+            answer_head: limits.answer_head,
+            answer_idle: limits.answer_idle,
+        };
+        let (upstream, version) = gate.upstream();
+        let pool = Pool::new(upstream, settings, Arc::clone(&gate.pool_stats));
+        let metrics = gate.metrics.worker();
+        Rc::new(Self {
+            pool,
+            upstream_version: Cell::new(version),
+            audit,
+            metrics,
+            ids: IdSource::default(),
+            gate,
+        })
+    }
+
+    /// What all workers share.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Bounds of the request path.
+    pub fn limits(&self) -> &Limits {
+        &self.gate.limits
+    }
+
+    /// TLS for integrations, as of now.
+    pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.gate.tls.load_full()
+    }
+
+    /// This worker's upstream connections.
+    pub fn pool(&self) -> &Rc<Pool<UpBody>> {
+        &self.pool
+    }
+
+    /// This worker's queue to the audit log.
+    pub fn audit(&self) -> &audit::Handle {
+        &self.audit
+    }
+
+    /// This worker's counters.
+    pub fn metrics(&self) -> &metrics::Worker {
+        &self.metrics
+    }
+
+    /// A new correlation id.
+    pub fn next_id(&self) -> Uuid {
+        self.ids.next()
+    }
+
+    /// Counts a head that the guard refused: there is no request to count it with.
+    pub fn note_violation(&self, refusal: &Refusal) {
+        self.metrics.decided(&RequestLabels {
+            integration: None,
+            operation: None,
+            effect: None,
+            verdict: Verdict::Refuse,
+            reason: refusal.reason,
+        });
+    }
+
+    fn tick(&self) {
+        let (upstream, version) = self.gate.upstream();
+        if self.upstream_version.replace(version) != version {
+            self.pool.replace_upstream(upstream);
+        }
+        self.pool.sweep(Instant::now());
+    }
+}
+
+/// When a worker ends.
+#[derive(Clone)]
+pub struct Ending {
+    /// Take no new socket, finish what is under way.
+    pub drain: CancellationToken,
+    /// Drop what is still under way.
+    pub abort: CancellationToken,
+}
+
+/// Starts a worker on a thread of its own. The thread ends when it has drained, or at `abort`.
+pub fn spawn(
+    gate: Arc<Gate>,
+    audit: audit::Handle,
+    sockets: mpsc::UnboundedReceiver<Accepted>,
+    ending: Ending,
+    index: usize,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            match Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+            {
+                Ok(runtime) => runtime.block_on(run(Worker::new(gate, audit), sockets, ending)),
+                Err(error) => {
+                    tracing::error!(event = "worker.failed", error = %error, "a worker could not start")
+                }
+            }
+        })
+}
+
+async fn run(worker: Rc<Worker>, mut sockets: mpsc::UnboundedReceiver<Accepted>, ending: Ending) {
+    let open = TaskTracker::new();
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            biased;
+            () = ending.drain.cancelled() => break,
+            socket = sockets.recv() => match socket {
+                Some(accepted) => {
+                    let served = connection::serve(Rc::clone(&worker), accepted, ending.drain.clone());
+                    tokio::task::spawn_local(open.track_future(served));
+                }
+                None => break,
+            },
+            _ = ticks.tick() => worker.tick(),
+        }
+    }
+    open.close();
+    tokio::select! {
+        () = open.wait() => {}
+        () = ending.abort.cancelled() => {}
+    }
+}

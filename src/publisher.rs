@@ -1,0 +1,424 @@
+//! The one place that changes what requests decide on: it follows the store, the policy folder and
+//! the other watched files, builds the next snapshot and swaps it.
+//!
+//! A thread of its own: it reads files and the store, and neither may hold up a runtime. Nobody
+//! else writes the snapshot.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use notify::{RecursiveMode, Watcher};
+
+use crate::access::policy_set::{CeilingState, PolicySet};
+use crate::access::policy_text::mistake::Mistake;
+use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
+use crate::catalogue_file;
+use crate::config::Config;
+use crate::events::{Reloaded, StoreFailed};
+use crate::hubspot::connect::{Upstream, client_tls};
+use crate::metrics::{ConnectionSample, KeySample, PolicySample, StoreOp};
+use crate::monitor::{Condition, Readiness};
+use crate::policy_files;
+use crate::proxy::gate::Gate;
+use crate::proxy::tls;
+use crate::snapshot::Snapshot;
+use crate::store::{ChangeKind, Store, StoreError};
+
+/// How often the store is asked for changes: a revocation is in force within twice this.
+const POLL: Duration = Duration::from_millis(200);
+
+/// A reload begins this long after the last change: editors and deployments touch a file several times.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// What others tell the publisher.
+pub enum Message {
+    /// A watched file changed.
+    FilesChanged,
+    /// SIGHUP: read everything anew, now.
+    Reload,
+    /// The gate goes down.
+    Stop,
+}
+
+/// Follows the world and publishes it.
+pub struct Publisher {
+    /// Settings.
+    pub config: Config,
+    /// What is published to.
+    pub gate: Arc<Gate>,
+    /// Keys, connections, changes.
+    pub store: Arc<Store>,
+    /// Where reloads and commands are recorded.
+    pub audit: audit::Handle,
+    /// Where trouble is shown.
+    pub readiness: Arc<Readiness>,
+    /// The last change that is in the snapshot.
+    pub applied: u64,
+    /// The last command that is in the audit log.
+    pub audited: i64,
+    /// A random id of this run of the process.
+    pub boot: uuid::Uuid,
+}
+
+/// Watches the folders of everything that is re-read on change. Folders, not files: a replaced file
+/// or a swapped symbolic link is another file.
+pub fn watch(config: &Config, messages: Sender<Message>) -> notify::Result<notify::RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reads are events, too: following them would reload for ever.
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            let _ = messages.send(Message::FilesChanged);
+        }
+    })?;
+    watcher.watch(&config.policies, RecursiveMode::Recursive)?;
+    let tls = config
+        .tls
+        .iter()
+        .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
+    let others = tls
+        .flatten()
+        .chain(&config.upstream.ca)
+        .chain(&config.catalogue.extra);
+    let mut folders: Vec<PathBuf> = others
+        .filter_map(|file| file.parent().map(Path::to_path_buf))
+        .collect();
+    folders.sort();
+    folders.dedup();
+    for folder in folders
+        .iter()
+        .filter(|folder| !folder.starts_with(&config.policies))
+    {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
+    Ok(watcher)
+}
+
+/// The upstream, with the trust it is verified by.
+pub fn read_upstream(config: &Config) -> Result<Upstream, String> {
+    let settings = &config.upstream;
+    let pem = match &settings.ca {
+        None => None,
+        Some(path) => Some(
+            std::fs::read(path).map_err(|error| format!("`upstream.ca` `{}`: {error}", path.display()))?,
+        ),
+    };
+    let tls = client_tls(pem.as_deref()).map_err(|error| format!("`upstream.ca`: {error}"))?;
+    Upstream::new(&settings.url, tls, settings.allow_private).map_err(|error| error.to_string())
+}
+
+impl Publisher {
+    /// Follows until told to stop, or until nobody can tell any more.
+    pub fn run(mut self, messages: &Receiver<Message>) {
+        let mut reload_at: Option<Instant> = None;
+        self.begin();
+        loop {
+            let now = Instant::now();
+            let wait = reload_at.map_or(POLL, |at| at.saturating_duration_since(now).min(POLL));
+            match messages.recv_timeout(wait) {
+                Ok(Message::FilesChanged) => reload_at = Some(Instant::now() + SETTLE),
+                Ok(Message::Reload) => reload_at = Some(Instant::now()),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if reload_at.is_some_and(|at| at <= Instant::now()) || self.stand_ins_are_over() {
+                reload_at = None;
+                self.reload();
+            }
+            self.follow_store();
+        }
+        // The line is only for commands that wait: a failure leaves them waiting, no more.
+        let _ = self.store.forget_instance(&self.config.instance);
+    }
+
+    /// Says that this gate follows, and records what was commanded while none ran.
+    fn begin(&mut self) {
+        let begun = self
+            .audit_commands()
+            .and_then(|()| self.store.note_applied(&self.config.instance, self.applied));
+        if let Err(error) = begun {
+            StoreFailed {
+                op: StoreOp::Write,
+                detail: &error,
+            }
+            .emit(&self.gate.metrics);
+        }
+    }
+
+    /// Whether a policy's previous version has stood in for it for as long as it may.
+    fn stand_ins_are_over(&self) -> bool {
+        let next = self.gate.snapshot.load().policies.next_change();
+        next.is_some_and(|at| at <= Timestamp::now())
+    }
+
+    /// Reads all watched files. What can't be read leaves what is in force, and says so.
+    fn reload(&mut self) {
+        let before = self.gate.snapshot.load_full();
+        let mut sound = self.reload_trust();
+        let catalogue = match catalogue_file::read(&self.config.catalogue) {
+            Ok(catalogue) if catalogue.digest() == before.catalogue.digest() => Arc::clone(&before.catalogue),
+            Ok(catalogue) => Arc::new(catalogue),
+            Err(error) => {
+                sound = false;
+                self.complain("catalogue", &error.to_string());
+                Arc::clone(&before.catalogue)
+            }
+        };
+        let now = Timestamp::now();
+        let stale = self.config.limits.policies_stale;
+        let (policies, mistakes) = match policy_files::read_folder(&self.config.policies) {
+            Ok(files) => PolicySet::build(&files, &catalogue, Some(&before.policies), now, stale),
+            Err(error) => {
+                self.complain(
+                    "policies",
+                    &format!("`{}`: {error}", self.config.policies.display()),
+                );
+                sound = false;
+                (before.policies.unreadable(now, stale), Vec::new())
+            }
+        };
+        sound &= !mistakes.iter().any(Mistake::is_error) && policies.ceiling_state() != CeilingState::Kept;
+        log_mistakes(&mistakes);
+        let changed =
+            policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();
+        let next = before.with_policies(catalogue, Arc::new(policies));
+        self.show_policies(&next);
+        let policies = next.policies.integrations().count();
+        let errors = mistakes.iter().filter(|mistake| mistake.is_error()).count() + usize::from(!sound);
+        let (digest, snapshot) = (Arc::clone(&next.policy_digest), next.version);
+        self.gate.snapshot.store(Arc::new(next));
+        Reloaded {
+            time: now,
+            digest: &digest,
+            snapshot,
+            policies,
+            mistakes: errors,
+        }
+        .emit(&self.gate.metrics);
+        if changed {
+            self.note_reload(&digest);
+        }
+        if sound {
+            self.readiness.clear_warning("reload");
+        } else {
+            self.readiness.warn(
+                "reload",
+                "the last reload found mistakes; see the log, or run `scopegate policy check`",
+            );
+        }
+    }
+
+    /// Certificates, key, client CA and upstream CA.
+    fn reload_trust(&self) -> bool {
+        let mut sound = true;
+        if let Some(files) = &self.config.tls {
+            match tls::server_config(files) {
+                Ok(config) => self.gate.tls.store(Some(config)),
+                Err(error) => {
+                    sound = false;
+                    self.complain("tls", &error.to_string());
+                }
+            }
+        }
+        if self.config.upstream.ca.is_some() {
+            match read_upstream(&self.config) {
+                Ok(upstream) => {
+                    let version = self.gate.upstream().1 + 1;
+                    self.gate.upstream.store(Arc::new((upstream, version)));
+                }
+                Err(error) => {
+                    sound = false;
+                    self.complain("upstream", &error);
+                }
+            }
+        }
+        sound
+    }
+
+    fn complain(&self, what: &str, error: &str) {
+        tracing::error!(
+            event = "reload.failed",
+            what,
+            error,
+            "what is in force stays in force"
+        );
+    }
+
+    fn note_reload(&self, digest: &str) {
+        let record = GateRecord {
+            time: Timestamp::now(),
+            event: GateEvent::Reload,
+            boot: self.boot,
+            detail: digest.to_owned(),
+        };
+        // Counted by the log itself when it finds no room.
+        let _ = self.audit.push(Record::Gate(Box::new(record)));
+    }
+
+    /// Applies what commands changed in the store.
+    fn follow_store(&mut self) {
+        match self.apply_changes() {
+            Ok(()) => {
+                self.readiness.set(Condition::Store, true);
+                self.gate.freshness.renew(self.config.limits.store_max_staleness);
+            }
+            Err(error) => {
+                StoreFailed {
+                    op: StoreOp::Poll,
+                    detail: &error,
+                }
+                .emit(&self.gate.metrics);
+                // A revocation may be waiting there: when freshness runs out, better no answer than
+                // a wrong one.
+                if !self.gate.freshness.holds(Instant::now()) {
+                    self.readiness.set(Condition::Store, false);
+                }
+            }
+        }
+    }
+
+    fn apply_changes(&mut self) -> Result<(), StoreError> {
+        loop {
+            let changes = self.store.changes_after(self.applied)?;
+            if changes.missed {
+                self.load_all()?;
+                continue;
+            }
+            let Some(last) = changes.rows.last().map(|row| row.seq) else {
+                break;
+            };
+            let mut keys = None;
+            for change in &changes.rows {
+                match change.kind {
+                    ChangeKind::Key => self.apply_key(&change.id, &mut keys)?,
+                    ChangeKind::Connection | ChangeKind::App => self.gate.live.apply_change(change)?,
+                }
+            }
+            if let Some(keys) = keys {
+                let next = self.gate.snapshot.load().with_keys(keys);
+                self.gate.snapshot.store(Arc::new(next));
+            }
+            self.applied = last;
+            self.audit_commands()?;
+            self.store.note_applied(&self.config.instance, self.applied)?;
+            self.show_keys_and_connections();
+        }
+        Ok(())
+    }
+
+    fn apply_key(
+        &self,
+        id: &str,
+        keys: &mut Option<crate::access::integration::KeyIndex>,
+    ) -> Result<(), StoreError> {
+        let Some(id) = crate::access::key::KeyId::parse(id) else {
+            return Ok(());
+        };
+        let current = match keys.take() {
+            Some(keys) => keys,
+            None => crate::access::integration::KeyIndex::clone(&self.gate.snapshot.load().keys),
+        };
+        *keys = Some(match self.store.key(&id)? {
+            Some(row) => current.with(row.to_entry()),
+            None => current.without(&id),
+        });
+        Ok(())
+    }
+
+    /// Rows in between are gone: everything is read anew.
+    fn load_all(&mut self) -> Result<(), StoreError> {
+        let last = self.store.last_change()?;
+        let before = self.gate.snapshot.load_full();
+        // Entry by entry, so that calls under way see what was revoked.
+        let mut keys = crate::access::integration::KeyIndex::clone(&before.keys);
+        let rows = self.store.keys()?;
+        for row in &rows {
+            keys = keys.with(row.to_entry());
+        }
+        self.gate.snapshot.store(Arc::new(before.with_keys(keys)));
+        self.gate.live.reload()?;
+        self.applied = last;
+        Ok(())
+    }
+
+    /// Puts the commands behind the changes into the audit log.
+    fn audit_commands(&mut self) -> Result<(), StoreError> {
+        for event in self.store.admin_events_after(self.audited)? {
+            self.audited = event.id;
+            let record = AdminRecord {
+                time: event.at,
+                event: event.id,
+                actor: event.actor,
+                action: event.action,
+                subject: event.subject,
+                reason: event.reason,
+            };
+            if self.audit.push(Record::Admin(Box::new(record))).is_err() {
+                break;
+            }
+            self.store.note_audited(&self.config.instance, self.audited)?;
+        }
+        Ok(())
+    }
+
+    /// Everything the metrics say about policies.
+    pub fn show_policies(&self, snapshot: &Snapshot) {
+        let samples: Vec<PolicySample<'_>> = snapshot
+            .policies
+            .integrations()
+            .map(|(name, policy, loads)| PolicySample {
+                integration: name,
+                invalid: !loads,
+                expires: policy.and_then(|policy| policy.expires_at()),
+            })
+            .collect();
+        self.gate.metrics.set_policies(&snapshot.policy_digest, &samples);
+        self.gate.metrics.set_catalogue(&snapshot.catalogue_digest);
+    }
+
+    /// Everything the metrics say about keys and connections.
+    pub fn show_keys_and_connections(&self) {
+        let snapshot = self.gate.snapshot.load_full();
+        let keys: Vec<KeySample<'_>> = snapshot
+            .keys
+            .iter()
+            .filter(|key| key.fault(Timestamp::now()).is_none())
+            .filter_map(|key| {
+                Some(KeySample {
+                    integration: &key.integration,
+                    expires: key.expires?,
+                })
+            })
+            .collect();
+        self.gate.metrics.set_keys(&keys);
+        let all = self.gate.live.all();
+        let connections: Vec<ConnectionSample<'_>> = all
+            .iter()
+            .map(|connection| ConnectionSample {
+                connection: connection.name().as_str(),
+                app: connection.app(),
+                state: connection.standing().as_str(),
+                token_expires: None,
+            })
+            .collect();
+        self.gate.metrics.set_connections(&connections);
+    }
+}
+
+/// Each mistake once, where it stands, without the text of the file.
+pub fn log_mistakes(mistakes: &[Mistake]) {
+    for mistake in mistakes {
+        let (code, file, line, what) = (
+            mistake.code,
+            &*mistake.file,
+            mistake.span.line,
+            mistake.message.as_str(),
+        );
+        if mistake.is_error() {
+            tracing::error!(event = "policy.mistake", code, file, line, what);
+        } else {
+            tracing::warn!(event = "policy.mistake", code, file, line, what);
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! Connections: which account, which credential (sealed), in what standing.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::changes::{ChangeKind, record_change, record_event};
+use super::keys::end_keys_of;
+use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
+use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
+use crate::vault::{Sealed, WrappedKey};
+
+const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, health, user_id, \
+     scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
+     intent_at, created_at";
+
+/// An access token as stored.
+#[derive(Clone, Debug)]
+pub struct StoredToken {
+    /// Sealed for field `access` and the connection's generation.
+    pub sealed: Sealed,
+    /// When it was received.
+    pub obtained: Timestamp,
+    /// `None`: it does not expire.
+    pub expires: Option<Timestamp>,
+}
+
+/// A connection as stored.
+#[derive(Clone, Debug)]
+pub struct ConnectionRow {
+    /// Never reused.
+    pub id: ConnectionId,
+    /// Unique.
+    pub name: ConnectionName,
+    /// The account.
+    pub portal: PortalId,
+    /// What credential it holds.
+    pub kind: CredentialKind,
+    /// The app whose grant it is.
+    pub app: Option<String>,
+    /// Its standing.
+    pub standing: Standing,
+    /// Why it is not `ok`, for people.
+    pub standing_why: Option<String>,
+    /// Since when.
+    pub standing_since: Timestamp,
+    /// What troubles it without changing its standing: `rejected`, `configuration`, ….
+    pub health: Option<String>,
+    /// The installer's numeric id.
+    pub user_id: Option<u64>,
+    /// Granted scopes.
+    pub scopes: Vec<String>,
+    /// Its data key, wrapped.
+    pub data_key: WrappedKey,
+    /// Counts its tokens; what is sealed is sealed for this number.
+    pub generation: u64,
+    /// The access token, or the static token.
+    pub access: Option<StoredToken>,
+    /// OAuth: sealed for field `refresh`.
+    pub refresh: Option<Sealed>,
+    /// When a refresh was begun that has not ended: the process may have died in it.
+    pub intent: Option<Timestamp>,
+    /// When it was added.
+    pub created: Timestamp,
+}
+
+/// A connection to be stored.
+#[derive(Debug)]
+pub struct NewConnection {
+    /// Fresh and random.
+    pub id: ConnectionId,
+    /// Unique.
+    pub name: ConnectionName,
+    /// The account.
+    pub portal: PortalId,
+    /// What credential it holds.
+    pub kind: CredentialKind,
+    /// The app whose grant it is.
+    pub app: Option<String>,
+    /// `ok` or `unverified`.
+    pub standing: Standing,
+    /// Why not `ok`.
+    pub standing_why: Option<String>,
+    /// The installer's numeric id.
+    pub user_id: Option<u64>,
+    /// Granted scopes.
+    pub scopes: Vec<String>,
+    /// Its data key, wrapped.
+    pub data_key: WrappedKey,
+    /// The static token, or an access token just received; sealed for generation 1.
+    pub access: Option<StoredToken>,
+    /// OAuth: sealed for generation 1.
+    pub refresh: Option<Sealed>,
+}
+
+impl Store {
+    /// Every connection, by name.
+    pub fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        let reader = self.reader();
+        let mut statement =
+            reader.prepare_cached(&format!("SELECT {COLUMNS} FROM connections ORDER BY name"))?;
+        let mut found = statement.query([])?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next()? {
+            rows.push(read(row)?);
+        }
+        Ok(rows)
+    }
+
+    /// One connection by id.
+    pub fn connection(&self, id: &ConnectionId) -> Result<Option<ConnectionRow>, StoreError> {
+        self.one_connection("id", id.as_str())
+    }
+
+    /// One connection by name.
+    pub fn connection_by_name(&self, name: &ConnectionName) -> Result<Option<ConnectionRow>, StoreError> {
+        self.one_connection("name", name.as_str())
+    }
+
+    fn one_connection(&self, column: &'static str, value: &str) -> Result<Option<ConnectionRow>, StoreError> {
+        let reader = self.reader();
+        let mut statement =
+            reader.prepare_cached(&format!("SELECT {COLUMNS} FROM connections WHERE {column} = ?1"))?;
+        let mut found = statement.query(params![value])?;
+        found.next()?.map(read).transpose()
+    }
+
+    /// Whether name, and app with portal, are free; to be asked before a grant is used up on them.
+    pub fn check_connection_free(
+        &self,
+        name: &ConnectionName,
+        app: Option<&str>,
+        portal: PortalId,
+    ) -> Result<(), StoreError> {
+        let reader = self.reader();
+        let tx = reader.unchecked_transaction()?;
+        check_free(&tx, name, app, portal)
+    }
+
+    /// Adds a connection. Name, and app with portal, must be free.
+    pub fn add_connection(&self, new: &NewConnection, by: &Provenance) -> Result<(), StoreError> {
+        let portal = stored_number(new.portal.get())?;
+        let user_id = new.user_id.map(stored_number).transpose()?;
+        self.write(|tx| {
+            check_free(tx, &new.name, new.app.as_deref(), new.portal)?;
+            let access = new.access.as_ref();
+            tx.execute(
+                "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, user_id, scopes,
+                     data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
+                     standing_since, created_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, now, now
+                 FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
+                params![
+                    new.id.as_str(),
+                    new.name.as_str(),
+                    portal,
+                    new.kind.as_str(),
+                    new.app,
+                    new.standing.as_str(),
+                    new.standing_why,
+                    user_id,
+                    new.scopes.join(" "),
+                    new.data_key.as_stored(),
+                    access.map(|token| token.sealed.as_stored()),
+                    access.map(|token| token.obtained.as_millisecond()),
+                    access.and_then(|token| token.expires.map(Timestamp::as_millisecond)),
+                    new.refresh.as_ref().map(Sealed::as_stored),
+                ],
+            )?;
+            record_change(tx, ChangeKind::Connection, new.id.as_str())?;
+            record_event(tx, by, "connection add", new.name.as_str())
+        })
+    }
+
+    /// Removes a connection, destroys its data key, and revokes the keys bound to it; says how many.
+    pub fn remove_connection(&self, id: &ConnectionId, by: &Provenance) -> Result<usize, StoreError> {
+        let revoked = self.write(|tx| {
+            let name: Option<String> = tx
+                .query_row(
+                    "DELETE FROM connections WHERE id = ?1 RETURNING name",
+                    params![id.as_str()],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let name = name.ok_or_else(|| gone(id))?;
+            let revoked = end_keys_of(tx, id, by)?;
+            record_change(tx, ChangeKind::Connection, id.as_str())?;
+            record_event(tx, by, "connection remove", &name)?;
+            Ok(revoked)
+        })?;
+        self.forget_log();
+        Ok(revoked)
+    }
+
+    /// Changes a connection's standing if it is one of `from`; returns the standing it had. `action`
+    /// is the word in the event.
+    pub fn change_standing(
+        &self,
+        id: &ConnectionId,
+        from: &[Standing],
+        to: Standing,
+        why: Option<&str>,
+        action: &str,
+        by: &Provenance,
+    ) -> Result<Standing, StoreError> {
+        self.write(|tx| {
+            let word: Option<String> = tx
+                .query_row(
+                    "SELECT standing FROM connections WHERE id = ?1",
+                    params![id.as_str()],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let word = word.ok_or_else(|| gone(id))?;
+            let before = Standing::parse(&word).ok_or(StoreError::Damaged("a connection's standing"))?;
+            if from.contains(&before) && before != to {
+                set_standing(tx, id, to, why)?;
+                record_event(tx, by, action, id.as_str())?;
+            }
+            Ok(before)
+        })
+    }
+
+    /// Notes what HubSpot said about an unverified connection's credential, and that it is in order.
+    pub fn verify_connection(
+        &self,
+        id: &ConnectionId,
+        user_id: Option<u64>,
+        scopes: &[String],
+        by: &Provenance,
+    ) -> Result<(), StoreError> {
+        let user_id = user_id.map(stored_number).transpose()?;
+        self.write(|tx| {
+            let changed = tx.execute(
+                "UPDATE connections SET user_id = ?2, scopes = ?3 WHERE id = ?1 AND standing = 'unverified'",
+                params![id.as_str(), user_id, scopes.join(" ")],
+            )?;
+            if changed > 0 {
+                set_standing(tx, id, Standing::Ok, None)?;
+                record_event(tx, by, "connection verified", id.as_str())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Notes what troubles a connection, for lists; changes nothing a gate must see.
+    pub fn note_health(&self, id: &ConnectionId, health: Option<&str>) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE connections SET health = ?2 WHERE id = ?1 AND health IS NOT ?2",
+                params![id.as_str(), health],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+pub(super) fn set_standing(
+    tx: &Transaction<'_>,
+    id: &ConnectionId,
+    to: Standing,
+    why: Option<&str>,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE connections SET standing = ?2, standing_why = ?3,
+             standing_since = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = ?1",
+        params![id.as_str(), to.as_str(), why],
+    )?;
+    record_change(tx, ChangeKind::Connection, id.as_str())
+}
+
+fn check_free(
+    tx: &Transaction<'_>,
+    name: &ConnectionName,
+    app: Option<&str>,
+    portal: PortalId,
+) -> Result<(), StoreError> {
+    let named: Option<i64> = tx
+        .query_row(
+            "SELECT 1 FROM connections WHERE name = ?1",
+            params![name.as_str()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if named.is_some() {
+        return Err(StoreError::NameTaken {
+            what: "connection",
+            name: name.to_string(),
+        });
+    }
+    let Some(app) = app else { return Ok(()) };
+    let there: Option<String> = tx
+        .query_row(
+            "SELECT name FROM connections WHERE app = ?1 AND portal = ?2",
+            params![app, stored_number(portal.get())?],
+            |row| row.get(0),
+        )
+        .optional()?;
+    match there {
+        None => Ok(()),
+        Some(connection) => Err(StoreError::PortalTaken {
+            app: app.to_owned(),
+            portal: portal.get(),
+            connection,
+        }),
+    }
+}
+
+fn gone(id: &ConnectionId) -> StoreError {
+    StoreError::NotFound {
+        what: "connection with id",
+        name: id.to_string(),
+        list: "connection list",
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
+    let damaged = StoreError::Damaged;
+    let text = |column: &str| row.get::<_, String>(column);
+    let access = match row.get::<_, Option<Vec<u8>>>("access_token")? {
+        None => None,
+        Some(sealed) => Some(StoredToken {
+            sealed: Sealed::from_stored(sealed),
+            obtained: timestamp(row.get("access_obtained_at")?)?,
+            expires: timestamp_opt(row.get("access_expires_at")?)?,
+        }),
+    };
+    Ok(ConnectionRow {
+        id: ConnectionId::parse(&text("id")?).ok_or(damaged("a connection's id"))?,
+        name: ConnectionName::parse(&text("name")?).ok_or(damaged("a connection's name"))?,
+        portal: PortalId::new(read_number(row.get("portal")?)?).ok_or(damaged("a portal id"))?,
+        kind: CredentialKind::parse(&text("kind")?).ok_or(damaged("a connection's kind"))?,
+        app: row.get("app")?,
+        standing: Standing::parse(&text("standing")?).ok_or(damaged("a connection's standing"))?,
+        standing_why: row.get("standing_why")?,
+        standing_since: timestamp(row.get("standing_since")?)?,
+        health: row.get("health")?,
+        user_id: row
+            .get::<_, Option<i64>>("user_id")?
+            .map(read_number)
+            .transpose()?,
+        scopes: text("scopes")?
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        data_key: WrappedKey::from_stored(row.get("data_key")?),
+        generation: read_number(row.get("generation")?)?,
+        access,
+        refresh: row
+            .get::<_, Option<Vec<u8>>>("refresh_token")?
+            .map(Sealed::from_stored),
+        intent: timestamp_opt(row.get("intent_at")?)?,
+        created: timestamp(row.get("created_at")?)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{by_test, store};
+
+    fn new(seed: u8, name: &str, portal: u64) -> NewConnection {
+        NewConnection {
+            id: ConnectionId::generate([seed; 12]),
+            name: ConnectionName::parse(name).unwrap(),
+            portal: PortalId::new(portal).unwrap(),
+            kind: CredentialKind::PrivateApp,
+            app: None,
+            standing: Standing::Ok,
+            standing_why: None,
+            user_id: Some(7),
+            scopes: vec!["a".to_owned(), "b".to_owned()],
+            data_key: WrappedKey::from_stored(vec![0xd7; 61]),
+            access: Some(StoredToken {
+                sealed: Sealed::from_stored(vec![1; 40]),
+                obtained: Timestamp::from_second(1).unwrap(),
+                expires: None,
+            }),
+            refresh: None,
+        }
+    }
+
+    #[test]
+    fn a_connection_reads_back_as_stored() {
+        let (_dir, store) = store();
+        let added = new(1, "acme", 62515);
+        store.add_connection(&added, &by_test()).unwrap();
+        let row = store.connection_by_name(&added.name).unwrap().unwrap();
+        assert_eq!(row.id, added.id);
+        assert_eq!(row.portal, added.portal);
+        assert_eq!(row.scopes, added.scopes);
+        assert_eq!(row.generation, 1);
+        assert_eq!(row.access.unwrap().sealed, added.access.unwrap().sealed);
+        assert!(row.intent.is_none());
+        assert_eq!(store.connections().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn names_are_unique_and_two_private_apps_may_share_a_portal() {
+        let (_dir, store) = store();
+        store.add_connection(&new(1, "acme", 1), &by_test()).unwrap();
+        assert!(matches!(
+            store.add_connection(&new(2, "acme", 2), &by_test()),
+            Err(StoreError::NameTaken { .. })
+        ));
+        assert!(store.add_connection(&new(3, "acme-2", 1), &by_test()).is_ok());
+    }
+
+    #[test]
+    fn removing_destroys_the_data_key_in_the_file_and_its_log() {
+        let (dir, store) = store();
+        let added = new(1, "acme", 1);
+        store.add_connection(&added, &by_test()).unwrap();
+        let holds_key = || {
+            std::fs::read_dir(dir.path()).unwrap().any(|entry| {
+                let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+                memchr::memmem::find(&bytes, &[0xd7; 61]).is_some()
+            })
+        };
+        assert!(holds_key());
+        store.remove_connection(&added.id, &by_test()).unwrap();
+        assert!(!holds_key());
+        assert!(store.remove_connection(&added.id, &by_test()).is_err());
+    }
+
+    #[test]
+    fn a_standing_changes_only_from_where_it_may() {
+        let (_dir, store) = store();
+        let added = new(1, "acme", 1);
+        store.add_connection(&added, &by_test()).unwrap();
+        let change = |from: &[Standing], to| {
+            store
+                .change_standing(&added.id, from, to, Some("why"), "x", &by_test())
+                .unwrap()
+        };
+        assert_eq!(change(&[Standing::Dead], Standing::Suspended), Standing::Ok);
+        assert_eq!(change(&[Standing::Ok], Standing::Suspended), Standing::Ok);
+        assert_eq!(change(&[Standing::Suspended], Standing::Ok), Standing::Suspended);
+        let row = store.connection(&added.id).unwrap().unwrap();
+        assert_eq!(row.standing, Standing::Ok);
+    }
+}

@@ -1,0 +1,100 @@
+//! What can go wrong with the store, and what to do about it.
+
+use std::path::PathBuf;
+
+/// Names cause and remedy. Never holds a stored value.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file can't be made or opened.
+    #[error("can't open the store `{}`: {cause}", path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// The system's word.
+        cause: std::io::Error,
+    },
+    /// Others can open it.
+    #[error("the store `{}` can be opened by everybody on this machine: run `chmod 0600 {}`", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    /// Locks don't hold there.
+    #[error(
+        "the store is on a network file system ({kind}), where locks don't hold: put `store` on a local disk"
+    )]
+    NetworkFilesystem {
+        /// Its name.
+        kind: &'static str,
+    },
+    /// Some other program's database, or no database.
+    #[error("`{0}` is not a scopegate store: point `store` at another file")]
+    NotAStore(String),
+    /// An older version's.
+    #[error("the store has version {found}, this scopegate needs {needed}: run `scopegate store migrate`")]
+    Older {
+        /// Its version.
+        found: u32,
+        /// Ours.
+        needed: u32,
+    },
+    /// A newer version's.
+    #[error("the store has version {found}, this scopegate knows {known} at most: run the newer scopegate")]
+    Newer {
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Another process has been writing for too long.
+    #[error("the store is busy: another process has been writing to it for 5 s; try again")]
+    Busy,
+    /// A value in it can't be.
+    #[error("the store is damaged: {0} in it can't be read; run `scopegate store check`")]
+    Damaged(&'static str),
+    /// The name is taken.
+    #[error("there is a {what} named `{name}` already: choose another name, or remove it first")]
+    NameTaken {
+        /// Connection or app.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The app is connected to the portal already.
+    #[error(
+        "app `{app}` is connected to portal {portal} already, as `{connection}`: remove that connection first"
+    )]
+    PortalTaken {
+        /// The app.
+        app: String,
+        /// The portal.
+        portal: u64,
+        /// The connection there is.
+        connection: String,
+    },
+    /// It is not there.
+    #[error("there is no {what} `{name}`: see `scopegate {list}`")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// By which name or id.
+        name: String,
+        /// The command that lists them.
+        list: &'static str,
+    },
+    /// The process is going down.
+    #[error("work on the store was interrupted")]
+    Interrupted,
+    /// SQLite said something else.
+    #[error("the store failed: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::NotADatabase) => Self::NotAStore("the file".to_owned()),
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged("a page"),
+            _ => Self::Sqlite(error),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What the gate keeps: keys (hashes only), connections and apps (sealed bytes only), and the list of
+//! changes a running gate follows.
+//!
+//! One SQLite file in WAL mode, every commit synced. Each change that a running gate must see stands in
+//! `changes` in the same transaction, and so does the line that says who did it and why. Never sees a
+//! secret in plain form: sealing is the vault's.
+
+mod admin_events;
+mod apps;
+mod changes;
+mod connections;
+mod error;
+mod filesystem;
+mod grants;
+mod keys;
+mod lock;
+mod schema;
+
+pub use admin_events::AdminEvent;
+pub use apps::{AppRow, NewApp};
+pub use changes::{Change, ChangeKind, Changes, Follower};
+pub use connections::{ConnectionRow, NewConnection, StoredToken};
+pub use error::StoreError;
+pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
+pub use keys::{KeyRow, NewKey, Revoked};
+pub use lock::{GateLock, LockError};
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+
+use crate::vault::KeyCheck;
+
+/// How long a statement waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who changed something, and why: goes into the same transaction as the change.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// `cli:alice@host`, or `gate:instance` for what the gate does by itself.
+    pub actor: String,
+    /// What the operator gave as `--reason`.
+    pub reason: Option<String>,
+}
+
+/// The store, open. Methods block on the disk: async code calls them on a blocking thread.
+pub struct Store {
+    path: PathBuf,
+    id: String,
+    /// Apart, so that a poll never waits for a commit of our own.
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the file, making a new store (mode 0600) when there is none. A store of an older version
+    /// is not touched: [`Store::migrate`] is a step of its own.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        prepare_file(path)?;
+        let writer = connect(path)?;
+        schema::create_or_check(&writer)?;
+        let reader = connect(path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        let id = writer.query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| {
+            row.get(0)
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            id,
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+        })
+    }
+
+    /// Brings the file to this version's schema; returns the versions before and after.
+    pub fn migrate(path: &Path) -> Result<(u32, u32), StoreError> {
+        prepare_file(path)?;
+        let connection = connect(path)?;
+        schema::migrate(&connection)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Random, made with the store: ties the master key's check value to it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The tag of the master key this store is sealed with, once there is one.
+    pub fn key_check(&self) -> Result<Option<KeyCheck>, StoreError> {
+        use rusqlite::OptionalExtension;
+        let reader = self.reader();
+        let stored: Option<Vec<u8>> = reader
+            .query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        stored
+            .map(|bytes| {
+                <[u8; 32]>::try_from(bytes)
+                    .map(KeyCheck::from_stored)
+                    .map_err(|_| StoreError::Damaged("the master key's check value"))
+            })
+            .transpose()
+    }
+
+    /// Records the tag if there is none yet; returns the one that counts.
+    pub fn record_key_check(&self, check: &KeyCheck) -> Result<KeyCheck, StoreError> {
+        self.write(|tx| {
+            tx.execute(
+                "INSERT INTO meta (name, value) VALUES ('key_check', ?1) ON CONFLICT (name) DO NOTHING",
+                params![check.to_stored().as_slice()],
+            )?;
+            Ok(())
+        })?;
+        self.key_check()?
+            .ok_or(StoreError::Damaged("the master key's check value"))
+    }
+
+    /// What is wrong with the file itself; empty when nothing is.
+    pub fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        let reader = self.reader();
+        let mut findings = Vec::new();
+        let mut statement = reader.prepare("PRAGMA integrity_check(20)")?;
+        for line in statement.query_map([], |row| row.get::<_, String>(0))? {
+            let line = line?;
+            if line != "ok" {
+                findings.push(line);
+            }
+        }
+        Ok(findings)
+    }
+
+    /// The machine's wall clock as the store sees it.
+    pub fn now(&self) -> Result<Timestamp, StoreError> {
+        let milliseconds =
+            self.reader()
+                .query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)", [], |row| {
+                    row.get(0)
+                })?;
+        timestamp(milliseconds)
+    }
+
+    /// One writing transaction: all of it, durable, or nothing.
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = work(&tx)?;
+        tx.commit()?;
+        Ok(result)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves what is only in the write-ahead log into the file and empties the log, so that a destroyed
+    /// data key is gone from both. Best effort: a reader may hold the log for a moment, and the next
+    /// checkpoint does it then.
+    fn forget_log(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = outcome {
+            tracing::debug!(error = %error, "write-ahead log not emptied yet");
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.path.display())
+    }
+}
+
+/// Makes the file for its owner alone, and refuses one that others can open or that lies where locks
+/// don't hold.
+fn prepare_file(path: &Path) -> Result<(), StoreError> {
+    let unusable = |cause| StoreError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .map_err(unusable)?;
+        filesystem::refuse_network(parent)?;
+    }
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(unusable)?;
+    let metadata = file.metadata().map_err(unusable)?;
+    if metadata.mode() & 0o007 != 0 {
+        return Err(StoreError::Exposed(path.to_owned()));
+    }
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Deleted rows are overwritten: a destroyed data key is destroyed.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// A stored number of milliseconds as an instant.
+fn timestamp(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds).map_err(|_| StoreError::Damaged("a time"))
+}
+
+fn timestamp_opt(milliseconds: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
+    milliseconds.map(timestamp).transpose()
+}
+
+/// An unsigned number as SQLite holds it.
+fn stored_number(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Damaged("a number"))
+}
+
+fn read_number(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Damaged("a number"))
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// A store in a folder of its own, removed with the guard.
+    pub fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("scopegate.db")).unwrap();
+        (dir, store)
+    }
+
+    pub fn by_test() -> Provenance {
+        Provenance {
+            actor: "test".to_owned(),
+            reason: Some("because".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::store;
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_new_store_and_its_log_are_for_their_owner_alone() {
+        let (dir, store) = store();
+        store.record_key_check(&KeyCheck::from_stored([1; 32])).unwrap();
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        }
+    }
+
+    #[test]
+    fn a_store_that_others_can_open_is_refused() {
+        let (dir, store) = store();
+        let path = store.path().to_owned();
+        drop(store);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).unwrap();
+        let message = Store::open(&path).unwrap_err().to_string();
+        assert!(message.contains("chmod"), "{message}");
+        drop(dir);
+    }
+
+    #[test]
+    fn a_file_that_is_no_store_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, b"important notes, more than sixteen bytes").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(Store::open(&path).is_err());
+        assert!(std::fs::read(&path).unwrap().starts_with(b"important"));
+
+        let other = dir.path().join("other.db");
+        Connection::open(&other)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (x)")
+            .unwrap();
+        std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(matches!(Store::open(&other), Err(StoreError::NotAStore(_))));
+    }
+
+    #[test]
+    fn the_first_master_key_check_counts() {
+        let (_dir, store) = store();
+        assert_eq!(store.key_check().unwrap(), None);
+        let first = KeyCheck::from_stored([1; 32]);
+        assert_eq!(store.record_key_check(&first).unwrap(), first);
+        let second = KeyCheck::from_stored([2; 32]);
+        assert_eq!(store.record_key_check(&second).unwrap(), first);
+    }
+
+    #[test]
+    fn the_file_reopens_with_the_same_identity() {
+        let (dir, store) = store();
+        let id = store.id().to_owned();
+        let path = store.path().to_owned();
+        drop(store);
+        assert_eq!(Store::open(&path).unwrap().id(), id);
+        assert!(Store::open(&path).unwrap().integrity().unwrap().is_empty());
+        drop(dir);
+    }
+}

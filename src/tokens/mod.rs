@@ -1,0 +1,33 @@
+//! A live upstream token for a permitted call.
+//!
+//! [`Live`] holds every connection's state; [`Live::lease`] hands out a token against the proof of a
+//! decision, refreshing it first when no valid one exists. A refresh is a state machine of its own: it
+//! runs on the control plane, one at a time per connection, and outlives the client that asked for it.
+//! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
+
+mod connection;
+mod engine;
+mod enrol;
+pub mod expiry;
+pub mod failpoints;
+mod flight;
+mod give_up;
+mod keeper;
+mod lease;
+mod live;
+mod refresh;
+mod sound;
+mod stock;
+mod unlock;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection::{Account, ConnectionState};
+pub use engine::{LiveParts, TokenSettings};
+pub use enrol::{EnrolError, Enrolled, Enrolment};
+pub use lease::{CredentialError, Lease, Trouble};
+pub use live::Live;
+pub use sound::findings;
+pub use unlock::{UnlockError, unlock};

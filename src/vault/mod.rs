@@ -1,0 +1,110 @@
+//! Plaintext of credentials, briefly: the master key, and envelope sealing under it.
+//!
+//! Each connection and each app has a data key of its own, wrapped by the master key; what is sealed
+//! under it says in its associated data whose it is, which field and which version, so that sealed
+//! bytes moved elsewhere in the store do not open. Destroying a data key destroys what it sealed.
+//! Knows no store and no HubSpot; only bytes and where they belong.
+
+mod master_key;
+mod seal;
+pub mod secret_file;
+
+pub use master_key::{MasterKey, MasterKeyError};
+pub use seal::{DataKey, Owner, Place, Sealed, VaultError, WrappedKey};
+
+use aws_lc_rs::hmac;
+
+/// A tag by which a wrong master key is recognised before anything is opened with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyCheck([u8; 32]);
+
+impl KeyCheck {
+    /// A stored tag.
+    pub fn from_stored(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to store: not a secret.
+    pub fn to_stored(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
+/// The master key does not belong to the store: nothing of it would open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the master key is not the one this store was sealed with: point `master_key` at the right one, or at a fresh store"
+)]
+pub struct WrongMasterKey;
+
+/// Opens and makes data keys. Holds subkeys of the master key, never the master key itself.
+pub struct Vault {
+    wrapping: seal::WrappingKey,
+    check: KeyCheck,
+}
+
+impl Vault {
+    /// A vault for the store with id `store`. With `recorded`, the store's own tag, a wrong key is
+    /// refused here, before any record is touched; without it, record [`Vault::key_check`].
+    pub fn open(
+        master: &MasterKey,
+        store: &str,
+        recorded: Option<&KeyCheck>,
+    ) -> Result<Self, WrongMasterKey> {
+        let check = key_check(master, store).ok_or(WrongMasterKey)?;
+        if recorded.is_some_and(|recorded| *recorded != check) {
+            return Err(WrongMasterKey);
+        }
+        let wrapping = master
+            .derive(b"scopegate wrapping key 1")
+            .and_then(|key| seal::WrappingKey::new(&key))
+            .ok_or(WrongMasterKey)?;
+        Ok(Self { wrapping, check })
+    }
+
+    /// What to record in a store that has no tag yet.
+    pub fn key_check(&self) -> &KeyCheck {
+        &self.check
+    }
+
+    /// A new data key for `owner`, and the form to store.
+    pub fn new_data_key(&self, owner: &Owner) -> Result<(DataKey, WrappedKey), VaultError> {
+        self.wrapping.generate(owner)
+    }
+
+    /// The data key of `owner`. Fails for one that was wrapped for somebody else, or altered.
+    pub fn data_key(&self, owner: &Owner, wrapped: &WrappedKey) -> Result<DataKey, VaultError> {
+        self.wrapping.unwrap(owner, wrapped)
+    }
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault(…)")
+    }
+}
+
+fn key_check(master: &MasterKey, store: &str) -> Option<KeyCheck> {
+    let key = master.derive(b"scopegate key check 1")?;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), store.as_bytes());
+    <[u8; 32]>::try_from(tag.as_ref()).ok().map(KeyCheck)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_master_key_is_one_clear_error_before_anything_is_opened() {
+        let right = MasterKey::from_bytes([1; 32]);
+        let vault = Vault::open(&right, "store-a", None).unwrap();
+        let recorded = vault.key_check().clone();
+        assert!(Vault::open(&right, "store-a", Some(&recorded)).is_ok());
+        let wrong = MasterKey::from_bytes([2; 32]);
+        assert_eq!(
+            Vault::open(&wrong, "store-a", Some(&recorded)).err(),
+            Some(WrongMasterKey)
+        );
+        assert!(Vault::open(&right, "store-b", Some(&recorded)).is_err());
+    }
+}
