@@ -36,7 +36,8 @@ pub fn run(args: ConfigArgs, globals: &Globals) -> CommandResult {
 /// Usage, with the number of mistakes; what they are has been printed.
 pub fn load(globals: &Globals, overrides: Overrides) -> Result<Loaded, CommandError> {
     let stderr = io::stderr();
-    let coloured = stderr.is_terminal();
+    // Colour is for people at a terminal who did not say no (<https://no-color.org>).
+    let coloured = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut stderr = stderr.lock();
     match config::load(globals.config.as_deref(), overrides) {
         Ok(loaded) => {

@@ -39,7 +39,10 @@ pub struct DemoArgs {
 
 /// The sample integrations: name and policy, as they stand in `policies/`.
 const SAMPLES: [(&str, &str); 3] = [
-    ("contact-report", include_str!("../../policies/contact-report.yaml")),
+    (
+        "contact-report",
+        include_str!("../../policies/contact-report.yaml"),
+    ),
     ("erp-sync", include_str!("../../policies/erp-sync.yaml")),
     ("privacy-desk", include_str!("../../policies/privacy-desk.yaml")),
 ];
@@ -53,7 +56,10 @@ pub fn run(args: DemoArgs, globals: &Globals) -> CommandResult {
     refuse_other_upstream(globals)?;
     logging::init(LogFormat::Auto);
     logging::install_panic_hook();
-    let home = tempfile::Builder::new().prefix("scopegate-demo-").tempdir().map_err(internal)?;
+    let home = tempfile::Builder::new()
+        .prefix("scopegate-demo-")
+        .tempdir()
+        .map_err(internal)?;
     let runtime = control_plane()?;
     let outcome = runtime.block_on(async {
         let sim = Sim::new(SimOptions::default());
@@ -65,7 +71,10 @@ pub fn run(args: DemoArgs, globals: &Globals) -> CommandResult {
         let token = sim.private_app(PORTAL, every);
         let keys = furnish(&config, &token).await?;
         let audit = config.audit.dir.join(&config.instance);
-        let server = Prepared::new(config, StartOptions { strict: true }).await?.listen().await?;
+        let server = Prepared::new(config, StartOptions { strict: true })
+            .await?
+            .listen()
+            .await?;
         announce(&server, &upstream.origin, &keys, &audit)?;
         serve(server).await
     });
@@ -81,7 +90,10 @@ fn internal(error: impl std::fmt::Display) -> CommandError {
 fn refuse_other_upstream(globals: &Globals) -> Result<(), CommandError> {
     let hint = "`scopegate run` is the gate for an upstream of yours";
     if std::env::var_os("SCOPEGATE_UPSTREAM_URL").is_some() {
-        return Err(CommandError::usage("the demo serves its own simulator only: unset SCOPEGATE_UPSTREAM_URL").hint(hint));
+        return Err(CommandError::usage(
+            "the demo serves its own simulator only: unset SCOPEGATE_UPSTREAM_URL",
+        )
+        .hint(hint));
     }
     if globals.config.is_some() {
         return Err(CommandError::usage("the demo takes no configuration: leave `--config` out").hint(hint));
@@ -104,7 +116,8 @@ fn configure(home: &Path, args: &DemoArgs, upstream: &str) -> Result<Config, Com
         std::fs::write(config.policies.join(format!("{name}.yaml")), text).map_err(internal)?;
     }
     if let MasterKeySource::File(path) = &config.master_key {
-        secret_file::write_new(path, &MasterKey::generate().map_err(internal)?.to_text()).map_err(internal)?;
+        secret_file::write_new(path, &MasterKey::generate().map_err(internal)?.to_text())
+            .map_err(internal)?;
     }
     Ok(config)
 }
@@ -116,17 +129,44 @@ async fn furnish(config: &Config, token: &Secret) -> Result<Vec<(&'static str, S
     let vault = Vault::open(&master, store.id(), None).map_err(internal)?;
     store.record_key_check(vault.key_check()).map_err(internal)?;
     let limit = Duration::from_secs(10);
-    let client = ControlClient::new(read_upstream(config).map_err(CommandError::internal)?, limit, limit);
-    let by = Provenance { actor: "demo".to_owned(), reason: None };
-    let name = ConnectionName::parse(CONNECTION).ok_or_else(|| internal("the demo's connection has no name"))?;
+    let client = ControlClient::new(
+        read_upstream(config).map_err(CommandError::internal)?,
+        limit,
+        limit,
+    );
+    let by = Provenance {
+        actor: "demo".to_owned(),
+        reason: None,
+    };
+    let name =
+        ConnectionName::parse(CONNECTION).ok_or_else(|| internal("the demo's connection has no name"))?;
     let portal = PortalId::new(PORTAL).ok_or_else(|| internal("the demo's portal has no number"))?;
-    let enrolment = Enrolment { store: &store, vault: &vault, client: &client, endpoints: &Endpoints::default() };
-    let enrolled = enrolment.add_static(&name, portal, token, &by).await.map_err(internal)?;
-    SAMPLES.iter().map(|(integration, _)| Ok((*integration, issue(&store, integration, enrolled.id, &by)?))).collect()
+    let enrolment = Enrolment {
+        store: &store,
+        vault: &vault,
+        client: &client,
+        endpoints: &Endpoints::default(),
+    };
+    let enrolled = enrolment
+        .add_static(&name, portal, token, &by)
+        .await
+        .map_err(internal)?;
+    SAMPLES
+        .iter()
+        .map(|(integration, _)| Ok((*integration, issue(&store, integration, enrolled.id, &by)?)))
+        .collect()
 }
 
-fn issue(store: &Store, integration: &str, connection: ConnectionId, by: &Provenance) -> Result<Secret, CommandError> {
-    let mut random = KeyRandomness { id: [0; 12], secret: Zeroizing::new([0; 32]) };
+fn issue(
+    store: &Store,
+    integration: &str,
+    connection: ConnectionId,
+    by: &Provenance,
+) -> Result<Secret, CommandError> {
+    let mut random = KeyRandomness {
+        id: [0; 12],
+        secret: Zeroizing::new([0; 32]),
+    };
     aws_lc_rs::rand::fill(&mut random.id).map_err(internal)?;
     aws_lc_rs::rand::fill(&mut *random.secret).map_err(internal)?;
     let key = IssuedKey::generate(Environment::Demo, &random);
@@ -141,8 +181,16 @@ fn issue(store: &Store, integration: &str, connection: ConnectionId, by: &Proven
     Ok(key.text)
 }
 
-fn announce(server: &Server, upstream: &str, keys: &[(&str, Secret)], audit: &Path) -> Result<(), CommandError> {
-    say(&format!("ready gate=http://{} admin=http://{} upstream={upstream}", server.gate, server.admin))?;
+fn announce(
+    server: &Server,
+    upstream: &str,
+    keys: &[(&str, Secret)],
+    audit: &Path,
+) -> Result<(), CommandError> {
+    say(&format!(
+        "ready gate=http://{} admin=http://{} upstream={upstream}",
+        server.gate, server.admin
+    ))?;
     for (name, key) in keys {
         say(&format!("key {name} {}", key.expose()))?;
     }
@@ -150,6 +198,8 @@ fn announce(server: &Server, upstream: &str, keys: &[(&str, Secret)], audit: &Pa
         .replace("{gate}", &format!("http://{}", server.gate))
         .replace("{admin}", &format!("http://{}", server.admin))
         .replace("{audit}", &audit.display().to_string());
-    let text = keys.iter().fold(text, |text, (name, key)| text.replace(&format!("{{{name}}}"), key.expose()));
+    let text = keys.iter().fold(text, |text, (name, key)| {
+        text.replace(&format!("{{{name}}}"), key.expose())
+    });
     say(text.trim_end())
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{CommandError, CommandResult, Exit, Globals};
+use crate::access::policy_text::written::{ceiling_schema, policy_schema};
 use crate::vault::MasterKey;
 use crate::vault::secret_file;
 
@@ -22,7 +23,15 @@ pub struct InitArgs {
 
 /// Runs the command.
 pub fn run(args: InitArgs, _globals: &Globals) -> CommandResult {
-    init(&args.dir, &mut io::stdout().lock())
+    let exit = init(&args.dir, &mut io::stdout().lock())?;
+    // Nobody to tell if stderr is gone.
+    let _ = writeln!(
+        io::stderr(),
+        "next: cd {}; scopegate connection add acme --portal ID --token-file FILE; edit policies/contact-report.yaml; \
+         scopegate key create --integration contact-report; scopegate run",
+        args.dir.display()
+    );
+    Ok(exit)
 }
 
 fn init(dir: &Path, out: &mut dyn Write) -> CommandResult {
@@ -45,6 +54,16 @@ fn init(dir: &Path, out: &mut dyn Write) -> CommandResult {
     folder(&dir.join("policies"), 0o755)?;
     secret_file::write_new(&master_key, &key.to_text()).map_err(|error| unwritable(&master_key, &error))?;
     write_new(&policy, POLICY)?;
+    for (name, schema) in [
+        ("policy.schema.json", policy_schema()),
+        ("ceiling.schema.json", ceiling_schema()),
+    ] {
+        let text = serde_json::to_string_pretty(&schema)
+            .map_err(|error| CommandError::internal(format!("the schema could not be written: {error}")))?;
+        // A newer gate's schema may replace an older one's: it is not the operator's work.
+        let path = dir.join("policies").join(name);
+        std::fs::write(&path, text + "\n").map_err(|error| unwritable(&path, &error))?;
+    }
     write_new(&configuration, CONFIGURATION)?;
     for path in [&configuration, &master_key, &policy] {
         writeln!(out, "{}", path.display())
@@ -107,6 +126,23 @@ mod tests {
         init(&other, &mut Vec::new()).unwrap();
         let read = |dir: &Path| std::fs::read(dir.join("data/master.key")).unwrap();
         assert_ne!(read(&dir), read(&other));
+    }
+
+    #[test]
+    fn the_example_policy_loads_without_a_finding() {
+        use crate::cli::policy::{self, PolicyCommand};
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path(), &mut Vec::new()).unwrap();
+        let globals = Globals {
+            config: Some(folder.path().join("scopegate.yaml")),
+        };
+        let check = PolicyCommand::Check {
+            dir: folder.path().join("policies"),
+            deny_warnings: true,
+            json: false,
+        };
+        assert_eq!(policy::run(check, &globals).unwrap(), Exit::Fine);
+        assert!(folder.path().join("policies/policy.schema.json").exists());
     }
 
     #[test]

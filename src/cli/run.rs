@@ -78,8 +78,11 @@ pub fn say(line: &str) -> Result<(), CommandError> {
 /// Until SIGTERM or SIGINT; SIGHUP reloads; a second signal ends the waiting.
 pub async fn serve(server: Server) -> CommandResult {
     let listen = |kind| signal(kind).map_err(|error| CommandError::internal(format!("signals: {error}")));
-    let (mut term, mut int, mut hup) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
+    let (mut term, mut int, mut hup) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::hangup())?,
+    );
     loop {
         tokio::select! {
             _ = term.recv() => break,

@@ -11,6 +11,7 @@ use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
 use super::tree::{self, Key, Kind, Node};
 use super::value::Value;
 use crate::access::connection::is_name;
+use crate::access::policy_text::nearest::nearest;
 
 /// A value of the strongest layer that has one.
 pub(super) struct Layered {
@@ -42,9 +43,7 @@ impl Layers<'_> {
     pub(super) fn file(&mut self) {
         match tree::parse(self.source) {
             Ok(root) => self.section("", &root),
-            Err(error) => self
-                .mistakes
-                .push(Mistake::new(error.message).at(Some(error.place))),
+            Err(mistake) => self.mistakes.push(mistake),
         }
     }
 
@@ -268,7 +267,7 @@ fn names_in(section: &str) -> Vec<String> {
 
 fn unknown(full: &str, key: &str, known: &[String]) -> Mistake {
     let mistake = Mistake::new(format!("`{full}` is no setting"));
-    match super::nearest(key, known.iter().map(String::as_str)) {
+    match nearest(key, known.iter().map(String::as_str)) {
         Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
         None => mistake.help(format!("known here: {}", known.join(", "))),
     }

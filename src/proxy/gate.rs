@@ -58,7 +58,10 @@ pub struct Freshness {
 impl Freshness {
     /// Fresh for `period` from now on.
     pub fn starting(period: Duration) -> Self {
-        let fresh = Self { epoch: Instant::now(), until_ms: AtomicU64::new(0) };
+        let fresh = Self {
+            epoch: Instant::now(),
+            until_ms: AtomicU64::new(0),
+        };
         fresh.renew(period);
         fresh
     }
@@ -66,7 +69,10 @@ impl Freshness {
     /// Fresh for `period` from now on.
     pub fn renew(&self, period: Duration) {
         let until = self.epoch.elapsed() + period;
-        self.until_ms.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        self.until_ms.store(
+            u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
+            Ordering::Release,
+        );
     }
 
     /// Whether it still is, at `now`.
@@ -108,7 +114,9 @@ impl Names {
         }
         Self {
             public_origin: Bytes::copy_from_slice(origin.as_bytes()),
-            public_authority: origin.split_once("://").map_or(String::new(), |(_, authority)| authority.to_owned()),
+            public_authority: origin
+                .split_once("://")
+                .map_or(String::new(), |(_, authority)| authority.to_owned()),
             known,
         }
     }
@@ -148,7 +156,10 @@ mod tests {
         assert_eq!(origin(Some("127.0.0.1:8080"), false), "http://127.0.0.1:8080");
         assert_eq!(origin(Some("localhost:8080"), true), "https://localhost:8080");
         assert_eq!(origin(Some("Gate.Example.com"), true), "https://gate.example.com");
-        assert_eq!(origin(Some("gate.example.com"), false), "https://gate.example.com");
+        assert_eq!(
+            origin(Some("gate.example.com"), false),
+            "https://gate.example.com"
+        );
         assert_eq!(origin(Some("evil.example"), false), "https://gate.example.com");
         assert_eq!(origin(None, false), "https://gate.example.com");
     }

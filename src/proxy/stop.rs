@@ -125,7 +125,10 @@ impl Stop {
         insert_decision(headers, verdict, id, rule);
         headers.insert(SOURCE, HeaderValue::from_static(Source::Gate.as_str()));
         if face.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer error=\"invalid_token\""),
+            );
         }
         match face.retry_after_seconds {
             Some(seconds) => {
@@ -255,8 +258,21 @@ struct Face {
 }
 
 impl Face {
-    fn new(status: StatusCode, category: &'static str, sub: &'static str, message: impl Into<String>) -> Self {
-        Self { status, category, sub, message: message.into(), code: sub, context: Map::new(), retry_after_seconds: None }
+    fn new(
+        status: StatusCode,
+        category: &'static str,
+        sub: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            category,
+            sub,
+            message: message.into(),
+            code: sub,
+            context: Map::new(),
+            retry_after_seconds: None,
+        }
     }
 
     fn unauthorized(sub: &'static str, state: &'static str, message: &'static str) -> Self {
@@ -292,17 +308,30 @@ fn connection_text(reason: Reason) -> &'static str {
         Reason::ConnectionDead | Reason::ConnectionReauthorise | Reason::ConnectionInstallerRemoved => {
             "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate."
         }
-        _ => "scopegate: this key has no such connection. Check the selector, or ask whoever runs the gate; do not rotate the HubSpot token.",
+        _ => {
+            "scopegate: this key has no such connection. Check the selector, or ask whoever runs the gate; do not rotate the HubSpot token."
+        }
     }
 }
 
 fn refused_face(refusal: &Refusal) -> Face {
     let message = format!("scopegate: {}. {}.", refusal.cause, capitalised(refusal.remedy));
     let mut face = match refusal.reason {
-        Reason::TooLarge => Face::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "too_large", message),
-        Reason::UnknownOperation | Reason::UnknownVersion | Reason::UnknownObject | Reason::RefusedUnjudged => {
-            Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", "unknown_operation", message)
-        }
+        Reason::TooLarge => Face::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PAYLOAD_TOO_LARGE",
+            "too_large",
+            message,
+        ),
+        Reason::UnknownOperation
+        | Reason::UnknownVersion
+        | Reason::UnknownObject
+        | Reason::RefusedUnjudged => Face::new(
+            StatusCode::FORBIDDEN,
+            "MISSING_SCOPES",
+            "unknown_operation",
+            message,
+        ),
         _ => Face::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "refused", message),
     };
     face.code = refusal.reason.as_str();
@@ -314,27 +343,37 @@ fn denied_face(denied: &Denied) -> Face {
         Reason::Property | Reason::Value => "property",
         _ => "denied",
     };
-    let message =
-        format!("scopegate: this integration's policy does not allow this operation. {}.", capitalised(&denied.remedy));
+    let message = format!(
+        "scopegate: this integration's policy does not allow this operation. {}.",
+        capitalised(&denied.remedy)
+    );
     let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", sub, message);
     face.code = denied.reason.as_str();
     face.context.insert("lacks".to_owned(), json!(denied.lacks));
     if !denied.scopes.is_empty() {
-        face.context.insert("requiredScopes".to_owned(), json!(denied.scopes));
-        face.context.insert("requiredGranularScopes".to_owned(), json!(denied.scopes));
+        face.context
+            .insert("requiredScopes".to_owned(), json!(denied.scopes));
+        face.context
+            .insert("requiredGranularScopes".to_owned(), json!(denied.scopes));
     }
     face
 }
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// HubSpot's error envelope. Typed SDKs trip over a `context` that is not lists of strings and
 /// `links` that are not strings.
 fn body(face: &Face, id: Uuid) -> Vec<u8> {
-    let detail = Detail { message: &face.message, code: face.code, context: &face.context };
+    let detail = Detail {
+        message: &face.message,
+        code: face.code,
+        context: &face.context,
+    };
     let envelope = Envelope {
         status: "error",
         message: &face.message,
@@ -380,16 +419,30 @@ mod tests {
             Stop::Policy(Reason::PolicyInvalid),
             Stop::Connection(Reason::ConnectionSuspended),
             Stop::ConnectionUnnamed,
-            Stop::Refused(Refusal::new(Reason::RefusedPath, "the path is odd", "send another")),
-            Stop::Refused(Refusal::new(Reason::UnknownOperation, "no such operation", "look it up")),
-            Stop::Refused(Refusal::new(Reason::TooLarge, "the body is over the bound", "send less")),
+            Stop::Refused(Refusal::new(
+                Reason::RefusedPath,
+                "the path is odd",
+                "send another",
+            )),
+            Stop::Refused(Refusal::new(
+                Reason::UnknownOperation,
+                "no such operation",
+                "look it up",
+            )),
+            Stop::Refused(Refusal::new(
+                Reason::TooLarge,
+                "the body is over the bound",
+                "send less",
+            )),
             Stop::Denied(Denied {
                 reason: Reason::NoRule,
                 lacks: vec!["scope:crm.objects.deals.read".to_owned()],
                 scopes: vec!["crm.objects.deals.read".to_owned()],
                 remedy: "add a rule".to_owned(),
             }),
-            Stop::Credential { retry_after_seconds: 5 },
+            Stop::Credential {
+                retry_after_seconds: 5,
+            },
             Stop::Audit,
             Stop::Overloaded,
             Stop::Unready,
@@ -409,10 +462,18 @@ mod tests {
             assert_eq!(headers[CONTENT_TYPE], JSON_UTF8);
             assert_eq!(headers[SOURCE], "gate");
             assert_eq!(headers[CORRELATION], id.to_string());
-            assert!(headers[DECISION].to_str().unwrap().contains(&format!("id={id}; rule=report#allow[0]")));
+            assert!(
+                headers[DECISION]
+                    .to_str()
+                    .unwrap()
+                    .contains(&format!("id={id}; rule=report#allow[0]"))
+            );
             let body: Value = serde_json::from_slice(response.body()).unwrap();
             assert_eq!(body["status"], "error");
-            assert!(body["message"].as_str().unwrap().starts_with("scopegate"), "{body}");
+            assert!(
+                body["message"].as_str().unwrap().starts_with("scopegate"),
+                "{body}"
+            );
             assert_eq!(body["correlationId"], id.to_string());
             assert!(body["subCategory"].as_str().unwrap().starts_with("scopegate."));
             for context in [&body["context"], &body["errors"][0]["context"]] {
@@ -425,9 +486,16 @@ mod tests {
 
     #[test]
     fn statuses_are_the_contracts() {
-        let statuses: Vec<u16> =
-            all().iter().map(|stop| stop.answer(Uuid::nil(), None, None).status().as_u16()).collect();
-        assert_eq!(statuses, [401, 401, 401, 400, 400, 403, 413, 403, 503, 503, 503, 503, 502, 502, 504, 400]);
+        let statuses: Vec<u16> = all()
+            .iter()
+            .map(|stop| stop.answer(Uuid::nil(), None, None).status().as_u16())
+            .collect();
+        assert_eq!(
+            statuses,
+            [
+                401, 401, 401, 400, 400, 403, 413, 403, 503, 503, 503, 503, 502, 502, 504, 400
+            ]
+        );
     }
 
     #[test]
@@ -436,20 +504,35 @@ mod tests {
             let response = stop.answer(Uuid::nil(), None, None);
             let passing = response.status().is_server_error();
             assert_eq!(response.headers().contains_key(RETRY_AFTER), passing, "{stop:?}");
-            assert_eq!(response.headers().contains_key(SHOULD_RETRY), !passing, "{stop:?}");
-            assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), response.status() == 401);
+            assert_eq!(
+                response.headers().contains_key(SHOULD_RETRY),
+                !passing,
+                "{stop:?}"
+            );
+            assert_eq!(
+                response.headers().contains_key(WWW_AUTHENTICATE),
+                response.status() == 401
+            );
         }
     }
 
     #[test]
     fn required_scopes_appear_only_when_a_scope_is_missing() {
         let with = |scopes: Vec<String>| {
-            let denied = Denied { reason: Reason::Effect, lacks: vec!["effect:delete".into()], scopes, remedy: "ask".into() };
+            let denied = Denied {
+                reason: Reason::Effect,
+                lacks: vec!["effect:delete".into()],
+                scopes,
+                remedy: "ask".into(),
+            };
             let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);
             serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()
         };
         assert_eq!(with(vec![])["lacks"], json!(["effect:delete"]));
         assert!(with(vec![]).get("requiredScopes").is_none());
-        assert_eq!(with(vec!["tickets".into()])["requiredGranularScopes"], json!(["tickets"]));
+        assert_eq!(
+            with(vec!["tickets".into()])["requiredGranularScopes"],
+            json!(["tickets"])
+        );
     }
 }
