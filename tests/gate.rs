@@ -82,7 +82,7 @@ async fn a_search_is_a_read_and_a_write_is_not() {
     );
     assert_eq!(write.verdict(), "deny");
     assert_eq!(write.headers["x-should-retry"], "false");
-    assert_eq!(world.sim.received_count(), 0, "nothing of it went up");
+    assert_eq!(world.sim.received().len(), 0, "nothing of it went up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +214,7 @@ async fn what_the_gate_does_not_know_is_refused_with_403_and_what_is_malformed_w
             "{target}"
         );
     }
-    assert_eq!(world.sim.received_count(), 0);
+    assert_eq!(world.sim.received().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,7 +285,7 @@ async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
     );
     assert_eq!(
         count(
-            r#"{decision="deny",effect="delete",integration="reader",operation="crm.objects.archive",reason="effect"}"#
+            r#"{decision="deny",effect="delete",integration="reader",operation="crm.objects.archive",reason="no_rule"}"#
         ),
         1.0,
         "{requests:#?}"
@@ -342,7 +342,7 @@ async fn inline_associations_are_refused_and_a_body_without_them_is_rebuilt() {
         (ambiguous.status.as_u16(), ambiguous.sub_category().as_str()),
         (400, "scopegate.refused")
     );
-    assert_eq!(world.sim.received_count(), 0);
+    assert_eq!(world.sim.received().len(), 0);
     let spaced = "{ \"properties\" : { \"email\" : \"c@example.com\" },\n \"associations\" : [ ] }";
     let passed = world
         .send("POST", "/crm/v3/objects/contacts", &key, Some(spaced))
@@ -445,7 +445,7 @@ async fn introspection_is_answered_by_the_gate_about_the_key_itself() {
         (token.status.as_u16(), token.json()["error"].clone()),
         (400, json!("invalid_grant"))
     );
-    assert_eq!(world.sim.received_count(), 0, "nothing of it went up");
+    assert_eq!(world.sim.received().len(), 0, "nothing of it went up");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,12 +128,11 @@ fn report(
         return write_json(out, &line);
     }
     let word = if outcome.holds { "holds" } else { "FAILS" };
-    let why = found
-        .rule
-        .as_deref()
-        .or(found.reason)
-        .map(|why| format!(" ({why})"))
-        .unwrap_or_default();
+    let why: Vec<&str> = found.reason.into_iter().chain(found.rule.as_deref()).collect();
+    let why = match why.as_slice() {
+        [] => String::new(),
+        why => format!(" ({})", why.join(", ")),
+    };
     writeln!(
         out,
         "{word}  {}  {} {}: {decision}{why}",
