@@ -77,7 +77,7 @@ impl Ask {
 
     /// Takes the credential, if there is one.
     pub fn take_optional_credential(&mut self) -> Result<Option<Secret>, Stop> {
-        headers::take_bearer(&mut self.parts.headers).map_err(|()| Stop::Key(Reason::KeyMalformed))
+        headers::take_bearer(&mut self.parts.headers).map_err(|_| Stop::Key(Reason::KeyMalformed))
     }
 
     /// Takes the selector header, if there is one.

@@ -135,18 +135,22 @@ pub fn authority(parts: &Parts) -> Option<&str> {
     }
 }
 
+/// There is a credential, but it is not `Bearer` and one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotBearer;
+
 /// Takes the credential out of the map, so that nothing later can see it.
 ///
-/// `Ok(None)`: there is none. An error: there is one, but not `Bearer` and one word.
-pub fn take_bearer(headers: &mut HeaderMap) -> Result<Option<Secret>, ()> {
+/// `Ok(None)`: there is none.
+pub fn take_bearer(headers: &mut HeaderMap) -> Result<Option<Secret>, NotBearer> {
     let Some(value) = headers.remove(header::AUTHORIZATION) else {
         return Ok(None);
     };
-    let text = value.to_str().map_err(|_| ())?;
-    let (scheme, token) = text.split_once(' ').ok_or(())?;
+    let text = value.to_str().map_err(|_| NotBearer)?;
+    let (scheme, token) = text.split_once(' ').ok_or(NotBearer)?;
     let token = token.trim_matches(' ');
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.contains(' ') {
-        return Err(());
+        return Err(NotBearer);
     }
     Ok(Some(Secret::new(token.to_owned())))
 }

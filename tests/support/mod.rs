@@ -61,7 +61,7 @@ pub fn reader() -> String {
 pub fn writer() -> String {
     policy(
         "writer",
-        "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.files.create\n",
+        "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.create\n",
     )
 }
 

@@ -5,13 +5,14 @@
 //! here: a rule names the operation. `crm.objects.marketing_events.write` on marketing events is
 //! what its name says.
 
-use crate::access::catalogue::Catalogue;
+use crate::access::catalogue::{Catalogue, Takes};
 use crate::access::facts::{OperationIndex, Requirement};
 
 /// Operations without an object type whose scopes are all named after types they do not mention.
 pub fn beside_their_scopes(catalogue: &Catalogue) -> Vec<OperationIndex> {
     catalogue
         .operations()
+        .filter(|(_, operation)| operation.takes == Takes::Nothing)
         .map(|(index, _)| index)
         .filter(|index| is_beside_its_scopes(catalogue, *index))
         .collect()

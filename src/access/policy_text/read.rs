@@ -82,7 +82,7 @@ impl RuleKind {
 /// Reads a policy. `stem` is the file's name without `.yaml`.
 ///
 /// # Errors
-/// Every mistake in the text, in the order of reading.
+/// Every mistake in the text, in the order of the file.
 pub fn policy(stem: &str, text: &str) -> Result<WrittenPolicy, Vec<Mistake>> {
     let mut reader = Reader::default();
     let read = tree::parse(text)
@@ -90,14 +90,14 @@ pub fn policy(stem: &str, text: &str) -> Result<WrittenPolicy, Vec<Mistake>> {
         .map(|tree| read_policy(&mut reader, stem, tree))?;
     match read {
         Some(policy) if reader.mistakes.is_empty() => Ok(policy),
-        _ => Err(reader.mistakes),
+        _ => Err(in_order(reader.mistakes)),
     }
 }
 
 /// Reads a ceiling.
 ///
 /// # Errors
-/// Every mistake in the text, in the order of reading.
+/// Every mistake in the text, in the order of the file.
 pub fn ceiling(text: &str) -> Result<WrittenCeiling, Vec<Mistake>> {
     let mut reader = Reader::default();
     let read = tree::parse(text)
@@ -105,8 +105,14 @@ pub fn ceiling(text: &str) -> Result<WrittenCeiling, Vec<Mistake>> {
         .map(|tree| read_ceiling(&mut reader, tree))?;
     match read {
         Some(ceiling) if reader.mistakes.is_empty() => Ok(ceiling),
-        _ => Err(reader.mistakes),
+        _ => Err(in_order(reader.mistakes)),
     }
+}
+
+/// As a person goes through the file.
+fn in_order(mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    mistakes.sort_by_key(|mistake| (mistake.span.line, mistake.span.column));
+    mistakes
 }
 
 fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<WrittenPolicy> {
@@ -523,3 +529,7 @@ fn require(reader: &mut Reader, value: Located) -> Option<Vec<At<Required>>> {
         },
     )
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -73,18 +73,8 @@ pub fn run(
 /// Mistakes of reading, lints, mistakes in cases; what a comment silences taken out. In the order
 /// of files and lines.
 fn findings(folder: &Folder, catalogue: &Catalogue, now: Timestamp) -> Vec<Mistake> {
-    let mut all: Vec<Mistake> = folder
-        .mistakes
-        .iter()
-        .cloned()
-        .map(|mistake| match Folder::is_about_ceiling(&mistake) {
-            true => Mistake {
-                severity: Severity::Error,
-                ..mistake
-            },
-            false => mistake,
-        })
-        .collect();
+    let mut all: Vec<Mistake> = folder.mistakes.clone();
+    all.extend(folder.set.beyond_ceiling(catalogue, now));
     for (_, policy, _) in folder.set.integrations() {
         all.extend(policy.into_iter().flat_map(|policy| lint(policy, catalogue, now)));
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::access::catalogue::Catalogue;
 use crate::access::policy::Policy;
 use crate::access::policy_set::{CeilingState, PolicyFile, PolicySet, PolicyState};
-use crate::access::policy_text::mistake::{Mistake, code};
+use crate::access::policy_text::mistake::Mistake;
 use crate::cli::CommandError;
 use crate::policy_files;
 
@@ -75,10 +75,5 @@ impl Folder {
             Err(_) => None,
         });
         readable.collect()
-    }
-
-    /// Mistakes that say the policy asks for more than the ceiling allows are errors for people.
-    pub fn is_about_ceiling(mistake: &Mistake) -> bool {
-        matches!(mistake.code, code::BEYOND_CEILING | code::CEILING_REQUIRES)
     }
 }

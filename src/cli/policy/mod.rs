@@ -7,6 +7,9 @@ mod opened;
 mod schema;
 mod show;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Write;
 use std::path::PathBuf;
 
