@@ -148,11 +148,11 @@ fn binding(
     err: &mut dyn Write,
 ) -> Result<Binding, CommandError> {
     let candidates = candidates(&args.integration, admin, now);
-    if args.any_connection || args.connection.is_some() {
-        if let Err(warning) = &candidates {
-            // Nobody to tell if stderr is gone.
-            let _ = writeln!(err, "warning: {}", warning.message);
-        }
+    if let Err(warning) = &candidates
+        && (args.any_connection || args.connection.is_some())
+    {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(err, "warning: {}", warning.message);
     }
     if args.any_connection {
         return Ok(Binding::Any);

@@ -198,6 +198,17 @@ impl Store {
         })
     }
 
+    /// Makes the stored access token count as expired: it turned out to be another account's.
+    pub fn expire_access(&self, id: &ConnectionId) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE connections SET access_expires_at = access_obtained_at WHERE id = ?1",
+                params![id.as_str()],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Ends the attempt without a grant. `keep_intent`: the question may have reached the server, so
     /// the next attempt must know. False when the attempt no longer has the lease.
     pub fn end_refresh(

@@ -24,6 +24,8 @@ pub enum Rotation {
 pub struct State {
     pub rotation: Rotation,
     pub hub_id: Option<u64>,
+    /// Whether the answer to a refresh names the portal.
+    pub tells_portal: bool,
     pub life_seconds: u64,
     pub delay: Duration,
     /// The one good refresh token, and client secret.
@@ -46,6 +48,7 @@ impl Fake {
         let state = State {
             rotation: Rotation::Strict,
             hub_id: Some(super::PORTAL),
+            tells_portal: true,
             life_seconds: 1800,
             delay: Duration::ZERO,
             refresh: "canary-refresh-0".to_owned(),
@@ -146,7 +149,7 @@ impl Fake {
             "refresh_token": state.refresh,
             "expires_in": state.life_seconds,
             "token_type": "bearer",
-            "hub_id": state.hub_id,
+            "hub_id": state.hub_id.filter(|_| state.tells_portal),
             "scopes": ["oauth", "crm.objects.contacts.read"],
             "user_id": 77,
         });
