@@ -521,3 +521,45 @@ async fn a_changed_policy_is_in_force_soon_and_a_broken_one_keeps_its_last_versi
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_the_gate_would_read_otherwise_than_hubspot_is_refused() {
+    let world = World::plain().await;
+    let key = world.key("writer");
+    let send = async |content_type: &'static str, method: &str, body: &'static str| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri("/crm/v3/objects/contacts")
+            .header("host", world.gate.to_string())
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", content_type)
+            .body(http_body_util::Full::from(body))
+            .unwrap();
+        world.request(request).await.unwrap()
+    };
+    let body = r#"{"properties":{"email":"charset@example.com"}}"#;
+    for content_type in [
+        "application/json;charset=utf-16",
+        "text/plain",
+        "multipart/form-data; boundary=x",
+    ] {
+        let answer = send(content_type, "POST", body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.sub_category().as_str()),
+            (400, "scopegate.refused"),
+            "{content_type}"
+        );
+    }
+    assert_eq!(
+        send("application/json", "GET", body).await.status,
+        400,
+        "a GET has no body"
+    );
+    assert!(world.sim.received().is_empty());
+    let passed = send("application/json; charset=UTF-8", "POST", body).await;
+    assert_eq!(passed.status, 201, "{:?}", passed.body);
+    assert_eq!(
+        world.sim.received()[0].header("content-type"),
+        Some("application/json")
+    );
+}
