@@ -803,6 +803,13 @@ async fn owners_and_users_are_the_same_people_seen_twice() {
     assert_eq!(world.get(&path).await.status, 404);
     let by_user = world.get("/crm/v3/owners/9001?idProperty=userId").await.json();
     assert_eq!(by_user["id"], "5001");
+    let filter = json!({"propertyName": "hs_internal_user_id", "operator": "EQ", "value": "9001"});
+    let body = json!({"filterGroups": [{"filters": [filter]}], "properties": ["hs_email"]});
+    let record = world
+        .send("POST", "/crm/v3/objects/users/search", body)
+        .await
+        .json();
+    assert_eq!(record["results"][0]["properties"]["hs_email"], by_user["email"]);
 }
 
 #[tokio::test]
@@ -859,6 +866,63 @@ async fn older_apis_answer_in_their_own_shapes() {
             .unwrap()
             .len()
             > 20
+    );
+}
+
+#[tokio::test]
+async fn older_apis_write_lists_of_names_and_values() {
+    let world = World::plain().await;
+    let body = |city: &str| json!({"properties": [{"property": "city", "value": city}]});
+    let path = "/contacts/v1/contact/createOrUpdate/email/fresh%40example.com";
+    let made = world.send("POST", path, body("Bonn")).await.json();
+    let again = world.send("POST", path, body("Köln")).await.json();
+    assert_eq!(
+        (made["isNew"].clone(), again["isNew"].clone()),
+        (json!(true), json!(false))
+    );
+    assert_eq!(made["vid"], again["vid"]);
+    let vid = made["vid"].as_u64().unwrap();
+    let profile = format!("/contacts/v1/contact/vid/{vid}/profile");
+    assert_eq!(
+        world.get(&profile).await.json()["properties"]["city"]["value"],
+        "Köln"
+    );
+    assert_eq!(world.send("POST", &profile, body("Ulm")).await.status, 204);
+    let batch = world
+        .get(&format!(
+            "/contacts/v1/contact/vids/batch?vid={vid}&vid=1001&property=city"
+        ))
+        .await
+        .json();
+    assert_eq!(batch[vid.to_string()]["properties"]["city"]["value"], "Ulm");
+    assert_eq!(
+        world
+            .call("DELETE", &format!("/contacts/v1/contact/vid/{vid}"))
+            .await
+            .json()["deleted"],
+        true
+    );
+    assert_eq!(world.get(&profile).await.status, 404);
+    let named = json!({"properties": [{"name": "name", "value": "Neu"}]});
+    let company = world
+        .send("POST", "/companies/v2/companies", named.clone())
+        .await
+        .json()["companyId"]
+        .clone();
+    assert_eq!(
+        world
+            .send("PUT", &format!("/companies/v2/companies/{company}"), named)
+            .await
+            .status,
+        200
+    );
+    let reader = world.token(Scopes::new(["crm.objects.contacts.read"]));
+    assert_eq!(
+        world
+            .as_token("POST", path, &reader, &body("x").to_string())
+            .await
+            .status,
+        403
     );
 }
 
