@@ -5,7 +5,6 @@
 //! upstream, anything a client wrote.
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,44 +14,6 @@ use crate::audit::AuditRefused;
 use crate::metrics::{
     AnswerLabels, ForbiddenCause, Metrics, RefreshResult, RequestLabels, StoreOp, UpstreamErrorKind, Worker,
 };
-
-/// Alike lines a second that a flood may write.
-const LINES_PER_SECOND: u64 = 20;
-
-/// Lets the first lines of each second through and counts the others, so that a flood of requests
-/// is not a flood of log lines.
-#[derive(Debug, Default)]
-pub struct LineBudget {
-    /// Second and lines in it, packed: the count in the low 20 bits.
-    spent: AtomicU64,
-    withheld: AtomicU64,
-}
-
-impl LineBudget {
-    /// `Some(n)`: write the line, and that `n` alike were withheld since the last one.
-    pub fn spend(&self, now: Timestamp) -> Option<u64> {
-        let second = u64::try_from(now.as_second()).unwrap_or(0) << 20;
-        let take = |spent: u64| {
-            if spent >> 20 != second >> 20 {
-                Some(second | 1)
-            } else if spent & 0xf_ffff < LINES_PER_SECOND {
-                Some(spent + 1)
-            } else {
-                None
-            }
-        };
-        if self
-            .spent
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_ok()
-        {
-            Some(self.withheld.swap(0, Ordering::Relaxed))
-        } else {
-            self.withheld.fetch_add(1, Ordering::Relaxed);
-            None
-        }
-    }
-}
 
 /// A request was decided.
 #[derive(Debug)]
@@ -318,14 +279,87 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::effect::Effect;
+    use crate::access::refusal::Reason;
+    use crate::access::verdict::{Source, Verdict};
+    use crate::metrics::MetricsBounds;
 
     #[test]
-    fn a_flood_writes_a_few_lines_a_second_and_says_how_many_it_withheld() {
-        let budget = LineBudget::default();
-        let second = |n| Timestamp::from_second(n).unwrap();
-        let written = (0..1000).filter(|_| budget.spend(second(5)).is_some()).count();
-        assert_eq!(written as u64, LINES_PER_SECOND);
-        assert_eq!(budget.spend(second(6)), Some(1000 - LINES_PER_SECOND));
-        assert_eq!(budget.spend(second(6)), Some(0));
+    fn each_event_counts_what_it_tells() {
+        let bounds = MetricsBounds {
+            series: 100,
+            connections: 1,
+        };
+        let metrics = Metrics::new(bounds).unwrap();
+        let worker = metrics.worker();
+        let id = Uuid::new_v4();
+        let labels = RequestLabels {
+            integration: Some("a"),
+            operation: Some("crm.objects.list"),
+            effect: Some(Effect::Read),
+            verdict: Verdict::Deny,
+            reason: Reason::NoRule,
+        };
+        RequestDecided {
+            id,
+            labels,
+            rule: None,
+        }
+        .emit(&worker);
+        let answer = AnswerLabels {
+            integration: Some("a"),
+            effect: Some(Effect::Read),
+            status: 403,
+            source: Source::Gate,
+            duration: Duration::from_millis(1),
+            gate: Duration::from_millis(1),
+        };
+        RequestEnded { id, answer }.emit(&worker);
+        let cause = ForbiddenCause::Tier;
+        UpstreamForbade {
+            id,
+            integration: "a",
+            cause,
+        }
+        .emit(&worker);
+        let (kind, detail) = (UpstreamErrorKind::Closed, &"gone");
+        UpstreamFailed {
+            id: Some(id),
+            kind,
+            detail,
+        }
+        .emit(&metrics);
+        StoreFailed {
+            op: StoreOp::Poll,
+            detail,
+        }
+        .emit(&metrics);
+        let refreshed = TokenRefreshed {
+            connection: "acme",
+            app: Some("marketing"),
+            result: RefreshResult::Rotated,
+            duration: Duration::from_millis(90),
+        };
+        refreshed.emit(&metrics);
+        let reloaded = Reloaded {
+            time: Timestamp::UNIX_EPOCH,
+            digest: "sha256:p",
+            snapshot: 2,
+            policies: 1,
+            mistakes: 1,
+        };
+        reloaded.emit(&metrics);
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"scopegate_requests_total{decision="deny",effect="read",integration="a",operation="crm.objects.list",reason="no_rule"} 1"#,
+            r#"scopegate_responses_total{code="403",effect="read",integration="a",source="gate"} 1"#,
+            r#"scopegate_forbidden_total{cause="tier",integration="a"} 1"#,
+            r#"scopegate_upstream_errors_total{kind="closed"} 1"#,
+            r#"scopegate_store_errors_total{op="poll"} 1"#,
+            r#"scopegate_token_refreshes_total{app="marketing",result="rotated"} 1"#,
+            "scopegate_config_last_reload_successful 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
     }
 }

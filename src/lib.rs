@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod publisher;
 pub mod secret;
 pub mod server;
+pub mod sim;
 pub mod snapshot;
 pub mod store;
 pub mod tokens;

@@ -1,7 +1,9 @@
 //! Log lines to stderr, as JSON or text, and a panic hook that never prints a payload.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::Timestamp;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
@@ -71,6 +73,44 @@ pub fn install_panic_hook() {
             );
         }
     }));
+}
+
+/// Alike lines a second that a flood may write.
+const LINES_PER_SECOND: u64 = 20;
+
+/// Lets the first lines of each second through and counts the others, so that a flood of requests
+/// is not a flood of log lines.
+#[derive(Debug, Default)]
+pub struct LineBudget {
+    /// Second and lines in it, packed: the count in the low 20 bits.
+    spent: AtomicU64,
+    withheld: AtomicU64,
+}
+
+impl LineBudget {
+    /// `Some(n)`: write the line, and that `n` alike were withheld since the last one.
+    pub fn spend(&self, now: Timestamp) -> Option<u64> {
+        let second = u64::try_from(now.as_second()).unwrap_or(0) << 20;
+        let take = |spent: u64| {
+            if spent >> 20 != second >> 20 {
+                Some(second | 1)
+            } else if spent & 0xf_ffff < LINES_PER_SECOND {
+                Some(spent + 1)
+            } else {
+                None
+            }
+        };
+        if self
+            .spent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+        {
+            Some(self.withheld.swap(0, Ordering::Relaxed))
+        } else {
+            self.withheld.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
 }
 
 fn filter(wanted: &str) -> (EnvFilter, bool) {
@@ -169,10 +209,46 @@ mod tests {
         assert_eq!(line["level"], "DEBUG");
     }
 
+    /// Run by the test below in a process of its own: a panic hook is the whole process's.
+    #[test]
+    fn panics_when_told_to() {
+        if std::env::var_os("PANIC_IN_THIS_TEST").is_some() {
+            install_panic_hook();
+            let secret = std::hint::black_box("canary");
+            panic!("the token is {secret}");
+        }
+    }
+
+    #[test]
+    fn a_panic_says_where_and_never_what() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "logging::tests::panics_when_told_to", "--nocapture"])
+            .env("PANIC_IN_THIS_TEST", "1")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        assert!(
+            stderr.contains("a defect in scopegate at src/logging.rs:"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("canary"), "{stderr}");
+    }
+
     #[test]
     fn a_filter_that_makes_no_sense_is_noticed_and_means_info() {
         let (filter, mistaken) = filter("scopegate=loud=er");
         assert!(mistaken);
         assert_eq!(filter.max_level_hint(), Some(LevelFilter::INFO));
+    }
+
+    #[test]
+    fn a_flood_writes_a_few_lines_a_second_and_says_how_many_it_withheld() {
+        let budget = LineBudget::default();
+        let second = |n| Timestamp::from_second(n).unwrap();
+        let written = (0..1000).filter(|_| budget.spend(second(5)).is_some()).count();
+        assert_eq!(written as u64, LINES_PER_SECOND);
+        assert_eq!(budget.spend(second(6)), Some(1000 - LINES_PER_SECOND));
+        assert_eq!(budget.spend(second(6)), Some(0));
     }
 }

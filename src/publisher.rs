@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -62,8 +61,6 @@ pub struct Publisher {
     pub audited: i64,
     /// A random id of this run of the process.
     pub boot: uuid::Uuid,
-    /// When the store was last read.
-    pub store_read: Instant,
 }
 
 /// Watches the folders of everything that is re-read on change. Folders, not files: a replaced file
@@ -76,12 +73,23 @@ pub fn watch(config: &Config, messages: Sender<Message>) -> notify::Result<notif
         }
     })?;
     watcher.watch(&config.policies, RecursiveMode::Recursive)?;
-    let tls = config.tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
-    let others = tls.flatten().chain(&config.upstream.ca).chain(&config.catalogue.extra);
-    let mut folders: Vec<PathBuf> = others.filter_map(|file| file.parent().map(Path::to_path_buf)).collect();
+    let tls = config
+        .tls
+        .iter()
+        .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
+    let others = tls
+        .flatten()
+        .chain(&config.upstream.ca)
+        .chain(&config.catalogue.extra);
+    let mut folders: Vec<PathBuf> = others
+        .filter_map(|file| file.parent().map(Path::to_path_buf))
+        .collect();
     folders.sort();
     folders.dedup();
-    for folder in folders.iter().filter(|folder| !folder.starts_with(&config.policies)) {
+    for folder in folders
+        .iter()
+        .filter(|folder| !folder.starts_with(&config.policies))
+    {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
@@ -92,9 +100,9 @@ pub fn read_upstream(config: &Config) -> Result<Upstream, String> {
     let settings = &config.upstream;
     let pem = match &settings.ca {
         None => None,
-        Some(path) => {
-            Some(std::fs::read(path).map_err(|error| format!("`upstream.ca` `{}`: {error}", path.display()))?)
-        }
+        Some(path) => Some(
+            std::fs::read(path).map_err(|error| format!("`upstream.ca` `{}`: {error}", path.display()))?,
+        ),
     };
     let tls = client_tls(pem.as_deref()).map_err(|error| format!("`upstream.ca`: {error}"))?;
     Upstream::new(&settings.url, tls, settings.allow_private).map_err(|error| error.to_string())
@@ -104,6 +112,7 @@ impl Publisher {
     /// Follows until told to stop, or until nobody can tell any more.
     pub fn run(mut self, messages: &Receiver<Message>) {
         let mut reload_at: Option<Instant> = None;
+        self.begin();
         loop {
             let now = Instant::now();
             let wait = reload_at.map_or(POLL, |at| at.saturating_duration_since(now).min(POLL));
@@ -121,6 +130,20 @@ impl Publisher {
         }
         // The line is only for commands that wait: a failure leaves them waiting, no more.
         let _ = self.store.forget_instance(&self.config.instance);
+    }
+
+    /// Says that this gate follows, and records what was commanded while none ran.
+    fn begin(&mut self) {
+        let begun = self
+            .audit_commands()
+            .and_then(|()| self.store.note_applied(&self.config.instance, self.applied));
+        if let Err(error) = begun {
+            StoreFailed {
+                op: StoreOp::Write,
+                detail: &error,
+            }
+            .emit(&self.gate.metrics);
+        }
     }
 
     /// Whether a policy's previous version has stood in for it for as long as it may.
@@ -147,28 +170,42 @@ impl Publisher {
         let (policies, mistakes) = match policy_files::read_folder(&self.config.policies) {
             Ok(files) => PolicySet::build(&files, &catalogue, Some(&before.policies), now, stale),
             Err(error) => {
-                self.complain("policies", &format!("`{}`: {error}", self.config.policies.display()));
+                self.complain(
+                    "policies",
+                    &format!("`{}`: {error}", self.config.policies.display()),
+                );
                 sound = false;
                 (before.policies.unreadable(now, stale), Vec::new())
             }
         };
         sound &= !mistakes.iter().any(Mistake::is_error) && policies.ceiling_state() != CeilingState::Kept;
         log_mistakes(&mistakes);
-        let changed = policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();
+        let changed =
+            policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();
         let next = before.with_policies(catalogue, Arc::new(policies));
         self.show_policies(&next);
         let policies = next.policies.integrations().count();
         let errors = mistakes.iter().filter(|mistake| mistake.is_error()).count() + usize::from(!sound);
         let (digest, snapshot) = (Arc::clone(&next.policy_digest), next.version);
         self.gate.snapshot.store(Arc::new(next));
-        Reloaded { time: now, digest: &digest, snapshot, policies, mistakes: errors }.emit(&self.gate.metrics);
+        Reloaded {
+            time: now,
+            digest: &digest,
+            snapshot,
+            policies,
+            mistakes: errors,
+        }
+        .emit(&self.gate.metrics);
         if changed {
             self.note_reload(&digest);
         }
         if sound {
             self.readiness.clear_warning("reload");
         } else {
-            self.readiness.warn("reload", "the last reload found mistakes; see the log, or run `scopegate policy check`");
+            self.readiness.warn(
+                "reload",
+                "the last reload found mistakes; see the log, or run `scopegate policy check`",
+            );
         }
     }
 
@@ -200,7 +237,12 @@ impl Publisher {
     }
 
     fn complain(&self, what: &str, error: &str) {
-        tracing::error!(event = "reload.failed", what, error, "what is in force stays in force");
+        tracing::error!(
+            event = "reload.failed",
+            what,
+            error,
+            "what is in force stays in force"
+        );
     }
 
     fn note_reload(&self, digest: &str) {
@@ -218,16 +260,19 @@ impl Publisher {
     fn follow_store(&mut self) {
         match self.apply_changes() {
             Ok(()) => {
-                self.store_read = Instant::now();
                 self.readiness.set(Condition::Store, true);
-                self.gate.deciding.store(true, Ordering::Release);
+                self.gate.freshness.renew(self.config.limits.store_max_staleness);
             }
             Err(error) => {
-                StoreFailed { op: StoreOp::Poll, detail: &error }.emit(&self.gate.metrics);
-                if self.store_read.elapsed() > self.config.limits.store_max_staleness {
-                    // A revocation may be waiting there: better no answer than a wrong one.
+                StoreFailed {
+                    op: StoreOp::Poll,
+                    detail: &error,
+                }
+                .emit(&self.gate.metrics);
+                // A revocation may be waiting there: when freshness runs out, better no answer than
+                // a wrong one.
+                if !self.gate.freshness.holds(Instant::now()) {
                     self.readiness.set(Condition::Store, false);
-                    self.gate.deciding.store(false, Ordering::Release);
                 }
             }
         }
@@ -240,7 +285,9 @@ impl Publisher {
                 self.load_all()?;
                 continue;
             }
-            let Some(last) = changes.rows.last().map(|row| row.seq) else { break };
+            let Some(last) = changes.rows.last().map(|row| row.seq) else {
+                break;
+            };
             let mut keys = None;
             for change in &changes.rows {
                 match change.kind {
@@ -265,7 +312,9 @@ impl Publisher {
         id: &str,
         keys: &mut Option<crate::access::integration::KeyIndex>,
     ) -> Result<(), StoreError> {
-        let Some(id) = crate::access::key::KeyId::parse(id) else { return Ok(()) };
+        let Some(id) = crate::access::key::KeyId::parse(id) else {
+            return Ok(());
+        };
         let current = match keys.take() {
             Some(keys) => keys,
             None => crate::access::integration::KeyIndex::clone(&self.gate.snapshot.load().keys),
@@ -288,7 +337,7 @@ impl Publisher {
             keys = keys.with(row.to_entry());
         }
         self.gate.snapshot.store(Arc::new(before.with_keys(keys)));
-        self.gate.live.reload_all()?;
+        self.gate.live.reload()?;
         self.applied = last;
         Ok(())
     }
@@ -335,7 +384,12 @@ impl Publisher {
             .keys
             .iter()
             .filter(|key| key.fault(Timestamp::now()).is_none())
-            .filter_map(|key| Some(KeySample { integration: &key.integration, expires: key.expires? }))
+            .filter_map(|key| {
+                Some(KeySample {
+                    integration: &key.integration,
+                    expires: key.expires?,
+                })
+            })
             .collect();
         self.gate.metrics.set_keys(&keys);
         let all = self.gate.live.all();
@@ -355,7 +409,12 @@ impl Publisher {
 /// Each mistake once, where it stands, without the text of the file.
 pub fn log_mistakes(mistakes: &[Mistake]) {
     for mistake in mistakes {
-        let (code, file, line, what) = (mistake.code, &*mistake.file, mistake.span.line, mistake.message.as_str());
+        let (code, file, line, what) = (
+            mistake.code,
+            &*mistake.file,
+            mistake.span.line,
+            mistake.message.as_str(),
+        );
         if mistake.is_error() {
             tracing::error!(event = "policy.mistake", code, file, line, what);
         } else {

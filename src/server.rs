@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -21,22 +21,28 @@ use crate::audit::Auditor;
 use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
+use crate::hubspot::control::ControlClient;
+use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::pool::PoolStats;
 use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
-use crate::proxy::gate::{Gate, Names};
+use crate::proxy::gate::{Freshness, Gate, Names};
 use crate::proxy::judged::Budget;
 use crate::proxy::links::ORIGIN_BYTES_MOST;
-use crate::proxy::worker::{self, Ending};
 use crate::proxy::tls;
+use crate::proxy::worker::{self, Ending};
 use crate::publisher::{self, Message, Publisher, read_upstream};
 use crate::snapshot::Snapshot;
 use crate::store::{GateLock, Store};
-use crate::tokens::Live;
-use crate::vault::Vault;
+use crate::tokens::{Live, LiveParts, TokenSettings};
 use crate::vault::MasterKey;
+use crate::vault::Vault;
+
+/// One question to HubSpot's token endpoint and its answer: HubSpot's own edge gives up at 100 s, a
+/// refresh that takes a third of that is not going to come.
+const CONTROL_CALL: Duration = Duration::from_secs(30);
 
 /// How a start may differ.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +78,7 @@ pub struct Server {
     ending: Ending,
     stop_accepting: CancellationToken,
     stop_monitor: CancellationToken,
+    stop_tokens: CancellationToken,
     live: Live,
     auditor: Auditor,
     _watcher: Option<notify::RecommendedWatcher>,
@@ -86,7 +93,6 @@ impl Prepared {
         readiness.set(Condition::Configuration, true);
         let lock = GateLock::acquire(&config.store).map_err(usage)?;
         let store = Arc::new(Store::open(&config.store).map_err(usage)?);
-        store.take_over_leases(&lock).map_err(internal)?;
         let vault = Arc::new(open_vault(&config, &store)?);
         readiness.set(Condition::MasterKey, true);
         readiness.set(Condition::Store, true);
@@ -98,12 +104,17 @@ impl Prepared {
         let policies = read_policies(&config, &catalogue, options)?;
         readiness.set(Condition::Policies, true);
         let metrics = metrics(&config)?;
-        let auditor = Auditor::start(&config.audit, &config.instance)
-            .map_err(|error| CommandError::usage(format!("`audit.dir` `{}`: {error}", config.audit.dir.display())))?;
+        let auditor = Auditor::start(&config.audit, &config.instance).map_err(|error| {
+            CommandError::usage(format!("`audit.dir` `{}`: {error}", config.audit.dir.display()))
+        })?;
         readiness.watch_audit(auditor.watch());
         metrics.watch_audit(auditor.watch());
         let applied = store.last_change().map_err(internal)?;
-        let live = Live::load(Arc::clone(&store), vault, upstream.clone(), Arc::clone(&metrics)).map_err(internal)?;
+        let live = Live::load(
+            token_parts(&config, &store, vault, upstream.clone(), &metrics),
+            &lock,
+        )
+        .map_err(internal)?;
         let keys = KeyIndex::build(store.keys().map_err(internal)?.iter().map(|row| row.to_entry()));
         let snapshot = Snapshot::first(catalogue, Arc::new(policies), keys);
         let gate = Arc::new(Gate {
@@ -118,7 +129,7 @@ impl Prepared {
             pool_stats: Arc::new(PoolStats::default()),
             judged: Budget::new(config.limits.judged_total_bytes),
             upstream: ArcSwap::from_pointee((upstream, 0)),
-            deciding: AtomicBool::new(true),
+            freshness: Freshness::starting(config.limits.store_max_staleness),
             metrics,
         });
         if let Some(files) = &config.tls {
@@ -133,14 +144,27 @@ impl Prepared {
             readiness: Arc::clone(&readiness),
             applied,
             boot: uuid::Uuid::new_v4(),
-            store_read: Instant::now(),
         };
-        Ok(Self { config, gate, publisher, auditor, readiness, lock })
+        Ok(Self {
+            config,
+            gate,
+            publisher,
+            auditor,
+            readiness,
+            lock,
+        })
     }
 
     /// Opens the ports and starts every part.
     pub async fn listen(self) -> Result<Server, CommandError> {
-        let Self { config, gate, publisher, auditor, readiness, lock } = self;
+        let Self {
+            config,
+            gate,
+            publisher,
+            auditor,
+            readiness,
+            lock,
+        } = self;
         let listener = bind(config.listen, "listen").await?;
         let admin = bind(config.admin_listen, "admin.listen").await?;
         let monitor = match config.monitor_listen {
@@ -149,8 +173,11 @@ impl Prepared {
         };
         let (address, admin_address) = (local(&listener)?, local(&admin)?);
         let monitor_address = monitor.as_ref().map(local).transpose()?;
-        let public_url =
-            if config.public_url_is_default { own_url(address, config.tls.is_some()) } else { config.public_url.clone() };
+        let public_url = if config.public_url_is_default {
+            own_url(address, config.tls.is_some())
+        } else {
+            config.public_url.clone()
+        };
         gate.names.store(Arc::new(Names::new(&public_url, address)));
         watch_pool(&gate);
 
@@ -166,19 +193,36 @@ impl Prepared {
             .spawn(move || publisher.run(&inbox))
             .map_err(internal)?;
 
-        let ending = Ending { drain: CancellationToken::new(), abort: CancellationToken::new() };
+        let ending = Ending {
+            drain: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        };
         let (mut handles, mut workers) = (Vec::new(), Vec::new());
         for index in 0..config.workers {
             let (handle, sockets) = WorkerHandle::new();
-            let thread = worker::spawn(Arc::clone(&gate), auditor.handle(), sockets, ending.clone(), index);
+            let thread = worker::spawn(
+                Arc::clone(&gate),
+                auditor.handle(),
+                sockets,
+                ending.clone(),
+                index,
+            );
             workers.push(thread.map_err(internal)?);
             handles.push(handle);
         }
-        let caps = Caps { total: config.limits.connections, per_address: config.limits.connections_per_address };
+        let caps = Caps {
+            total: config.limits.connections,
+            per_address: config.limits.connections_per_address,
+        };
         let stop_accepting = CancellationToken::new();
         tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
+        let stop_tokens = CancellationToken::new();
+        tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
         let stop_monitor = CancellationToken::new();
-        let state = monitor::State { readiness: Arc::clone(&readiness), metrics: Arc::clone(&gate.metrics) };
+        let state = monitor::State {
+            readiness: Arc::clone(&readiness),
+            metrics: Arc::clone(&gate.metrics),
+        };
         // Until there is an admin API, its listener carries the monitor's routes.
         for listener in [Some(admin), monitor].into_iter().flatten() {
             tokio::spawn(monitor::serve(listener, state.clone(), stop_monitor.clone()));
@@ -195,6 +239,7 @@ impl Prepared {
             ending,
             stop_accepting,
             stop_monitor,
+            stop_tokens,
             live: gate.live.clone(),
             auditor,
             config,
@@ -243,7 +288,8 @@ impl Server {
                 let _ = finished.await;
             }
         }
-        self.live.shutdown().await;
+        self.stop_tokens.cancel();
+        self.live.finish(self.config.limits.token).await;
         let _ = self.messages.send(Message::Stop);
         let (publisher, auditor) = (self.publisher, self.auditor);
         let closed = tokio::task::spawn_blocking(move || {
@@ -252,7 +298,10 @@ impl Server {
         })
         .await;
         if !closed.unwrap_or(false) {
-            tracing::error!(event = "audit.incomplete", "not all audit records reached the disk");
+            tracing::error!(
+                event = "audit.incomplete",
+                "not all audit records reached the disk"
+            );
         }
         self.stop_monitor.cancel();
     }
@@ -286,6 +335,28 @@ fn open_vault(config: &Config, store: &Store) -> Result<Vault, CommandError> {
     Ok(vault)
 }
 
+fn token_parts(
+    config: &Config,
+    store: &Arc<Store>,
+    vault: Arc<Vault>,
+    upstream: crate::hubspot::connect::Upstream,
+    metrics: &Arc<Metrics>,
+) -> LiveParts {
+    LiveParts {
+        store: Arc::clone(store),
+        vault,
+        client: ControlClient::new(upstream, config.limits.connect, CONTROL_CALL),
+        endpoints: Endpoints::default(),
+        runtime: tokio::runtime::Handle::current(),
+        instance: config.instance.clone(),
+        metrics: Arc::clone(metrics),
+        settings: TokenSettings {
+            wait: config.limits.token,
+            ..TokenSettings::default()
+        },
+    }
+}
+
 /// At start there is no previous version to keep: a ceiling that does not load is exit 2, a policy
 /// that does not load disables its integration.
 fn read_policies(
@@ -293,9 +364,16 @@ fn read_policies(
     catalogue: &crate::access::catalogue::Catalogue,
     options: StartOptions,
 ) -> Result<PolicySet, CommandError> {
-    let files = policy_files::read_folder(&config.policies)
-        .map_err(|error| CommandError::usage(format!("`policies` `{}`: {error}", config.policies.display())))?;
-    let (set, mistakes) = PolicySet::build(&files, catalogue, None, Timestamp::now(), config.limits.policies_stale);
+    let files = policy_files::read_folder(&config.policies).map_err(|error| {
+        CommandError::usage(format!("`policies` `{}`: {error}", config.policies.display()))
+    })?;
+    let (set, mistakes) = PolicySet::build(
+        &files,
+        catalogue,
+        None,
+        Timestamp::now(),
+        config.limits.policies_stale,
+    );
     publisher::log_mistakes(&mistakes);
     let check = "run `scopegate policy check` on the folder: it shows every mistake";
     if set.ceiling_state() == CeilingState::Broken {
@@ -308,8 +386,10 @@ fn read_policies(
 }
 
 fn metrics(config: &Config) -> Result<Arc<Metrics>, CommandError> {
-    let bounds =
-        MetricsBounds { series: config.limits.metrics_series, connections: config.limits.metrics_connections };
+    let bounds = MetricsBounds {
+        series: config.limits.metrics_series,
+        connections: config.limits.metrics_connections,
+    };
     Metrics::new(bounds).map_err(internal)
 }
 
@@ -317,10 +397,17 @@ fn metrics(config: &Config) -> Result<Arc<Metrics>, CommandError> {
 fn watch_pool(gate: &Arc<Gate>) {
     let stats = Arc::clone(&gate.pool_stats);
     gate.metrics.before_scrape(move |metrics| {
-        let count = |state, value: &AtomicI64| metrics.upstream_connections(state).set(value.load(Ordering::Relaxed));
+        let count = |state, value: &AtomicI64| {
+            metrics
+                .upstream_connections(state)
+                .set(value.load(Ordering::Relaxed))
+        };
         count(UpstreamConnection::Active, &stats.active);
         count(UpstreamConnection::Idle, &stats.idle);
-        metrics.set_upstream_leases(stats.sent.load(Ordering::Relaxed), stats.reused.load(Ordering::Relaxed));
+        metrics.set_upstream_leases(
+            stats.sent.load(Ordering::Relaxed),
+            stats.reused.load(Ordering::Relaxed),
+        );
     });
 }
 

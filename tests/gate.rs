@@ -13,18 +13,36 @@ async fn an_allowed_read_passes_with_the_gates_own_token_and_links_lead_back_to_
     let answer = world.get("/crm/v3/objects/contacts?limit=2", &key).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     assert_eq!(answer.json()["results"].as_array().unwrap().len(), 2);
-    assert!(answer.decision().starts_with("allow; id="), "{}", answer.decision());
+    assert!(
+        answer.decision().starts_with("allow; id="),
+        "{}",
+        answer.decision()
+    );
     assert!(answer.decision().contains("; rule=reader#allow[0]"));
     assert_eq!(answer.headers["x-scopegate-source"], "upstream");
     assert_eq!(answer.headers["x-scopegate-connection"], "acme");
-    let link = answer.json()["paging"]["next"]["link"].as_str().unwrap().to_owned();
-    assert!(link.starts_with(&format!("http://{}/crm/objects/v3/contacts", world.gate)), "{link}");
-    let next = world.get(link.strip_prefix(&format!("http://{}", world.gate)).unwrap(), &key).await;
+    let link = answer.json()["paging"]["next"]["link"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        link.starts_with(&format!("http://{}/crm/objects/v3/contacts", world.gate)),
+        "{link}"
+    );
+    let next = world
+        .get(
+            link.strip_prefix(&format!("http://{}", world.gate)).unwrap(),
+            &key,
+        )
+        .await;
     assert_eq!(next.status, 200, "{:?}", next.body);
 
     let received = world.sim.received();
     assert_eq!(received.len(), 2);
-    assert_eq!(received[0].header("authorization"), Some(format!("Bearer {}", world.upstream_token).as_str()));
+    assert_eq!(
+        received[0].header("authorization"),
+        Some(format!("Bearer {}", world.upstream_token).as_str())
+    );
     assert!(!format!("{received:?}").contains(&key));
 }
 
@@ -32,19 +50,39 @@ async fn an_allowed_read_passes_with_the_gates_own_token_and_links_lead_back_to_
 async fn a_search_is_a_read_and_a_write_is_not() {
     let world = World::plain().await;
     let key = world.key("reader");
-    let search = world.send("POST", "/crm/v3/objects/contacts/search", &key, Some(r#"{"limit":1}"#)).await;
+    let search = world
+        .send(
+            "POST",
+            "/crm/v3/objects/contacts/search",
+            &key,
+            Some(r#"{"limit":1}"#),
+        )
+        .await;
     assert_eq!(search.status, 200, "{:?}", search.body);
     world.sim.forget_received();
-    let write = world.send("PATCH", "/crm/v3/objects/contacts/1", &key, Some(r#"{"properties":{"phone":"1"}}"#)).await;
+    let write = world
+        .send(
+            "PATCH",
+            "/crm/v3/objects/contacts/1001",
+            &key,
+            Some(r#"{"properties":{"phone":"1"}}"#),
+        )
+        .await;
     assert_eq!(write.status, 403);
     let body = write.json();
     assert_eq!(body["category"], "MISSING_SCOPES");
     assert_eq!(body["subCategory"], "scopegate.denied");
-    assert_eq!(body["errors"][0]["context"]["requiredScopes"], json!(["crm.objects.contacts.write"]));
-    assert_eq!(body["errors"][0]["context"]["lacks"][0], "scope:crm.objects.contacts.write");
+    assert_eq!(
+        body["errors"][0]["context"]["requiredScopes"],
+        json!(["crm.objects.contacts.write"])
+    );
+    assert_eq!(
+        body["errors"][0]["context"]["lacks"][0],
+        "scope:crm.objects.contacts.write"
+    );
     assert_eq!(write.verdict(), "deny");
     assert_eq!(write.headers["x-should-retry"], "false");
-    assert_eq!(world.sim.received_count(), 0, "nothing of it went up");
+    assert_eq!(world.sim.received().len(), 0, "nothing of it went up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,22 +90,48 @@ async fn a_write_scope_writes_but_never_deletes_merges_or_erases() {
     let world = World::plain().await;
     let key = world.key("writer");
     let created = world
-        .send("POST", "/crm/v3/objects/contacts", &key, Some(r#"{"properties":{"email":"new@example.com"}}"#))
+        .send(
+            "POST",
+            "/crm/v3/objects/contacts",
+            &key,
+            Some(r#"{"properties":{"email":"new@example.com"}}"#),
+        )
         .await;
     assert_eq!(created.status, 201, "{:?}", created.body);
     let id = created.json()["id"].as_str().unwrap().to_owned();
     let patch = world
-        .send("PATCH", &format!("/crm/v3/objects/contacts/{id}"), &key, Some(r#"{"properties":{"firstname":"N"}}"#))
+        .send(
+            "PATCH",
+            &format!("/crm/v3/objects/contacts/{id}"),
+            &key,
+            Some(r#"{"properties":{"firstname":"N"}}"#),
+        )
         .await;
     assert_eq!(patch.status, 200);
     for (method, target, body) in [
         ("DELETE", format!("/crm/v3/objects/contacts/{id}"), None),
-        ("POST", "/crm/v3/objects/contacts/merge".into(), Some(r#"{"primaryObjectId":"1","objectIdToMerge":"2"}"#)),
-        ("POST", "/crm/v3/objects/contacts/gdpr-delete".into(), Some(r#"{"objectId":"1"}"#)),
-        ("POST", "/crm/v3/objects/contacts/batch/archive".into(), Some(r#"{"inputs":[{"id":"1"}]}"#)),
+        (
+            "POST",
+            "/crm/v3/objects/contacts/merge".into(),
+            Some(r#"{"primaryObjectId":"1","objectIdToMerge":"2"}"#),
+        ),
+        (
+            "POST",
+            "/crm/v3/objects/contacts/gdpr-delete".into(),
+            Some(r#"{"objectId":"1"}"#),
+        ),
+        (
+            "POST",
+            "/crm/v3/objects/contacts/batch/archive".into(),
+            Some(r#"{"inputs":[{"id":"1"}]}"#),
+        ),
     ] {
         let answer = world.send(method, &target, &key, body).await;
-        assert_eq!((answer.status.as_u16(), answer.verdict().as_str()), (403, "deny"), "{method} {target}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.verdict().as_str()),
+            (403, "deny"),
+            "{method} {target}"
+        );
         let lacks = answer.json()["errors"][0]["context"]["lacks"].to_string();
         assert!(lacks.contains("effect:"), "{lacks}");
     }
@@ -78,22 +142,37 @@ async fn every_spelling_of_a_call_gets_the_decision_of_its_plain_one() {
     let world = World::plain().await;
     let key = world.key("reader");
     for target in [
-        "/crm/v3/objects/contacts/1",
-        "/crm/v3/objects/contact/1",
-        "/crm/v3/objects/0-1/1",
-        "/crm/v3/objects/CONTACT/1",
-        "/crm/v3/objects/contacts/1/",
-        "/crm/v3/objects/%63ontacts/1",
-        "/crm/objects/v3/contacts/1",
-        "/crm/objects/2026-03/contacts/1",
-        "/crm/objects/2026-03/0-1/1",
+        "/crm/v3/objects/contacts/1001",
+        "/crm/v3/objects/contact/1001",
+        "/crm/v3/objects/0-1/1001",
+        "/crm/v3/objects/CONTACT/1001",
+        "/crm/v3/objects/contacts/1001/",
+        "/crm/v3/objects/%63ontacts/1001",
+        "/crm/objects/v3/contacts/1001",
+        "/crm/objects/2026-03/contacts/1001",
+        "/crm/objects/2026-03/0-1/1001",
     ] {
         let read = world.get(target, &key).await;
-        assert_eq!((read.status.as_u16(), read.verdict().as_str()), (200, "allow"), "{target} {:?}", read.body);
-        let write = world.send("PATCH", target, &key, Some(r#"{"properties":{}}"#)).await;
-        assert_eq!((write.status.as_u16(), write.verdict().as_str()), (403, "deny"), "{target}");
+        assert_eq!(
+            (read.status.as_u16(), read.verdict().as_str()),
+            (200, "allow"),
+            "{target} {:?}",
+            read.body
+        );
+        let write = world
+            .send("PATCH", target, &key, Some(r#"{"properties":{}}"#))
+            .await;
+        assert_eq!(
+            (write.status.as_u16(), write.verdict().as_str()),
+            (403, "deny"),
+            "{target}"
+        );
     }
-    for target in ["/crm/v3/objects/deals/1", "/crm/v3/objects/0-3/1", "/crm/objects/2026-03/DEAL/1"] {
+    for target in [
+        "/crm/v3/objects/deals/1",
+        "/crm/v3/objects/0-3/1",
+        "/crm/objects/2026-03/DEAL/1",
+    ] {
         assert_eq!(world.get(target, &key).await.verdict(), "deny", "{target}");
     }
 }
@@ -102,10 +181,19 @@ async fn every_spelling_of_a_call_gets_the_decision_of_its_plain_one() {
 async fn what_the_gate_does_not_know_is_refused_with_403_and_what_is_malformed_with_400() {
     let world = World::plain().await;
     let key = world.key("reader");
-    for target in ["/crm/v3/nothing", "/crm/v9/objects/contacts", "/crm/v3/objects/unicorns", "/"] {
+    for target in [
+        "/crm/v3/nothing",
+        "/crm/v9/objects/contacts",
+        "/crm/v3/objects/unicorns",
+        "/",
+    ] {
         let answer = world.get(target, &key).await;
         assert_eq!(answer.status, 403, "{target}");
-        assert_eq!((answer.verdict().as_str(), answer.sub_category().as_str()), ("refuse", "scopegate.unknown_operation"), "{target}");
+        assert_eq!(
+            (answer.verdict().as_str(), answer.sub_category().as_str()),
+            ("refuse", "scopegate.unknown_operation"),
+            "{target}"
+        );
     }
     for target in [
         "//crm/v3/objects/contacts",
@@ -120,9 +208,13 @@ async fn what_the_gate_does_not_know_is_refused_with_403_and_what_is_malformed_w
         "/crm/v3/objects/contacts?archived=true&archived=false",
     ] {
         let answer = world.get(target, &key).await;
-        assert_eq!((answer.status.as_u16(), answer.sub_category().as_str()), (400, "scopegate.refused"), "{target}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.sub_category().as_str()),
+            (400, "scopegate.refused"),
+            "{target}"
+        );
     }
-    assert_eq!(world.sim.received_count(), 0);
+    assert_eq!(world.sim.received().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +225,11 @@ async fn a_key_that_is_missing_malformed_unknown_or_revoked_gets_one_and_the_sam
     let good = world.get("/crm/v3/objects/contacts?limit=1", &key).await;
     assert_eq!(good.status, 200);
     let revoked = world.command(&["key", "revoke", id, "--reason", "test"]);
-    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    assert!(
+        revoked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&revoked.stderr)
+    );
     world
         .until("the revocation is in force", async |world| {
             world.get("/crm/v3/objects/contacts?limit=1", &key).await.status == 401
@@ -143,7 +239,10 @@ async fn a_key_that_is_missing_malformed_unknown_or_revoked_gets_one_and_the_sam
     for wrong in [key.as_str(), "", "sg_l_nonsense", &world.upstream_token] {
         let answer = world.get("/crm/v3/objects/contacts?limit=1", wrong).await;
         assert_eq!(answer.status, 401, "{wrong}");
-        assert_eq!(answer.headers["www-authenticate"], "Bearer error=\"invalid_token\"");
+        assert_eq!(
+            answer.headers["www-authenticate"],
+            "Bearer error=\"invalid_token\""
+        );
         let mut body = answer.json();
         body["correlationId"] = json!("");
         bodies.push(body);
@@ -151,24 +250,58 @@ async fn a_key_that_is_missing_malformed_unknown_or_revoked_gets_one_and_the_sam
     bodies.dedup();
     assert_eq!(bodies.len(), 1);
     assert_eq!(bodies[0]["subCategory"], "scopegate.key");
-    assert!(bodies[0]["message"].as_str().unwrap().contains("do not rotate the HubSpot token"));
+    assert!(
+        bodies[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("do not rotate the HubSpot token")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
     let mut world = World::plain().await;
     let key = world.key("reader");
-    world.get("/crm/v3/objects/contacts/person%40example.com?idProperty=email", &key).await;
-    world.send("DELETE", "/crm/v3/objects/contacts/1", &key, None).await;
+    world
+        .get(
+            "/crm/v3/objects/contacts/person%40example.com?idProperty=email",
+            &key,
+        )
+        .await;
+    world
+        .send("DELETE", "/crm/v3/objects/contacts/1001", &key, None)
+        .await;
     world.get("/crm/v3/nothing", &key).await;
     world.get("/crm/v3/objects/contacts", "sg_l_wrong").await;
     let metrics = world.metrics().await;
     let requests = samples(&metrics, "scopegate_requests_total");
     let count = |labels: &str| requests.get(labels).copied().unwrap_or(0.0);
-    assert_eq!(count(r#"{decision="allow",effect="read",integration="reader",operation="crm.objects.get",reason="none"}"#), 1.0, "{requests:#?}");
-    assert_eq!(count(r#"{decision="deny",effect="delete",integration="reader",operation="crm.objects.archive",reason="effect"}"#), 1.0, "{requests:#?}");
-    assert_eq!(count(r#"{decision="refuse",effect="-",integration="reader",operation="other",reason="unknown_operation"}"#), 1.0, "{requests:#?}");
-    assert_eq!(count(r#"{decision="deny",effect="-",integration="-",operation="other",reason="key_malformed"}"#), 1.0, "{requests:#?}");
+    assert_eq!(
+        count(
+            r#"{decision="allow",effect="read",integration="reader",operation="crm.objects.get",reason="none"}"#
+        ),
+        1.0,
+        "{requests:#?}"
+    );
+    assert_eq!(
+        count(
+            r#"{decision="deny",effect="delete",integration="reader",operation="crm.objects.archive",reason="no_rule"}"#
+        ),
+        1.0,
+        "{requests:#?}"
+    );
+    assert_eq!(
+        count(
+            r#"{decision="refuse",effect="-",integration="reader",operation="other",reason="unknown_operation"}"#
+        ),
+        1.0,
+        "{requests:#?}"
+    );
+    assert_eq!(
+        count(r#"{decision="deny",effect="-",integration="-",operation="other",reason="key_malformed"}"#),
+        1.0,
+        "{requests:#?}"
+    );
     world.stop().await;
     let audit = world.audit();
     let decisions: Vec<_> = audit.iter().filter(|line| line["kind"] == "decision").collect();
@@ -192,17 +325,34 @@ async fn inline_associations_are_refused_and_a_body_without_them_is_rebuilt() {
     let world = World::plain().await;
     let key = world.key("writer");
     let with = r#"{"properties":{"email":"a@example.com"},"associations":[{"to":{"id":"1"},"types":[]}]}"#;
-    let refused = world.send("POST", "/crm/v3/objects/contacts", &key, Some(with)).await;
-    assert_eq!((refused.status.as_u16(), refused.verdict().as_str()), (403, "refuse"), "{:?}", refused.body);
+    let refused = world
+        .send("POST", "/crm/v3/objects/contacts", &key, Some(with))
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.verdict().as_str()),
+        (403, "refuse"),
+        "{:?}",
+        refused.body
+    );
     let twice = r#"{"properties":{"email":"a@example.com"},"properties":{"email":"b@example.com"}}"#;
-    let ambiguous = world.send("POST", "/crm/v3/objects/contacts", &key, Some(twice)).await;
-    assert_eq!((ambiguous.status.as_u16(), ambiguous.sub_category().as_str()), (400, "scopegate.refused"));
-    assert_eq!(world.sim.received_count(), 0);
+    let ambiguous = world
+        .send("POST", "/crm/v3/objects/contacts", &key, Some(twice))
+        .await;
+    assert_eq!(
+        (ambiguous.status.as_u16(), ambiguous.sub_category().as_str()),
+        (400, "scopegate.refused")
+    );
+    assert_eq!(world.sim.received().len(), 0);
     let spaced = "{ \"properties\" : { \"email\" : \"c@example.com\" },\n \"associations\" : [ ] }";
-    let passed = world.send("POST", "/crm/v3/objects/contacts", &key, Some(spaced)).await;
+    let passed = world
+        .send("POST", "/crm/v3/objects/contacts", &key, Some(spaced))
+        .await;
     assert_eq!(passed.status, 201, "{:?}", passed.body);
     let received = world.sim.received();
-    assert_eq!(received[0].body, br#"{"properties":{"email":"c@example.com"},"associations":[]}"#.as_slice());
+    assert_eq!(
+        received[0].body,
+        br#"{"properties":{"email":"c@example.com"},"associations":[]}"#.as_slice()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,14 +364,24 @@ async fn associations_asked_for_on_a_read_need_their_own_permission() {
     })
     .await;
     let (one, both) = (world.key("reader"), world.key("both"));
-    for target in ["/crm/v3/objects/contacts/1?associations=companies", "/crm/v3/objects/contacts/1?associations=0-2"] {
+    for target in [
+        "/crm/v3/objects/contacts/1001?associations=companies",
+        "/crm/v3/objects/contacts/1001?associations=0-2",
+    ] {
         assert_eq!(world.get(target, &one).await.verdict(), "deny", "{target}");
         let answer = world.get(target, &both).await;
-        assert_eq!((answer.status.as_u16(), answer.verdict().as_str()), (200, "allow"), "{target} {:?}", answer.body);
+        assert_eq!(
+            (answer.status.as_u16(), answer.verdict().as_str()),
+            (200, "allow"),
+            "{target} {:?}",
+            answer.body
+        );
     }
-    let mixed = "/crm/v3/objects/contacts/1?associations=companies,deals";
+    let mixed = "/crm/v3/objects/contacts/1001?associations=companies,deals";
     assert_eq!(world.get(mixed, &both).await.verdict(), "deny");
-    let unknown = world.get("/crm/v3/objects/contacts/1?associations=unicorns", &both).await;
+    let unknown = world
+        .get("/crm/v3/objects/contacts/1001?associations=unicorns", &both)
+        .await;
     assert_eq!(unknown.verdict(), "refuse");
 }
 
@@ -233,22 +393,59 @@ async fn introspection_is_answered_by_the_gate_about_the_key_itself() {
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     let body = answer.json();
     assert_eq!(body["scopes"], json!(["crm.objects.contacts.read"]));
-    assert_eq!((body["hub_id"].as_u64(), body["app_id"].as_u64()), (Some(PORTAL), Some(0)));
+    assert_eq!(
+        (body["hub_id"].as_u64(), body["app_id"].as_u64()),
+        (Some(PORTAL), Some(0))
+    );
     assert_eq!(body["user"], "test@example.com");
     assert_eq!(answer.headers["x-scopegate-source"], "gate");
     let info = format!(r#"{{"tokenKey":"{key}"}}"#);
-    let info = world.send("POST", "/oauth/v2/private-apps/get/access-token-info", &key, Some(&info)).await;
+    let info = world
+        .send(
+            "POST",
+            "/oauth/v2/private-apps/get/access-token-info",
+            &key,
+            Some(&info),
+        )
+        .await;
     assert_eq!(info.json()["hubId"], PORTAL, "{:?}", info.body);
     let other = world.key("writer");
     let differs = world.get(&format!("/oauth/v1/access-tokens/{key}"), &other).await;
     assert_eq!(differs.status, 401);
-    let unknown = world.send("POST", "/oauth/2026-03/token/introspect", "", Some("token=sg_l_nonsense")).await;
-    assert_eq!((unknown.status.as_u16(), unknown.json()), (200, json!({"active": false})));
-    let known = world.send("POST", "/oauth/2026-03/token/introspect", "", Some(&format!("token={key}&client_id=x"))).await;
+    let unknown = world
+        .send(
+            "POST",
+            "/oauth/2026-03/token/introspect",
+            "",
+            Some("token=sg_l_nonsense"),
+        )
+        .await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.json()),
+        (200, json!({"active": false}))
+    );
+    let known = world
+        .send(
+            "POST",
+            "/oauth/2026-03/token/introspect",
+            "",
+            Some(&format!("token={key}&client_id=x")),
+        )
+        .await;
     assert_eq!(known.json()["active"], true);
-    let token = world.send("POST", "/oauth/2026-03/token", "", Some("grant_type=refresh_token&refresh_token=x")).await;
-    assert_eq!((token.status.as_u16(), token.json()["error"].clone()), (400, json!("invalid_grant")));
-    assert_eq!(world.sim.received_count(), 0, "nothing of it went up");
+    let token = world
+        .send(
+            "POST",
+            "/oauth/2026-03/token",
+            "",
+            Some("grant_type=refresh_token&refresh_token=x"),
+        )
+        .await;
+    assert_eq!(
+        (token.status.as_u16(), token.json()["error"].clone()),
+        (400, json!("invalid_grant"))
+    );
+    assert_eq!(world.sim.received().len(), 0, "nothing of it went up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,13 +454,26 @@ async fn a_suspended_connection_stops_at_once_and_resumes() {
     let key = world.key("reader");
     let target = "/crm/v3/objects/contacts?limit=1";
     assert_eq!(world.get(target, &key).await.status, 200);
-    assert!(world.command(&["connection", "suspend", "acme", "--reason", "test"]).status.success());
-    world.until("the suspension is in force", async |world| world.get(target, &key).await.status == 401).await;
+    assert!(
+        world
+            .command(&["connection", "suspend", "acme", "--reason", "test"])
+            .status
+            .success()
+    );
+    world
+        .until("the suspension is in force", async |world| {
+            world.get(target, &key).await.status == 401
+        })
+        .await;
     let answer = world.get(target, &key).await;
     assert_eq!(answer.sub_category(), "scopegate.connection");
     assert_eq!(answer.json()["context"]["state"], json!(["suspended"]));
     assert!(world.command(&["connection", "resume", "acme"]).status.success());
-    world.until("it is resumed", async |world| world.get(target, &key).await.status == 200).await;
+    world
+        .until("it is resumed", async |world| {
+            world.get(target, &key).await.status == 200
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,9 +483,23 @@ async fn a_changed_policy_is_in_force_soon_and_a_broken_one_keeps_its_last_versi
     let file = world.home().join("policies/reader.yaml");
     let deals = "/crm/v3/objects/deals?limit=1";
     assert_eq!(world.get(deals, &key).await.verdict(), "deny");
-    std::fs::write(&file, policy("reader", "allow:\n  - scope: crm.objects.deals.read\n")).unwrap();
-    world.until("the change is in force", async |world| world.get(deals, &key).await.verdict() == "allow").await;
-    assert_eq!(world.get("/crm/v3/objects/contacts?limit=1", &key).await.verdict(), "deny");
+    std::fs::write(
+        &file,
+        policy("reader", "allow:\n  - scope: crm.objects.deals.read\n"),
+    )
+    .unwrap();
+    world
+        .until("the change is in force", async |world| {
+            world.get(deals, &key).await.verdict() == "allow"
+        })
+        .await;
+    assert_eq!(
+        world
+            .get("/crm/v3/objects/contacts?limit=1", &key)
+            .await
+            .verdict(),
+        "deny"
+    );
     std::fs::write(&file, "integration: reader\nallow: [").unwrap();
     let invalid = r#"{integration="reader"}"#;
     world
@@ -284,6 +508,14 @@ async fn a_changed_policy_is_in_force_soon_and_a_broken_one_keeps_its_last_versi
         })
         .await;
     assert_eq!(world.get(deals, &key).await.verdict(), "allow");
-    std::fs::write(world.home().join("policies/_ceiling.yaml"), "deny:\n  - objects: [deals]\n    effects: [read]\n").unwrap();
-    world.until("the ceiling is in force", async |world| world.get(deals, &key).await.verdict() == "deny").await;
+    std::fs::write(
+        world.home().join("policies/_ceiling.yaml"),
+        "deny:\n  - objects: [deals]\n    effects: [read]\n",
+    )
+    .unwrap();
+    world
+        .until("the ceiling is in force", async |world| {
+            world.get(deals, &key).await.verdict() == "deny"
+        })
+        .await;
 }

@@ -56,10 +56,16 @@ pub enum AuditRefused {
     Stopped,
 }
 
-/// The audit log, open. Dropping it without [`Auditor::stop`] ends it like a crash.
+/// The audit log, open. Dropping it without [`Auditor::stop`] closes it too, but waits for nothing.
 pub struct Auditor {
     shared: Arc<Shared>,
-    writer: JoinHandle<bool>,
+    writer: Option<JoinHandle<bool>>,
+}
+
+impl Drop for Auditor {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
 }
 
 impl Auditor {
@@ -84,7 +90,10 @@ impl Auditor {
             .name("audit".to_owned())
             .spawn(move || writer.run())?;
         shared.set_writer(writer.thread().clone());
-        Ok(Self { shared, writer })
+        Ok(Self {
+            shared,
+            writer: Some(writer),
+        })
     }
 
     /// A new queue to the writer. One a worker; clones share the queue.
@@ -101,9 +110,12 @@ impl Auditor {
 
     /// Takes no more records, writes and syncs what is queued, closes the log. Blocks up to the
     /// time a durable record may wait. `false` = not all could be written.
-    pub fn stop(self) -> bool {
+    pub fn stop(mut self) -> bool {
         self.shared.close();
-        self.writer.join().unwrap_or(false)
+        match self.writer.take() {
+            Some(writer) => writer.join().unwrap_or(false),
+            None => false,
+        }
     }
 }
 

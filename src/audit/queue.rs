@@ -70,6 +70,11 @@ impl Queue {
     fn is_empty(&self) -> bool {
         self.lock().entries.is_empty()
     }
+
+    fn owes_something(&self) -> bool {
+        let state = self.lock();
+        !state.entries.is_empty() || !state.strangers.is_empty() || state.in_flight.is_some()
+    }
 }
 
 /// What the writer and all handles share.
@@ -159,10 +164,15 @@ impl Shared {
 
     /// The queues; those whose handles are gone and that are empty are let go.
     pub(super) fn queues(&self, into: &mut Vec<Arc<Queue>>) {
+        into.clear(); // first: a queue held here would never count as let go
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.retain(|queue| Arc::strong_count(queue) > 1 || !queue.is_empty());
-        into.clear();
+        queues.retain(|queue| Arc::strong_count(queue) > 1 || queue.owes_something());
         into.extend(queues.iter().cloned());
+    }
+
+    #[cfg(test)]
+    pub(super) fn queue_count(&self) -> usize {
+        self.queues.lock().unwrap().len()
     }
 
     pub(super) fn anything_queued(&self) -> bool {

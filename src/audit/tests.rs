@@ -202,6 +202,11 @@ fn a_decision_and_its_outcome_stand_in_the_file_with_every_field_and_nothing_els
     );
     assert_eq!(lines[1]["network"], "203.0.113.0/24");
     assert_eq!(lines[1]["decision"], "allow");
+    let time = lines[1]["time"].as_str().unwrap();
+    assert!(
+        time.len() == "2026-11-22T12:00:00.000000Z".len() && time.ends_with('Z'),
+        "{time}"
+    );
     assert_eq!(lines[1]["reason"], "none");
     assert_eq!(lines[2]["duration_us"], 80_000);
     assert_eq!(
@@ -522,4 +527,39 @@ fn every_address_of_a_network_is_the_same_network() {
     assert_eq!(network("203.0.113.77"), "203.0.113.0/24");
     assert_eq!(network("::ffff:203.0.113.77"), "203.0.113.0/24");
     assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1::/48");
+}
+
+#[test]
+fn a_log_that_is_dropped_closes_in_order_all_the_same() {
+    let disk = Disk::default();
+    let folder = tempfile::tempdir().unwrap();
+    let auditor = disk.auditor(&settings(folder.path()));
+    auditor.handle().push(read()).unwrap();
+    drop(auditor);
+    eventually("the log is closed", || {
+        kinds(&disk.lines()) == ["gate:start", "decision", "gate:stop"]
+    });
+}
+
+#[test]
+fn a_queue_whose_handles_are_gone_is_let_go_once_it_owes_nothing() {
+    let disk = Disk::default();
+    let folder = tempfile::tempdir().unwrap();
+    let auditor = disk.auditor(&settings(folder.path()));
+    let kept = auditor.handle();
+    for _ in 0..10 {
+        auditor.handle().push(read()).unwrap();
+    }
+    auditor
+        .handle()
+        .stranger(Reason::KeyMissing, Network::of(IpAddr::from([192, 0, 2, 1])));
+    eventually("the queues are let go", || {
+        // A push makes the writer look.
+        kept.push(read()).unwrap();
+        auditor.shared.queue_count() == 2
+    });
+    assert!(auditor.stop());
+    let lines = disk.lines();
+    let aggregate = lines.iter().find(|line| line["kind"] == "aggregate").unwrap();
+    assert_eq!(aggregate["reason"], "key_missing");
 }

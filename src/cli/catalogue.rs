@@ -193,7 +193,7 @@ fn operation_json(catalogue: &Catalogue, operation: &Operation) -> serde_json::V
         .map(|types| types.iter().map(|object| catalogue.object_name(object)).collect());
     json!({
         "operation": &*operation.id,
-        "former_ids": operation.former_ids,
+        "former_ids": operation.former_ids.iter().map(|id| &**id).collect::<Vec<_>>(),
         "effect": operation.effect.as_str(),
         "takes": takes(operation.takes),
         "only": only,

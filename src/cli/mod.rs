@@ -1,5 +1,6 @@
 //! The command line: one file a command. Data on stdout, all else on stderr.
 
+mod admin;
 pub mod app;
 pub mod catalogue;
 pub mod config;

@@ -40,6 +40,7 @@ pub fn run(args: RunArgs, globals: &Globals) -> CommandResult {
         .map_err(|errors| CommandError::usage(errors.render(false)))?;
     logging::init(loaded.config.log);
     logging::install_panic_hook();
+    crate::tokens::failpoints::arm_from_environment();
     for warning in &loaded.warnings {
         tracing::warn!(event = "config.warning", warning = warning.as_str());
     }
@@ -78,8 +79,11 @@ pub fn say(line: &str) -> Result<(), CommandError> {
 /// Until SIGTERM or SIGINT; SIGHUP reloads; a second signal ends the waiting.
 pub async fn serve(server: Server) -> CommandResult {
     let listen = |kind| signal(kind).map_err(|error| CommandError::internal(format!("signals: {error}")));
-    let (mut term, mut int, mut hup) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
+    let (mut term, mut int, mut hup) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::hangup())?,
+    );
     loop {
         tokio::select! {
             _ = term.recv() => break,

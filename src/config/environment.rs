@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
+use crate::access::policy_text::nearest::nearest;
 use crate::vault::secret_file;
 
 const PREFIX: &str = "SCOPEGATE_";
@@ -66,9 +67,7 @@ impl Environment {
                 None => match known.files.get(variable) {
                     Some(name) => Some(self.out_of_file(name, variable, value)),
                     None if is_service_link(variable) => None,
-                    None => Some(Found::Unknown(
-                        super::nearest(variable, known.plain.keys().map(String::as_str)).map(str::to_owned),
-                    )),
+                    None => Some(Found::Unknown(known.nearest(variable))),
                 },
             };
             found.extend(what.map(|what| (variable.clone(), what)));
@@ -122,6 +121,13 @@ impl Known {
             }
         }
         Self { plain, files }
+    }
+
+    fn nearest(&self, variable: &str) -> Option<String> {
+        let bare = |name: &str| name.trim_start_matches(PREFIX).to_ascii_lowercase();
+        let names: Vec<String> = self.plain.keys().map(|name| bare(name)).collect();
+        let nearest = nearest(&bare(variable), names.iter().map(String::as_str))?;
+        Some(format!("{PREFIX}{}", nearest.to_ascii_uppercase()))
     }
 }
 

@@ -2,20 +2,19 @@
 //! with its origin, every mistake at once.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::environment::{Environment, Found};
+use super::environment::Environment;
+use super::layers::{Layered, Layers, without};
 use super::mistakes::{ConfigErrors, Mistake};
-use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
-use super::tree::{self, Key, Kind, Node};
+use super::settings::{self, NAMED, SETTINGS, Secrecy};
+use super::tree;
 use super::value::Value;
 use super::{Config, check};
-use crate::access::connection::is_name;
 
 /// Values from the command line, by setting.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides(Vec<(String, String)>);
+pub struct Overrides(pub(super) Vec<(String, String)>);
 
 impl Overrides {
     /// Sets `name` (`listen`, `upstream.url`) whatever file and environment say.
@@ -87,10 +86,11 @@ pub(super) fn load_with(
         _ => PathBuf::from("."),
     };
     let base = std::path::absolute(&base).unwrap_or(base);
-    let mut loading = Loading {
+    let mut loading = Layers {
         source: &source,
-        layers: BTreeMap::new(),
+        values: BTreeMap::new(),
         apps: Vec::new(),
+        master_key: None,
         secrets: Vec::new(),
         mistakes: Vec::new(),
         warnings: Vec::new(),
@@ -152,210 +152,15 @@ fn read(file: &Path) -> Result<String, ConfigErrors> {
         .map_err(|_| general(format!("the configuration file `{shown}` is not UTF-8 text")))
 }
 
-/// A value of the strongest layer that has one.
-struct Layered {
-    value: Value,
-    origin: Origin,
-    place: Option<Range<usize>>,
-}
-
-/// One value of an app.
-struct AppValue {
-    app: String,
-    key: &'static str,
-    layered: Layered,
-}
-
-struct Loading<'a> {
-    source: &'a str,
-    layers: BTreeMap<&'static str, Layered>,
-    apps: Vec<AppValue>,
-    /// Where values stand that may hold a secret.
-    secrets: Vec<Range<usize>>,
-    mistakes: Vec<Mistake>,
-    warnings: Vec<String>,
-}
-
-impl Loading<'_> {
-    fn file(&mut self) {
-        match tree::parse(self.source) {
-            Ok(root) => self.section("", &root),
-            Err(error) => self
-                .mistakes
-                .push(Mistake::new(error.message).at(Some(error.place))),
-        }
-    }
-
-    fn section(&mut self, section: &str, node: &Node) {
-        let entries = match &node.kind {
-            Kind::Map(entries) => entries,
-            Kind::Null => return, // an empty section says nothing
-            Kind::Text(_) | Kind::List(_) => {
-                let what = if section.is_empty() { "the file" } else { section };
-                let mistake = Mistake::new(format!("`{what}` must be a mapping of settings"));
-                self.mistakes.push(mistake.at(Some(node.place.clone())));
-                return;
-            }
-        };
-        for (key, value) in entries {
-            let name = if section.is_empty() {
-                key.name.clone()
-            } else {
-                format!("{section}.{}", key.name)
-            };
-            self.entry(section, &name, key, value);
-        }
-    }
-
-    fn entry(&mut self, section: &str, name: &str, key: &Key, node: &Node) {
-        if name == NAMED {
-            self.named(node);
-        } else if let Some(setting) = settings::by_name(name) {
-            self.setting(setting.name, node);
-        } else if let Some(main) = shorthand(name)
-            && matches!(node.kind, Kind::Text(_))
-        {
-            self.setting(main, node);
-        } else if settings::is_section(name) {
-            self.section(name, node);
-        } else {
-            let place = Some(key.place.clone());
-            let mistake = unknown(name, &key.name, &names_in(section));
-            self.mistakes.push(mistake.at(place));
-        }
-    }
-
-    fn setting(&mut self, name: &'static str, node: &Node) {
-        if settings::by_name(name).is_some_and(|setting| setting.secrecy != Secrecy::Plain) {
-            self.secrets.push(node.place.clone());
-        }
-        // A reserved setting's own refusal says more than that it is a mapping.
-        let reserved = name == "admin.tls";
-        match value(node) {
-            Some(value) => self.put(name, value, node),
-            None if reserved => self.put(name, Value::List(Vec::new()), node),
-            None => self.mistakes.push(
-                Mistake::new(format!("`{name}` must be one value or a list of values"))
-                    .at(Some(node.place.clone())),
-            ),
-        }
-    }
-
-    fn put(&mut self, name: &'static str, value: Value, node: &Node) {
-        let layered = self.of_file(value, node);
-        self.layers.insert(name, layered);
-    }
-
-    fn of_file(&self, value: Value, node: &Node) -> Layered {
-        let before = self.source.get(..node.place.start).unwrap_or_default();
-        Layered {
-            value,
-            origin: Origin::File {
-                line: before.matches('\n').count() + 1,
-            },
-            place: Some(node.place.clone()),
-        }
-    }
-
-    fn named(&mut self, node: &Node) {
-        let Kind::Map(apps) = &node.kind else {
-            return self.section(NAMED, node);
-        };
-        for (name, app) in apps {
-            if !is_name(&name.name) {
-                self.mistakes.push(
-                    Mistake::new("an app's name is at most 64 lower-case letters, digits and hyphens")
-                        .at(Some(name.place.clone())),
-                );
-                continue;
-            }
-            let entries = match &app.kind {
-                Kind::Map(entries) => entries.as_slice(),
-                Kind::Null => &[],
-                _ => return self.section(&format!("{NAMED}.{}", name.name), app),
-            };
-            // The app exists even if its entry says nothing.
-            let layered = self.of_file(Value::Null, app);
-            self.push_app(&name.name, "redirect_uri", layered);
-            for (key, node) in entries {
-                match (APP_KEYS.iter().find(|known| **known == key.name), value(node)) {
-                    (Some(known), Some(value)) => {
-                        let layered = self.of_file(value, node);
-                        self.push_app(&name.name, known, layered);
-                    }
-                    (Some(known), None) => self.mistakes.push(
-                        Mistake::new(format!("`{known}` must be one value")).at(Some(node.place.clone())),
-                    ),
-                    (None, _) => {
-                        let full = format!("{NAMED}.{}.{}", name.name, key.name);
-                        let known: Vec<_> = APP_KEYS.iter().map(|key| (*key).to_owned()).collect();
-                        let mistake = unknown(&full, &key.name, &known);
-                        self.mistakes.push(mistake.at(Some(key.place.clone())));
-                    }
-                }
-            }
-        }
-    }
-
-    fn push_app(&mut self, app: &str, key: &'static str, layered: Layered) {
-        self.apps
-            .retain(|value| (value.app.as_str(), value.key) != (app, key));
-        self.apps.push(AppValue {
-            app: app.to_owned(),
-            key,
-            layered,
-        });
-    }
-
-    fn environment(&mut self, environment: &Environment) {
-        let apps: Vec<String> = self.apps.iter().map(|value| value.app.clone()).collect();
-        for (variable, found) in environment.settings(&apps) {
-            let layered = |text: &str| Layered {
-                value: Value::from_text(text),
-                origin: Origin::Environment(variable.clone()),
-                place: None,
-            };
-            match found {
-                Found::Setting(name, text) => {
-                    self.layers.insert(name, layered(&text));
-                }
-                Found::App(app, key, text) => self.push_app(&app, key, layered(&text)),
-                Found::Unreadable(why) => self.mistakes.push(Mistake::new(format!("`{variable}`: {why}"))),
-                Found::Unknown(nearest) => self.warnings.push(match nearest {
-                    Some(nearest) => format!("`{variable}` is no setting: did you mean `{nearest}`?"),
-                    None => format!("`{variable}` is no setting: it is ignored"),
-                }),
-            }
-        }
-    }
-
-    fn flags(&mut self, overrides: &Overrides) {
-        for (name, text) in &overrides.0 {
-            let known = shorthand(name).or_else(|| settings::by_name(name).map(|setting| setting.name));
-            match known {
-                Some(name) => {
-                    let layered = Layered {
-                        value: Value::from_text(text),
-                        origin: Origin::Flag,
-                        place: None,
-                    };
-                    self.layers.insert(name, layered);
-                }
-                None => self
-                    .mistakes
-                    .push(Mistake::new(format!("`{name}` is no setting"))),
-            }
-        }
-    }
-
+impl Layers<'_> {
     fn config(&mut self, base: &Path) -> Config {
         let mut config = Config::in_folder(base);
-        let one_key = self.master_key();
+        self.master_key = self.master_key();
         for setting in SETTINGS {
-            let Some(layered) = self.layers.get(setting.name) else {
+            let Some(layered) = self.values.get(setting.name) else {
                 continue;
             };
-            if one_key.is_some_and(|one| setting.name.starts_with("master_key.") && setting.name != one) {
+            if self.is_overruled(setting.name) {
                 continue;
             }
             if let Err(needed) = (setting.apply)(&mut config, &layered.value, base) {
@@ -369,8 +174,8 @@ impl Loading<'_> {
                 self.mistakes.push(mistake(&name, &value.layered, needed));
             }
         }
-        let layers = &self.layers;
-        let place = |name: &str| layers.get(name).and_then(|layered| layered.place.clone());
+        let values = &self.values;
+        let place = |name: &str| values.get(name).and_then(|layered| layered.place.clone());
         check::whole(&mut config, &place, &mut self.mistakes, &mut self.warnings);
         config
     }
@@ -388,13 +193,13 @@ impl Loading<'_> {
             let counts = name.starts_with("master_key.") && layered.value != Value::Null;
             counts.then(|| (rank(&layered.origin), *name))
         };
-        let mut sources: Vec<_> = self.layers.iter().filter_map(named).collect();
+        let mut sources: Vec<_> = self.values.iter().filter_map(named).collect();
         sources.sort_unstable();
         let (strongest, one) = sources.pop()?;
         if let Some((next, another)) = sources.pop()
             && next == strongest
         {
-            let place = self.layers.get(another).and_then(|layered| layered.place.clone());
+            let place = self.values.get(another).and_then(|layered| layered.place.clone());
             self.mistakes.push(
                 Mistake::new(format!("`{another}` and `{one}` both name the master key"))
                     .at(place)
@@ -404,11 +209,18 @@ impl Loading<'_> {
         Some(one)
     }
 
+    /// A source of the master key besides the one in force.
+    fn is_overruled(&self, name: &str) -> bool {
+        self.master_key
+            .is_some_and(|one| name.starts_with("master_key.") && name != one)
+    }
+
     fn effective(&self) -> Vec<Effective> {
         let mut effective: Vec<_> = SETTINGS
             .iter()
             .map(|setting| {
-                let (value, origin) = match self.layers.get(setting.name) {
+                let (value, origin) = match self.values.get(setting.name) {
+                    _ if self.is_overruled(setting.name) => (Value::Null, Origin::Default),
                     Some(layered) => (layered.value.clone(), layered.origin.clone()),
                     None => (Value::from_text(setting.default), Origin::Default),
                 };
@@ -425,64 +237,6 @@ impl Loading<'_> {
             origin: value.layered.origin.clone(),
         }));
         effective
-    }
-}
-
-/// The file with stars in place of secrets: it stands below mistakes on the same line.
-fn without(source: &str, secrets: &[Range<usize>]) -> String {
-    let starred = source.char_indices().flat_map(|(at, c)| {
-        let secret = !c.is_whitespace() && secrets.iter().any(|place| place.contains(&at));
-        // As many bytes as before: places are byte offsets.
-        let (star, times) = if secret { ('*', c.len_utf8()) } else { (c, 1) };
-        std::iter::repeat_n(star, times)
-    });
-    starred.collect()
-}
-
-fn shorthand(name: &str) -> Option<&'static str> {
-    SHORTHANDS
-        .iter()
-        .find(|(short, _)| *short == name)
-        .map(|(_, main)| *main)
-}
-
-fn value(node: &Node) -> Option<Value> {
-    match &node.kind {
-        Kind::Null => Some(Value::Null),
-        Kind::Text(text) => Some(Value::Text(text.clone())),
-        Kind::List(items) => items
-            .iter()
-            .map(|item| match &item.kind {
-                Kind::Text(text) => Some(text.clone()),
-                _ => None,
-            })
-            .collect::<Option<_>>()
-            .map(Value::List),
-        Kind::Map(_) => None,
-    }
-}
-
-/// The keys that may stand in a section.
-fn names_in(section: &str) -> Vec<String> {
-    let mut names: Vec<String> = SETTINGS
-        .iter()
-        .map(|setting| setting.name)
-        .chain([NAMED])
-        .filter_map(|name| match section {
-            "" => name.split('.').next(),
-            _ => name.strip_prefix(section)?.strip_prefix('.'),
-        })
-        .map(str::to_owned)
-        .collect();
-    names.dedup();
-    names
-}
-
-fn unknown(full: &str, key: &str, known: &[String]) -> Mistake {
-    let mistake = Mistake::new(format!("`{full}` is no setting"));
-    match super::nearest(key, known.iter().map(String::as_str)) {
-        Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
-        None => mistake.help(format!("known here: {}", known.join(", "))),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod environment;
+mod layers;
 mod load;
 mod mistakes;
 mod settings;
@@ -131,15 +132,6 @@ fn host_name() -> String {
 /// Data-plane threads unless somebody says otherwise: one a core.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// The known name most like `word`, if one is like enough to be a slip.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|name| (strsim::normalized_damerau_levenshtein(word, name), name))
-        .filter(|(likeness, _)| *likeness >= 0.7)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
 }
 
 /// PEM files for the listener.

@@ -1,15 +1,13 @@
-//! The file as a tree of values that know where they stand: read without judging, so that every
-//! mistake can be reported at once.
+//! The file as a tree of values that know where they stand: every scalar as the text that was
+//! written, because each setting reads its own.
 
-use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned};
+use super::mistakes::Mistake;
+use crate::access::policy_text::tree::{self as yaml, Located};
 
 /// Largest configuration file in bytes: people write it by hand.
-pub(super) const FILE_BYTES: usize = 1024 * 1024;
+pub(super) const FILE_BYTES: usize = yaml::FILE_BYTES_MAX;
 
 /// A value and its place in the file.
 #[derive(Debug)]
@@ -38,177 +36,64 @@ pub(super) struct Key {
     pub(super) place: Range<usize>,
 }
 
-/// A file that is no YAML: what and where.
-#[derive(Debug)]
-pub(super) struct SyntaxError {
-    pub(super) message: String,
-    pub(super) place: Range<usize>,
-}
-
 /// Reads `source`; an empty file is an empty mapping.
-pub(super) fn parse(source: &str) -> Result<Node, SyntaxError> {
-    let options = serde_saphyr::options! {
-        strict_booleans: true,
-    };
+///
+/// # Errors
+/// Text that is not one YAML document.
+pub(super) fn parse(source: &str) -> Result<Node, Mistake> {
     if source.trim().is_empty() {
         return Ok(Node {
             kind: Kind::Map(Vec::new()),
             place: 0..0,
         });
     }
-    serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options)
-        .map(|raw| raw.value.place(place(source, raw.referenced), source))
-        .map_err(|error| {
-            let error = error.without_snippet();
-            SyntaxError {
-                place: error.location().map_or(0..0, |at| place(source, at)),
-                message: without_place(&error.to_string()),
-            }
-        })
-}
-
-/// The parser ends its messages with the place, which the snippet shows already.
-fn without_place(message: &str) -> String {
-    let first = message.lines().next().unwrap_or(message);
-    first
-        .rfind(" at line ")
-        .or_else(|| first.rfind(", line "))
-        .map_or(first, |at| first.get(..at).unwrap_or(first))
-        .to_owned()
-}
-
-fn place(source: &str, location: Location) -> Range<usize> {
-    let span = location.span();
-    let start = span
-        .byte_offset()
-        .and_then(|at| usize::try_from(at).ok())
-        .unwrap_or(0);
-    let length = span
-        .byte_len()
-        .and_then(|len| usize::try_from(len).ok())
-        .unwrap_or(0);
-    let start = start.min(source.len());
-    start..start.saturating_add(length).min(source.len())
-}
-
-/// As the parser hands it over.
-#[derive(Debug)]
-enum Raw {
-    Null,
-    /// Something the parser took for a number or a truth value: its text is in the source.
-    Inferred,
-    Text(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
-}
-
-impl Raw {
-    fn place(self, at: Range<usize>, source: &str) -> Node {
-        let kind = match self {
-            Raw::Null => Kind::Null,
-            Raw::Inferred => Kind::Text(source.get(at.clone()).unwrap_or_default().trim().to_owned()),
-            Raw::Text(text) => Kind::Text(text),
-            Raw::List(items) => Kind::List(
-                items
-                    .into_iter()
-                    .map(|item| item.value.place(place(source, item.referenced), source))
-                    .collect(),
-            ),
-            Raw::Map(entries) => Kind::Map(
-                entries
-                    .into_iter()
-                    .map(|(key, value)| {
-                        let key = Key {
-                            place: place(source, key.referenced),
-                            name: key.value,
-                        };
-                        (key, value.value.place(place(source, value.referenced), source))
-                    })
-                    .collect(),
-            ),
-        };
-        // The parser gives a list the place of its bracket alone.
-        let end = match &kind {
-            Kind::List(items) => items.last().map_or(at.end, |last| last.place.end.max(at.end)),
-            _ => at.end,
-        };
-        Node {
-            kind,
-            place: at.start..end,
+    match yaml::parse(source) {
+        Ok(root) => Ok(node(root, source)),
+        Err(error) => {
+            let mistake = Mistake::new(error.message).at(Some(within(error.span.bytes, source)));
+            Err(match error.help {
+                Some(help) => mistake.help(help),
+                None => mistake,
+            })
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
+fn node(located: Located, source: &str) -> Node {
+    let place = within(located.span.bytes, source);
+    let as_written = || Kind::Text(source.get(place.clone()).unwrap_or_default().trim().to_owned());
+    let kind = match located.node {
+        yaml::Node::Null => Kind::Null,
+        yaml::Node::Bool(_) | yaml::Node::Number(_) => as_written(),
+        yaml::Node::Text(text) => Kind::Text(text),
+        yaml::Node::List(items) => Kind::List(items.into_iter().map(|item| node(item, source)).collect()),
+        yaml::Node::Map(entries) => {
+            let entry = |(key, value): (yaml::Key, Located)| {
+                let key = Key {
+                    place: within(key.span.bytes, source),
+                    name: key.name,
+                };
+                (key, node(value, source))
+            };
+            Kind::Map(entries.into_iter().map(entry).collect())
+        }
+    };
+    // The parser gives a list the place of its bracket alone.
+    let end = match &kind {
+        Kind::List(items) => items
+            .last()
+            .map_or(place.end, |last| last.place.end.max(place.end)),
+        _ => place.end,
+    };
+    Node {
+        kind,
+        place: place.start..end,
     }
 }
 
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
-        Ok(Raw::Inferred)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw::Inferred)
-    }
-
-    fn visit_i128<E>(self, _: i128) -> Result<Raw, E> {
-        Ok(Raw::Inferred)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
-        Ok(Raw::Inferred)
-    }
-
-    fn visit_u128<E>(self, _: u128) -> Result<Raw, E> {
-        Ok(Raw::Inferred)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
-        Ok(Raw::Inferred)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(text.to_owned()))
-    }
-
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Raw::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Raw::Map(entries))
-    }
+fn within(bytes: Range<usize>, source: &str) -> Range<usize> {
+    let start = bytes.start.min(source.len());
+    start..bytes.end.clamp(start, source.len())
 }
 
 #[cfg(test)]
@@ -259,7 +144,8 @@ mod tests {
         }
         let error = parse("listen: x\nlisten: y\n").unwrap_err();
         assert!(error.message.contains("duplicate"), "{}", error.message);
-        assert!(error.place.start > 0);
+        assert!(error.help.is_some());
+        assert!(error.place.unwrap().start > 0);
         let error = parse("a: [1, 2\nb: 3\n").unwrap_err();
         assert!(!error.message.is_empty());
     }

@@ -1,5 +1,6 @@
 //! HubSpot spoken correctly. Knows no policy and no storage.
 
+pub mod answer_body;
 pub mod connect;
 pub mod control;
 pub mod errors;

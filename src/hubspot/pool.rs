@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame};
-use hyper::body::Incoming;
+use http_body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use super::answer_body::AnswerBody;
 use super::connect::{Upstream, UpstreamStream};
 
 /// How long connections live.
@@ -91,7 +91,7 @@ impl Progress {
 type ClientConnection<B> = http1::Connection<TokioIo<UpstreamStream>, B>;
 
 /// Both halves of a connection.
-struct Halves<B: Body + 'static> {
+pub(super) struct Halves<B: Body + 'static> {
     sender: http1::SendRequest<B>,
     connection: Pin<Box<ClientConnection<B>>>,
     opened: Instant,
@@ -105,8 +105,13 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    /// Whether hyper would take another request.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
     /// Drives the connection; `true` when it has ended.
-    fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
         self.connection.as_mut().poll(cx).is_ready()
     }
 }
@@ -279,7 +284,11 @@ where
         }))
     }
 
-    fn give_back(&self, halves: Halves<B>) {
+    pub(super) fn answer_idle(&self) -> Duration {
+        self.settings.answer_idle
+    }
+
+    pub(super) fn give_back(&self, halves: Halves<B>) {
         let mut idle = self.idle.borrow_mut();
         if halves.served < self.settings.requests && idle.len() < self.settings.idle {
             halves.stats.idle.fetch_add(1, Ordering::Relaxed);
@@ -296,7 +305,7 @@ impl<B: Body + 'static> Drop for Pool<B> {
 }
 
 /// One connection in use, counted.
-struct Active(Arc<PoolStats>);
+pub(super) struct Active(Arc<PoolStats>);
 
 impl Active {
     fn begin(stats: &Arc<PoolStats>) -> Self {
@@ -308,128 +317,5 @@ impl Active {
 impl Drop for Active {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Why an answer's body stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum AnswerError {
-    /// The connection broke, or the framing was wrong.
-    #[error("the upstream broke off its answer")]
-    Broken(#[source] hyper::Error),
-    /// Nothing came for too long.
-    #[error("the upstream stopped in the middle of its answer")]
-    Idle,
-}
-
-/// The body of an answer; it drives its connection and returns it to the pool at a clean end.
-pub struct AnswerBody<B: Body<Data = Bytes> + 'static>
-where
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    incoming: Incoming,
-    halves: Option<Halves<B>>,
-    ended: bool,
-    finished: bool,
-    pool: Rc<Pool<B>>,
-    idle_timer: Option<Pin<Box<tokio::time::Sleep>>>,
-    _active: Active,
-}
-
-impl<B> AnswerBody<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.ended
-            && let Some(halves) = &mut self.halves
-        {
-            self.ended = halves.poll_ended(cx);
-        }
-    }
-
-    /// The last byte came: the connection may serve again if hyper says so.
-    fn finish(&mut self, cx: &mut Context<'_>) {
-        self.finished = true;
-        self.drive(cx);
-        if let Some(halves) = self.halves.take()
-            && !self.ended
-            && halves.sender.is_ready()
-        {
-            self.pool.give_back(halves);
-        }
-    }
-}
-
-impl<B> Drop for AnswerBody<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn drop(&mut self) {
-        // An answer without a body (204) is never polled at all.
-        if !self.finished && self.incoming.is_end_stream() {
-            self.finish(&mut Context::from_waker(std::task::Waker::noop()));
-        }
-    }
-}
-
-impl<B> Body for AnswerBody<B>
-where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Data = Bytes;
-    type Error = AnswerError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        let this = self.get_mut();
-        if this.finished {
-            return Poll::Ready(None);
-        }
-        this.drive(cx);
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.idle_timer = None;
-                if this.incoming.is_end_stream() {
-                    // A server that knows the length does not ask again.
-                    this.finish(cx);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.halves = None;
-                this.finished = true;
-                Poll::Ready(Some(Err(AnswerError::Broken(error))))
-            }
-            Poll::Ready(None) => {
-                this.finish(cx);
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                let wait = this.pool.settings.answer_idle;
-                let timer = this
-                    .idle_timer
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
-                if timer.as_mut().poll(cx).is_ready() {
-                    this.halves = None;
-                    this.finished = true;
-                    return Poll::Ready(Some(Err(AnswerError::Idle)));
-                }
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.finished
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.incoming.size_hint()
     }
 }

@@ -25,7 +25,7 @@ pub use state::{ConnectionSample, KeySample, PolicySample};
 pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
 
 use crate::audit::Watch;
-use crate::events::LineBudget;
+use crate::logging::LineBudget;
 use requests::SeriesBound;
 
 /// What a label says before it is known.

@@ -121,8 +121,7 @@ fn busy() -> Arc<Metrics> {
         expires: now,
     }]);
     metrics.set_reload(true, now);
-    metrics.upstream_lease(false);
-    metrics.upstream_lease(true);
+    metrics.set_upstream_leases(4, 3);
     metrics
 }
 
@@ -170,6 +169,12 @@ fn metrics_are_those_of_the_contract_by_name_kind_and_labels() {
         .collect();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_reuse_ratio_is_the_part_of_requests_that_found_an_open_connection() {
+    let text = busy().render().unwrap();
+    assert!(text.contains("scopegate_upstream_reuse_ratio 0.75\n"), "{text}");
 }
 
 #[test]

@@ -10,3 +10,6 @@ mod serve;
 
 pub use readiness::{Condition, Readiness};
 pub use serve::{State, serve};
+
+#[cfg(test)]
+mod tests;

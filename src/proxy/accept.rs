@@ -35,7 +35,13 @@ impl WorkerHandle {
     /// is in it counts under the caps.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Accepted>) {
         let (sockets, receiver) = mpsc::unbounded_channel();
-        (Self { sockets, load: Arc::default() }, receiver)
+        (
+            Self {
+                sockets,
+                load: Arc::default(),
+            },
+            receiver,
+        )
     }
 }
 
@@ -73,7 +79,11 @@ impl Slot {
         }
         *from_here += 1;
         held.total += 1;
-        Some(Self { open: Arc::clone(open), address, load: None })
+        Some(Self {
+            open: Arc::clone(open),
+            address,
+            load: None,
+        })
     }
 
     fn count_for(&mut self, worker: &WorkerHandle) {
@@ -110,10 +120,16 @@ pub async fn accept(listener: TcpListener, workers: Vec<WorkerHandle>, caps: Cap
         match accepted {
             Ok((stream, peer)) => {
                 let Some(mut slot) = Slot::take(&open, peer.ip().to_canonical(), caps) else {
-                    tracing::debug!(event = "connection.refused", "a connection over the caps was closed");
+                    tracing::debug!(
+                        event = "connection.refused",
+                        "a connection over the caps was closed"
+                    );
                     continue;
                 };
-                let Some(worker) = workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed)) else {
+                let Some(worker) = workers
+                    .iter()
+                    .min_by_key(|worker| worker.load.load(Ordering::Relaxed))
+                else {
                     return;
                 };
                 slot.count_for(worker);
@@ -138,7 +154,10 @@ mod tests {
     #[test]
     fn caps_hold_in_total_and_per_address_and_are_given_back() {
         let open = Arc::default();
-        let caps = Caps { total: 3, per_address: 2 };
+        let caps = Caps {
+            total: 3,
+            per_address: 2,
+        };
         let (here, there): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         let first = Slot::take(&open, here, caps).unwrap();
         let second = Slot::take(&open, here, caps).unwrap();

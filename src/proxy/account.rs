@@ -15,17 +15,27 @@ use crate::tokens::{ConnectionState, Live};
 
 /// The connection as policies see it.
 pub fn as_ref(connection: &ConnectionState) -> ConnectionRef<'_> {
-    ConnectionRef { name: connection.name().as_str(), app: connection.app() }
+    ConnectionRef {
+        name: connection.name().as_str(),
+        app: connection.app(),
+    }
 }
 
 /// Takes the selector header out of the map.
 pub fn take_selector(headers: &mut HeaderMap) -> Result<Option<Selector>, Refusal> {
-    let Some(value) = headers.remove(SELECTOR) else { return Ok(None) };
-    value.to_str().ok().and_then(Selector::parse).map(Some).ok_or(Refusal::new(
-        Reason::RefusedHeader,
-        "`x-scopegate-connection` is neither a connection's name nor a portal id",
-        "send one of the two, or leave it out",
-    ))
+    let Some(value) = headers.remove(SELECTOR) else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(Selector::parse)
+        .map(Some)
+        .ok_or(Refusal::new(
+            Reason::RefusedHeader,
+            "`x-scopegate-connection` is neither a connection's name nor a portal id",
+            "send one of the two, or leave it out",
+        ))
 }
 
 /// Chooses the connection, in the order of the contract: the key's own, the one named, the policy's
@@ -44,13 +54,15 @@ pub fn choose(
     };
     let chosen = match (key.binding, named) {
         (Binding::Connection(id), None) => live.connection(&id).ok_or_else(foreign)?,
-        (Binding::Connection(id), Some(selector)) => {
-            live.connection(&id).filter(|connection| is_selected(connection, selector)).ok_or_else(foreign)?
-        }
+        (Binding::Connection(id), Some(selector)) => live
+            .connection(&id)
+            .filter(|connection| is_selected(connection, selector))
+            .ok_or_else(foreign)?,
         (Binding::Any, Some(selector)) => one_of(live, policy, selector)?,
         (Binding::Any, None) => {
             let only = policy.only_connection().ok_or(Stop::ConnectionUnnamed)?;
-            Selector::parse(only).map_or_else(|| Err(foreign()), |selector| one_of(live, policy, &selector))?
+            Selector::parse(only)
+                .map_or_else(|| Err(foreign()), |selector| one_of(live, policy, &selector))?
         }
     };
     if !policy.covers(as_ref(&chosen)) {

@@ -31,13 +31,24 @@ impl Ask {
         if body.size_hint().lower() > limits.body_bytes {
             return Err(Stop::Refused(TOO_LARGE));
         }
-        let target = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("", http::uri::PathAndQuery::as_str);
         let target = if target.len() > limits.target_bytes {
-            Err(Refusal::new(Reason::RefusedPath, "the request target is too long", "use a batch read instead"))
+            Err(Refusal::new(
+                Reason::RefusedPath,
+                "the request target is too long",
+                "use a batch read instead",
+            ))
         } else {
             Target::parse(parts.method.as_str(), target)
         };
-        Ok(Self { parts, body: Some(body), target })
+        Ok(Self {
+            parts,
+            body: Some(body),
+            target,
+        })
     }
 
     /// Whether the connection must close after the answer: a chunked HTTP/1 body ends where hyper
@@ -48,7 +59,9 @@ impl Ask {
 
     /// The canonical target.
     pub fn target(&self) -> Result<&Target, Stop> {
-        self.target.as_ref().map_err(|refusal| Stop::Refused(refusal.clone()))
+        self.target
+            .as_ref()
+            .map_err(|refusal| Stop::Refused(refusal.clone()))
     }
 
     /// Whether the credential itself is asked about, and the key in the path if it stands there.
@@ -58,12 +71,13 @@ impl Ask {
 
     /// Takes the credential; there must be one.
     pub fn take_credential(&mut self) -> Result<Secret, Stop> {
-        self.take_optional_credential()?.ok_or(Stop::Key(Reason::KeyMissing))
+        self.take_optional_credential()?
+            .ok_or(Stop::Key(Reason::KeyMissing))
     }
 
     /// Takes the credential, if there is one.
     pub fn take_optional_credential(&mut self) -> Result<Option<Secret>, Stop> {
-        headers::take_bearer(&mut self.parts.headers).map_err(|()| Stop::Key(Reason::KeyMalformed))
+        headers::take_bearer(&mut self.parts.headers).map_err(|_| Stop::Key(Reason::KeyMalformed))
     }
 
     /// Takes the selector header, if there is one.

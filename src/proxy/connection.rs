@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -68,14 +67,22 @@ async fn serve_socket(
     let limits = worker.limits();
     let (first_byte, deadlines) = (
         limits.first_byte,
-        Deadlines { idle: limits.idle, head: limits.head, write: limits.answer_idle },
+        Deadlines {
+            idle: limits.idle,
+            head: limits.head,
+            write: limits.answer_idle,
+        },
     );
     let tls = worker.tls();
     let secure = tls.is_some();
     let opening = open(stream, tls);
     let (socket, first, is_h2) = within(first_byte, opening).await?;
     let activity = Activity::default();
-    let peer = Rc::new(Peer { address, secure, activity: activity.clone() });
+    let peer = Rc::new(Peer {
+        address,
+        secure,
+        activity: activity.clone(),
+    });
     if is_h2 {
         let io = Io::http2(socket, &first, activity, deadlines);
         serve_http2(worker, io, peer, drain).await
@@ -93,7 +100,10 @@ async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -
 }
 
 /// The handshake, then just enough bytes to tell HTTP/1 from HTTP/2.
-async fn open(stream: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<(Socket, Vec<u8>, bool)> {
+async fn open(
+    stream: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> io::Result<(Socket, Vec<u8>, bool)> {
     let Some(config) = tls else {
         let mut socket = stream;
         let (first, is_h2) = detect(&mut socket).await?;
@@ -134,7 +144,8 @@ async fn serve_http1(worker: Rc<Worker>, io: Io, peer: Rc<Peer>, drain: Cancella
     let limits = worker.limits();
     let (buffer, fields) = (limits.head_bytes.max(8 * 1024), limits.header_fields);
     let serving = Rc::clone(&worker);
-    let service = service_fn(move |request| Box::pin(super::call(Rc::clone(&serving), Rc::clone(&peer), request)));
+    let service =
+        service_fn(move |request| Box::pin(super::call(Rc::clone(&serving), Rc::clone(&peer), request)));
     let mut connection = http1::Builder::new()
         .max_buf_size(buffer)
         .max_headers(fields)
@@ -212,7 +223,13 @@ fn refusal_bytes(worker: &Worker, violation: Violation) -> Vec<u8> {
         bytes.extend_from_slice(value.as_bytes());
         bytes.extend_from_slice(b"\r\n");
     }
-    bytes.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", response.body().len()).as_bytes());
+    bytes.extend_from_slice(
+        format!(
+            "content-length: {}\r\nconnection: close\r\n\r\n",
+            response.body().len()
+        )
+        .as_bytes(),
+    );
     bytes.extend_from_slice(response.body());
     bytes
 }
@@ -241,6 +258,8 @@ impl IdSource {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     #[tokio::test]
@@ -262,7 +281,9 @@ mod tests {
 
     struct ChunkReader<'a, S>(&'a mut S);
 
-    impl<'b, S: futures_util::Stream<Item = io::Result<&'b [u8]>> + Unpin> tokio::io::AsyncRead for ChunkReader<'_, S> {
+    impl<'b, S: futures_util::Stream<Item = io::Result<&'b [u8]>> + Unpin> tokio::io::AsyncRead
+        for ChunkReader<'_, S>
+    {
         fn poll_read(
             mut self: Pin<&mut Self>,
             cx: &mut std::task::Context<'_>,

@@ -19,7 +19,7 @@ use super::outcome::Outcome;
 use super::upload::UpBody;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
-use crate::hubspot::pool::{AnswerBody, AnswerError};
+use crate::hubspot::answer_body::{AnswerBody, AnswerError};
 use crate::tokens::ConnectionState;
 
 /// Why a transfer was broken off.
@@ -81,12 +81,20 @@ impl Stages {
         if let Some(echo) = &mut self.echo {
             let passed = echo.push(rest)?;
             let held = echo.finish();
-            rest = if passed.is_empty() { held } else { [passed, held].concat().into() };
+            rest = if passed.is_empty() {
+                held
+            } else {
+                [passed, held].concat().into()
+            };
         }
         if let Some(links) = &mut self.links {
             let passed = links.push(rest);
             let held = links.finish();
-            rest = if passed.is_empty() { held } else { [passed, held].concat().into() };
+            rest = if passed.is_empty() {
+                held
+            } else {
+                [passed, held].concat().into()
+            };
         }
         Ok(rest)
     }
@@ -123,20 +131,30 @@ impl GateBody {
         let mut outcome = outcome;
         outcome.response_bytes = bytes.len() as u64;
         outcome.open = false;
-        Self { kind: Kind::Own(Some(bytes)), outcome: Some(outcome) }
+        Self {
+            kind: Kind::Own(Some(bytes)),
+            outcome: Some(outcome),
+        }
     }
 
     /// An upstream's stream.
     pub fn upstream(download: Download, outcome: Box<Outcome>) -> Self {
         let mut outcome = outcome;
         outcome.open = !download.answer.is_end_stream();
-        Self { kind: Kind::Upstream(Box::new(download)), outcome: Some(outcome) }
+        Self {
+            kind: Kind::Upstream(Box::new(download)),
+            outcome: Some(outcome),
+        }
     }
 }
 
 impl Download {
     /// The next bytes after all stages.
-    pub fn poll(&mut self, cx: &mut Context<'_>, outcome: &mut Outcome) -> Poll<Option<Result<Bytes, DownloadError>>> {
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: &mut Outcome,
+    ) -> Poll<Option<Result<Bytes, DownloadError>>> {
         loop {
             if self.ended {
                 return Poll::Ready(None);
@@ -177,18 +195,25 @@ impl Body for GateBody {
     type Data = Bytes;
     type Error = DownloadError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         let this = self.get_mut();
         let download = match &mut this.kind {
-            Kind::Own(bytes) => return Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b)))),
+            Kind::Own(bytes) => {
+                return Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))));
+            }
             Kind::Upstream(download) => download,
         };
-        let Some(outcome) = &mut this.outcome else { return Poll::Ready(None) };
+        let Some(outcome) = &mut this.outcome else {
+            return Poll::Ready(None);
+        };
         match download.poll(cx, outcome) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(data))) => {
                 outcome.response_bytes += data.len() as u64;
-                outcome.open = !(download.answer.is_end_stream() && !download.stages.change_bytes());
+                outcome.open = !download.answer.is_end_stream() || download.stages.change_bytes();
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Poll::Ready(Some(Err(error))) => {

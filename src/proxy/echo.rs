@@ -21,7 +21,10 @@ pub struct EchoGuard {
 impl EchoGuard {
     /// Looks for `token`; an empty one is never found.
     pub fn new(token: &str) -> Self {
-        Self { finder: Finder::new(token.as_bytes()).into_owned(), held: BytesMut::new() }
+        Self {
+            finder: Finder::new(token.as_bytes()).into_owned(),
+            held: BytesMut::new(),
+        }
     }
 
     /// Whether `bytes`, a header value say, holds the token.
@@ -41,7 +44,8 @@ impl EchoGuard {
             return Err(TokenEchoed);
         }
         let keep = window.len() - self.partial(&window);
-        self.held.extend_from_slice(window.get(keep..).unwrap_or_default());
+        self.held
+            .extend_from_slice(window.get(keep..).unwrap_or_default());
         Ok(window.slice(..keep))
     }
 
@@ -80,7 +84,10 @@ mod tests {
     fn a_token_is_found_wherever_it_is_cut_and_no_byte_of_it_gets_out() {
         let body = b"aaapat-na1-pat-na1-xyz.";
         for cut in 0..body.len() {
-            assert_eq!(pass("pat-na1-xyz", &[&body[..cut], &body[cut..]]), Err(TokenEchoed));
+            assert_eq!(
+                pass("pat-na1-xyz", &[&body[..cut], &body[cut..]]),
+                Err(TokenEchoed)
+            );
             let mut guard = EchoGuard::new("pat-na1-xyz");
             let mut out = Vec::new();
             for byte in body {

@@ -13,8 +13,9 @@ use super::outcome::Outcome;
 use super::stop::Stop;
 use super::upload::{UpBody, UploadBounds, UploadError, UploadWatch};
 use super::worker::Worker;
-use crate::hubspot::pool::{AnswerBody, ExchangeError, Progress};
 use crate::events::UpstreamFailed;
+use crate::hubspot::answer_body::AnswerBody;
+use crate::hubspot::pool::{ExchangeError, Progress};
 use crate::metrics::UpstreamErrorKind;
 use crate::tokens::{CredentialError, Lease};
 
@@ -44,8 +45,19 @@ pub struct Call {
 pub type Answered = (Response<AnswerBody<UpBody>>, Lease);
 
 /// Sends `call`; at most twice.
-pub async fn forward(worker: &Worker, lease: Lease, call: Call, outcome: &mut Outcome) -> Result<Answered, Stop> {
-    let Call { method, target, headers, body, bounds } = call;
+pub async fn forward(
+    worker: &Worker,
+    lease: Lease,
+    call: Call,
+    outcome: &mut Outcome,
+) -> Result<Answered, Stop> {
+    let Call {
+        method,
+        target,
+        headers,
+        body,
+        bounds,
+    } = call;
     let mut held = Bytes::new();
     let (first, watch) = match body {
         Outgoing::Judged(bytes) => {
@@ -58,7 +70,9 @@ pub async fn forward(worker: &Worker, lease: Lease, call: Call, outcome: &mut Ou
             (body, Some(watch))
         }
     };
-    let progress = watch.as_ref().map_or_else(Progress::default, |watch| watch.progress().clone());
+    let progress = watch
+        .as_ref()
+        .map_or_else(Progress::default, |watch| watch.progress().clone());
     let request = build(worker, &method, &target, headers.clone(), &lease, first);
     outcome.forwarding();
     outcome.sent_upstream = true;
@@ -75,9 +89,16 @@ pub async fn forward(worker: &Worker, lease: Lease, call: Call, outcome: &mut Ou
         return Ok((response, lease));
     }
     drop(response);
-    let renewed = worker.gate().live.rejected(&lease).await.map_err(|error| credential(&error))?;
+    let renewed = worker
+        .gate()
+        .live
+        .rejected(&lease)
+        .await
+        .map_err(|error| credential(&error))?;
     let held = match &watch {
-        Some(watch) => watch.replayable().ok_or(Stop::Credential { retry_after_seconds: 1 })?,
+        Some(watch) => watch.replayable().ok_or(Stop::Credential {
+            retry_after_seconds: 1,
+        })?,
         None => held,
     };
     outcome.replayed = true;
@@ -90,7 +111,12 @@ pub async fn forward(worker: &Worker, lease: Lease, call: Call, outcome: &mut Ou
     if response.status() == StatusCode::UNAUTHORIZED {
         // The second one: the connection is marked, and says so until something works again.
         let error = worker.gate().live.rejected(&renewed).await.err();
-        return Err(error.map_or(Stop::Credential { retry_after_seconds: 1 }, |error| credential(&error)));
+        return Err(error.map_or(
+            Stop::Credential {
+                retry_after_seconds: 1,
+            },
+            |error| credential(&error),
+        ));
     }
     renewed.accepted();
     Ok((response, renewed))
@@ -100,9 +126,9 @@ pub async fn forward(worker: &Worker, lease: Lease, call: Call, outcome: &mut Ou
 pub fn credential(error: &CredentialError) -> Stop {
     match error {
         CredentialError::Blocked(_) => Stop::Connection(error.reason()),
-        CredentialError::Unavailable { retry_after, .. } => {
-            Stop::Credential { retry_after_seconds: u32::try_from(retry_after.as_secs()).unwrap_or(60).clamp(1, 60) }
-        }
+        CredentialError::Unavailable { retry_after, .. } => Stop::Credential {
+            retry_after_seconds: u32::try_from(retry_after.as_secs()).unwrap_or(60).clamp(1, 60),
+        },
     }
 }
 
@@ -124,13 +150,20 @@ fn build(
     let needs_length = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
     if needs_length && matches!(request.body(), UpBody::Empty) {
         // RFC 9110 §8.6: a method that expects content says so when there is none.
-        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        request
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     request
 }
 
 /// Whose side failed: a client's broken body is not the upstream's fault.
-fn stop_for(worker: &Worker, outcome: &mut Outcome, watch: Option<&UploadWatch>, error: &ExchangeError) -> Stop {
+fn stop_for(
+    worker: &Worker,
+    outcome: &mut Outcome,
+    watch: Option<&UploadWatch>,
+    error: &ExchangeError,
+) -> Stop {
     match watch.and_then(UploadWatch::failure) {
         Some(UploadError::TooLarge) => return Stop::Refused(TOO_LARGE),
         Some(UploadError::Idle | UploadError::Broken) => return Stop::Body,
@@ -150,6 +183,11 @@ fn stop_for(worker: &Worker, outcome: &mut Outcome, watch: Option<&UploadWatch>,
         ExchangeError::Broken(source) => source,
         ExchangeError::ConnectTimeout | ExchangeError::HeadTimeout => error,
     };
-    UpstreamFailed { id: Some(outcome.id()), kind, detail }.emit(worker.metrics().metrics());
+    UpstreamFailed {
+        id: Some(outcome.id()),
+        kind,
+        detail,
+    }
+    .emit(worker.metrics().metrics());
     stop
 }

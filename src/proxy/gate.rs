@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -42,8 +43,43 @@ pub struct Gate {
     pub judged: Arc<Budget>,
     /// The upstream and its version; a new version means trust was re-read.
     pub upstream: ArcSwap<(Upstream, u64)>,
-    /// Whether what the gate knows is fresh enough to decide on.
-    pub deciding: AtomicBool,
+    /// How long what the gate knows is fresh enough to decide on.
+    pub freshness: Freshness,
+}
+
+/// How long the last look into the store is good for. Whoever should look and does not, dead or
+/// stuck, lets it run out: there is nothing to forget to switch off.
+#[derive(Debug)]
+pub struct Freshness {
+    epoch: Instant,
+    until_ms: AtomicU64,
+}
+
+impl Freshness {
+    /// Fresh for `period` from now on.
+    pub fn starting(period: Duration) -> Self {
+        let fresh = Self {
+            epoch: Instant::now(),
+            until_ms: AtomicU64::new(0),
+        };
+        fresh.renew(period);
+        fresh
+    }
+
+    /// Fresh for `period` from now on.
+    pub fn renew(&self, period: Duration) {
+        let until = self.epoch.elapsed() + period;
+        self.until_ms.store(
+            u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
+            Ordering::Release,
+        );
+    }
+
+    /// Whether it still is, at `now`.
+    pub fn holds(&self, now: Instant) -> bool {
+        let at = now.saturating_duration_since(self.epoch).as_millis();
+        at <= u128::from(self.until_ms.load(Ordering::Acquire))
+    }
 }
 
 impl Gate {
@@ -54,8 +90,8 @@ impl Gate {
     }
 
     /// Whether the gate may decide: its store was read lately.
-    pub fn may_decide(&self) -> bool {
-        self.deciding.load(Ordering::Acquire)
+    pub fn may_decide(&self, now: Instant) -> bool {
+        self.freshness.holds(now)
     }
 }
 
@@ -78,7 +114,9 @@ impl Names {
         }
         Self {
             public_origin: Bytes::copy_from_slice(origin.as_bytes()),
-            public_authority: origin.split_once("://").map_or(String::new(), |(_, authority)| authority.to_owned()),
+            public_authority: origin
+                .split_once("://")
+                .map_or(String::new(), |(_, authority)| authority.to_owned()),
             known,
         }
     }
@@ -102,13 +140,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn freshness_runs_out_by_itself_and_is_renewed() {
+        let fresh = Freshness::starting(Duration::from_secs(10));
+        let now = Instant::now();
+        assert!(fresh.holds(now));
+        assert!(!fresh.holds(now + Duration::from_secs(11)));
+        fresh.renew(Duration::from_secs(20));
+        assert!(fresh.holds(now + Duration::from_secs(11)));
+    }
+
+    #[test]
     fn links_go_back_to_the_name_the_request_came_by_if_it_is_one_of_the_gates() {
         let names = Names::new("https://gate.example.com/", "0.0.0.0:8080".parse().unwrap());
         let origin = |asked, secure| String::from_utf8(names.origin_for(asked, secure).to_vec()).unwrap();
         assert_eq!(origin(Some("127.0.0.1:8080"), false), "http://127.0.0.1:8080");
         assert_eq!(origin(Some("localhost:8080"), true), "https://localhost:8080");
         assert_eq!(origin(Some("Gate.Example.com"), true), "https://gate.example.com");
-        assert_eq!(origin(Some("gate.example.com"), false), "https://gate.example.com");
+        assert_eq!(
+            origin(Some("gate.example.com"), false),
+            "https://gate.example.com"
+        );
         assert_eq!(origin(Some("evil.example"), false), "https://gate.example.com");
         assert_eq!(origin(None, false), "https://gate.example.com");
     }

@@ -56,20 +56,41 @@ fn refuse(cause: &'static str, remedy: &'static str) -> Refusal {
 pub fn check(parts: &Parts) -> Result<(), Refusal> {
     for name in &SINGULAR {
         if parts.headers.get_all(name).iter().nth(1).is_some() {
-            return Err(refuse("a header field that may stand once stands twice", "send it once"));
+            return Err(refuse(
+                "a header field that may stand once stands twice",
+                "send it once",
+            ));
         }
     }
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
-        return Err(Refusal::new(Reason::RefusedMethod, "this method is never served", "use GET, POST, PUT, PATCH or DELETE"));
+        return Err(Refusal::new(
+            Reason::RefusedMethod,
+            "this method is never served",
+            "use GET, POST, PUT, PATCH or DELETE",
+        ));
     }
     if parts.headers.contains_key(header::UPGRADE) {
         return Err(refuse("protocol upgrades are not served", "leave `Upgrade` out"));
     }
-    if parts.headers.get(header::EXPECT).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Err(refuse("only `Expect: 100-continue` is understood", "leave `Expect` out"));
+    if parts
+        .headers
+        .get(header::EXPECT)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        return Err(refuse(
+            "only `Expect: 100-continue` is understood",
+            "leave `Expect` out",
+        ));
     }
-    if parts.headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(refuse("a compressed request body can't be judged", "send the body uncompressed"));
+    if parts
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(refuse(
+            "a compressed request body can't be judged",
+            "send the body uncompressed",
+        ));
     }
     check_authority(parts)
 }
@@ -77,10 +98,18 @@ pub fn check(parts: &Parts) -> Result<(), Refusal> {
 /// One authority, and an origin-form target. HTTP/2 carries it in `:authority`.
 fn check_authority(parts: &Parts) -> Result<(), Refusal> {
     let host = parts.headers.get(header::HOST);
-    let bad = || Refusal::new(Reason::RefusedHost, "the request must name one host", "send `Host`, once");
+    let bad = || {
+        Refusal::new(
+            Reason::RefusedHost,
+            "the request must name one host",
+            "send `Host`, once",
+        )
+    };
     if parts.version == Version::HTTP_2 {
         let authority = parts.uri.authority().ok_or_else(bad)?;
-        if authority.as_str().contains('@') || host.is_some_and(|host| host.as_bytes() != authority.as_str().as_bytes()) {
+        if authority.as_str().contains('@')
+            || host.is_some_and(|host| host.as_bytes() != authority.as_str().as_bytes())
+        {
             return Err(bad());
         }
         return Ok(());
@@ -99,20 +128,29 @@ fn check_authority(parts: &Parts) -> Result<(), Refusal> {
 pub fn authority(parts: &Parts) -> Option<&str> {
     match parts.uri.authority() {
         Some(authority) => Some(authority.as_str()),
-        None => parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()),
+        None => parts
+            .headers
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok()),
     }
 }
 
+/// There is a credential, but it is not `Bearer` and one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotBearer;
+
 /// Takes the credential out of the map, so that nothing later can see it.
 ///
-/// `Ok(None)`: there is none. An error: there is one, but not `Bearer` and one word.
-pub fn take_bearer(headers: &mut HeaderMap) -> Result<Option<Secret>, ()> {
-    let Some(value) = headers.remove(header::AUTHORIZATION) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| ())?;
-    let (scheme, token) = text.split_once(' ').ok_or(())?;
+/// `Ok(None)`: there is none.
+pub fn take_bearer(headers: &mut HeaderMap) -> Result<Option<Secret>, NotBearer> {
+    let Some(value) = headers.remove(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| NotBearer)?;
+    let (scheme, token) = text.split_once(' ').ok_or(NotBearer)?;
     let token = token.trim_matches(' ');
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.contains(' ') {
-        return Err(());
+        return Err(NotBearer);
     }
     Ok(Some(Secret::new(token.to_owned())))
 }
@@ -131,7 +169,10 @@ pub fn upward(from: &HeaderMap, compression: bool) -> HeaderMap {
     }
     let coding = if compression { "gzip" } else { "identity" };
     up.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
-    up.insert(header::USER_AGENT, HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION"))));
+    up.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION"))),
+    );
     up
 }
 
@@ -145,7 +186,10 @@ pub fn downward(from: &HeaderMap, changed: bool) -> HeaderMap {
         }
     }
     for (name, value) in from {
-        if DOWN_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)) {
+        if DOWN_PREFIXES
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
+        {
             down.insert(name.clone(), value.clone());
         }
     }
@@ -156,7 +200,11 @@ pub fn downward(from: &HeaderMap, changed: bool) -> HeaderMap {
 pub fn is_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
         let value = value.as_bytes();
-        let media = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let media = value
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
         media.eq_ignore_ascii_case(b"application/json") || media.to_ascii_lowercase().ends_with(b"+json")
     })
 }
@@ -166,7 +214,11 @@ mod tests {
     use super::*;
 
     fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
-        build(http::Request::builder().uri("/x").header("host", "gate")).body(()).unwrap().into_parts().0
+        build(http::Request::builder().uri("/x").header("host", "gate"))
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0
     }
 
     #[test]
@@ -174,8 +226,14 @@ mod tests {
         assert!(check(&parts(|b| b)).is_ok());
         assert!(check(&parts(|b| b.header("expect", "100-Continue"))).is_ok());
         let bad: Vec<Parts> = vec![
-            parts(|b| b.header("authorization", "Bearer a").header("authorization", "Bearer a")),
-            parts(|b| b.header("x-scopegate-connection", "a").header("x-scopegate-connection", "b")),
+            parts(|b| {
+                b.header("authorization", "Bearer a")
+                    .header("authorization", "Bearer a")
+            }),
+            parts(|b| {
+                b.header("x-scopegate-connection", "a")
+                    .header("x-scopegate-connection", "b")
+            }),
             parts(|b| b.header("host", "gate")),
             parts(|b| b.header("upgrade", "h2c")),
             parts(|b| b.header("expect", "1")),
@@ -190,12 +248,23 @@ mod tests {
 
     #[test]
     fn the_credential_leaves_the_map_even_when_it_is_malformed() {
-        for value in ["Bearer sg_x", "bearer  sg_x", "Basic abc", "Bearer", "Bearer a b", "sg_x"] {
+        for value in [
+            "Bearer sg_x",
+            "bearer  sg_x",
+            "Basic abc",
+            "Bearer",
+            "Bearer a b",
+            "sg_x",
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
             let taken = take_bearer(&mut headers);
             assert!(headers.is_empty());
-            assert_eq!(taken.is_ok(), value.contains("sg_x") && value.contains(' '), "{value}");
+            assert_eq!(
+                taken.is_ok(),
+                value.contains("sg_x") && value.contains(' '),
+                "{value}"
+            );
         }
     }
 
@@ -203,9 +272,26 @@ mod tests {
     fn only_listed_fields_travel() {
         let mut from = HeaderMap::new();
         for name in [
-            "cookie", "x-forwarded-for", "forwarded", "x-http-method-override", "x-original-url", "connection",
-            "traceparent", "proxy-authorization", "te", "x-hubspot-anything", "referer", "origin", "content-type",
-            "range", "user-agent", "set-cookie", "location", "x-hubspot-ratelimit-remaining", "etag", "server",
+            "cookie",
+            "x-forwarded-for",
+            "forwarded",
+            "x-http-method-override",
+            "x-original-url",
+            "connection",
+            "traceparent",
+            "proxy-authorization",
+            "te",
+            "x-hubspot-anything",
+            "referer",
+            "origin",
+            "content-type",
+            "range",
+            "user-agent",
+            "set-cookie",
+            "location",
+            "x-hubspot-ratelimit-remaining",
+            "etag",
+            "server",
         ] {
             from.insert(HeaderName::from_static(name), HeaderValue::from_static("v"));
         }
@@ -214,11 +300,20 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(names(upward(&from, false)), ["accept-encoding", "content-type", "user-agent"]);
+        assert_eq!(
+            names(upward(&from, false)),
+            ["accept-encoding", "content-type", "user-agent"]
+        );
         assert_eq!(upward(&from, false)["accept-encoding"], "identity");
         assert_eq!(upward(&from, true)["accept-encoding"], "gzip");
         assert_ne!(upward(&from, false)["user-agent"], "v");
-        assert_eq!(names(downward(&from, true)), ["content-type", "x-hubspot-ratelimit-remaining"]);
-        assert_eq!(names(downward(&from, false)), ["content-type", "etag", "x-hubspot-ratelimit-remaining"]);
+        assert_eq!(
+            names(downward(&from, true)),
+            ["content-type", "x-hubspot-ratelimit-remaining"]
+        );
+        assert_eq!(
+            names(downward(&from, false)),
+            ["content-type", "etag", "x-hubspot-ratelimit-remaining"]
+        );
     }
 }

@@ -8,8 +8,17 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
+use super::ask::Ask;
+use super::case::Case;
+use super::judged;
+use super::stop::Stop;
+use crate::access::effect::Effect;
 use crate::access::policy::Policy;
+use crate::access::refusal::Reason;
 use crate::access::target::{Method, Target};
+use crate::access::verdict::Verdict;
+use crate::audit::Record;
 use crate::secret::Secret;
 use crate::tokens::ConnectionState;
 
@@ -54,10 +63,19 @@ impl Question {
             (Method::Get, [Some("v1"), Some("access-tokens"), Some(token), None, None]) => {
                 Some((Question::AccessToken, Some(Secret::new(token.to_owned()))))
             }
-            (Method::Post, [Some("v2"), Some("private-apps"), Some("get"), Some("access-token-info"), None]) => {
-                Some((Question::PrivateApp, None))
+            (
+                Method::Post,
+                [
+                    Some("v2"),
+                    Some("private-apps"),
+                    Some("get"),
+                    Some("access-token-info"),
+                    None,
+                ],
+            ) => Some((Question::PrivateApp, None)),
+            (Method::Post, [Some(_), Some("token"), Some("introspect"), None, None]) => {
+                Some((Question::Introspect, None))
             }
-            (Method::Post, [Some(_), Some("token"), Some("introspect"), None, None]) => Some((Question::Introspect, None)),
             (Method::Post, [Some(_), Some("token"), None, None, None]) => Some((Question::Token, None)),
             _ => None,
         }
@@ -68,7 +86,10 @@ impl Question {
         match self {
             Question::PrivateApp => {
                 let value: Value = serde_json::from_slice(body).ok()?;
-                value.get("tokenKey")?.as_str().map(|key| Secret::new(key.to_owned()))
+                value
+                    .get("tokenKey")?
+                    .as_str()
+                    .map(|key| Secret::new(key.to_owned()))
             }
             Question::Introspect => form_urlencoded::parse(body)
                 .find(|(name, _)| matches!(&**name, "token" | "access_token"))
@@ -98,7 +119,13 @@ impl Question {
 
     /// Who the key is: the policy's scopes within the granted ones, the policy's owner, never the
     /// installer's address.
-    pub fn answer(self, key: &Secret, policy: &Policy, connection: &ConnectionState, scopes: &[&str]) -> Bytes {
+    pub fn answer(
+        self,
+        key: &Secret,
+        policy: &Policy,
+        connection: &ConnectionState,
+        scopes: &[&str],
+    ) -> Bytes {
         let account = connection.account();
         let (hub, user) = (connection.portal().get(), account.user_id.unwrap_or(0));
         let value = match self {
@@ -119,5 +146,73 @@ impl Question {
             }),
         };
         value.to_string().into()
+    }
+}
+
+impl Case {
+    /// Answers a question about the credential itself.
+    pub async fn introspect(
+        &mut self,
+        question: Question,
+        in_path: Option<Secret>,
+        mut ask: Ask,
+    ) -> Result<Answer, Stop> {
+        self.template = Some(question.template().into());
+        let authorization = ask.take_optional_credential()?;
+        let selector = ask.take_selector()?;
+        let key = match (in_path, ask.body.take()) {
+            (Some(key), _) => Some(key),
+            (None, Some(body)) => {
+                let idle = self.worker.limits().body_idle;
+                let body = judged::read(body, &mut self.share, BODY_BYTES_MOST, idle).await?;
+                question.key_in_body(&body)
+            }
+            (None, None) => None,
+        };
+        let differs =
+            authorization.is_some_and(|sent| key.as_ref().is_none_or(|key| sent.expose() != key.expose()));
+        let known = match &key {
+            Some(key) if !differs => self.authenticate(key.clone()),
+            Some(_) => Err(Stop::Key(Reason::KeyUnknown)),
+            None => Err(Stop::Key(Reason::KeyMissing)),
+        };
+        let (caller, key) = match (known, key, question.unknown()) {
+            (Ok(caller), Some(key), _) => (caller, key),
+            (Err(stop), _, Some((status, body))) => {
+                self.count(Verdict::Deny, stop.reason());
+                self.worker.audit().stranger(stop.reason(), self.network);
+                self.verdict = Some(Verdict::Deny);
+                return Ok(Answer::Own(status, body));
+            }
+            (Err(stop), _, None) => return Err(stop),
+            (Ok(_), None, _) => return Err(Stop::Key(Reason::KeyMissing)),
+        };
+        let policy = self.policy(&caller)?;
+        let connection = self.connection(&caller, &policy, selector)?;
+        self.outcome.effect = Some(Effect::Auth);
+        let record = self
+            .decision_record(Verdict::Allow, Reason::None)
+            .ok_or(Stop::Unready)?;
+        self.recorded = true;
+        self.worker
+            .audit()
+            .push(Record::Decision(Box::new(record)))
+            .map_err(|why| self.unrecorded(why))?;
+        self.verdict = Some(Verdict::Allow);
+        self.count(Verdict::Allow, Reason::None);
+        let catalogue = &self.snapshot.catalogue;
+        let account = connection.account();
+        let granted =
+            |name: &&str| account.scopes.is_empty() || account.scopes.iter().any(|scope| scope == name);
+        let allowed = policy.granted_scopes();
+        let scopes: Vec<&str> = catalogue
+            .scope_names(&allowed)
+            .into_iter()
+            .filter(granted)
+            .collect();
+        Ok(Answer::Own(
+            StatusCode::OK,
+            question.answer(&key, &policy, &connection, &scopes),
+        ))
     }
 }

@@ -23,7 +23,10 @@ pub struct Budget {
 impl Budget {
     /// At most `total` bytes.
     pub fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), total })
+        Arc::new(Self {
+            used: AtomicUsize::new(0),
+            total,
+        })
     }
 }
 
@@ -36,13 +39,20 @@ pub struct Share {
 impl Share {
     /// An empty share of `budget`.
     pub fn of(budget: &Arc<Budget>) -> Self {
-        Self { budget: Arc::clone(budget), bytes: 0 }
+        Self {
+            budget: Arc::clone(budget),
+            bytes: 0,
+        }
     }
 
     fn grow(&mut self, bytes: usize) -> Result<(), Stop> {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
-        if before + bytes > self.budget.total { Err(Stop::Overloaded) } else { Ok(()) }
+        if before + bytes > self.budget.total {
+            Err(Stop::Overloaded)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -53,8 +63,11 @@ impl Drop for Share {
 }
 
 /// The refusal of a body over a bound.
-pub const TOO_LARGE: Refusal =
-    Refusal::new(Reason::TooLarge, "the request body is over the bound", "send it in smaller batches");
+pub const TOO_LARGE: Refusal = Refusal::new(
+    Reason::TooLarge,
+    "the request body is over the bound",
+    "send it in smaller batches",
+);
 
 /// Reads `body` whole. `most` is the bound for one body, `idle` the longest wait for more of it.
 pub async fn read(mut body: Incoming, share: &mut Share, most: usize, idle: Duration) -> Result<Bytes, Stop> {

@@ -5,11 +5,13 @@
 
 pub mod accept;
 pub mod account;
+pub mod answer;
 pub mod ask;
-pub mod caller;
+pub mod case;
 pub mod connection;
 pub mod download;
 pub mod echo;
+mod face;
 pub mod forward;
 pub mod gate;
 pub mod guard;
@@ -20,6 +22,7 @@ pub mod io;
 pub mod judged;
 pub mod links;
 pub mod outcome;
+pub mod steps;
 pub mod stop;
 pub mod tls;
 pub mod upload;
@@ -31,19 +34,12 @@ use std::rc::Rc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use self::caller::Case;
+use self::answer::Answer;
+use self::case::Case;
 use self::connection::Peer;
 use self::download::GateBody;
 use self::stop::Stop;
 use self::worker::Worker;
-use crate::access::refusal::{Reason, Refusal};
-
-/// A canonical target that is not a URI: the two parsers disagree, so nothing goes up.
-const UNWRITABLE: Refusal = Refusal::new(
-    Reason::RefusedPath,
-    "the request target can't be written for the upstream",
-    "use a standard HTTP client",
-);
 
 /// One request, from its head to its answer.
 pub async fn call(
@@ -59,7 +55,7 @@ pub async fn call(
     })
 }
 
-async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<caller::Answer, Stop> {
+async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, Stop> {
     let mut ask = case.read(request)?;
     if let Some((question, key)) = ask.question() {
         return case.introspect(question, key, ask).await;

@@ -90,7 +90,8 @@ impl Outcome {
     }
 
     fn upstream_time(&self, now: Instant) -> Duration {
-        self.forwarded.map_or(Duration::ZERO, |since| now.duration_since(since))
+        self.forwarded
+            .map_or(Duration::ZERO, |since| now.duration_since(since))
     }
 }
 
@@ -108,7 +109,9 @@ impl Drop for Outcome {
             gate: duration.saturating_sub(upstream),
         };
         RequestEnded { id: self.id, answer }.emit(self.worker.metrics());
-        let Some(integration) = self.integration.take().filter(|_| self.owes_record) else { return };
+        let Some(integration) = self.integration.take().filter(|_| self.owes_record) else {
+            return;
+        };
         let record = OutcomeRecord {
             time: jiff::Timestamp::now(),
             id: self.id,

@@ -7,9 +7,9 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::face::Face;
 use crate::access::refusal::{Reason, Refusal};
 use crate::access::verdict::{Source, Verdict};
 
@@ -115,8 +115,8 @@ impl Stop {
     /// `decided` is the decision's word when it was made before the call ended (an upstream that
     /// can't be reached does not turn an allow into a refusal).
     pub fn answer(&self, id: Uuid, decided: Option<Verdict>, rule: Option<&str>) -> Response<Bytes> {
-        let face = self.face();
-        let body = body(&face, id);
+        let face = Face::of(self);
+        let body = face.body(id);
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = face.status;
         let headers = response.headers_mut();
@@ -125,7 +125,10 @@ impl Stop {
         insert_decision(headers, verdict, id, rule);
         headers.insert(SOURCE, HeaderValue::from_static(Source::Gate.as_str()));
         if face.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer error=\"invalid_token\""),
+            );
         }
         match face.retry_after_seconds {
             Some(seconds) => {
@@ -136,82 +139,6 @@ impl Stop {
             }
         }
         response
-    }
-
-    /// What the caller sees of it.
-    fn face(&self) -> Face {
-        match self {
-            Stop::Key(_) => Face::unauthorized(
-                "key",
-                "invalid_key",
-                "scopegate: this key is not valid here. Ask whoever runs the gate for a key; do not rotate the HubSpot token.",
-            ),
-            Stop::Policy(reason) => Face::unauthorized(
-                "policy",
-                reason.as_str(),
-                "scopegate: no policy is in force for this integration. Ask its policy's owner; do not rotate the HubSpot token.",
-            ),
-            Stop::Connection(reason) => Face::unauthorized("connection", connection_state(*reason), connection_text(*reason)),
-            Stop::ConnectionUnnamed => Face::new(
-                StatusCode::BAD_REQUEST,
-                "VALIDATION_ERROR",
-                "refused",
-                "scopegate: the request names no connection, or more than one. Append `~NAME` to the key, or send `x-scopegate-connection: NAME`, once.",
-            ),
-            Stop::Refused(refusal) => refused_face(refusal),
-            Stop::Denied(denied) => denied_face(denied),
-            Stop::Credential { retry_after_seconds } => Face::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "SERVICE_UNAVAILABLE",
-                "credential",
-                "scopegate: no HubSpot token is to be had for this connection at the moment. Try again; do not rotate the HubSpot token.",
-            )
-            .retry(*retry_after_seconds),
-            Stop::Audit => Face::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "SERVICE_UNAVAILABLE",
-                "audit",
-                "scopegate: the decision can't be recorded, so nothing was forwarded. Try again; the operator must look at the audit disk.",
-            )
-            .retry(2),
-            Stop::Overloaded => Face::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "SERVICE_UNAVAILABLE",
-                "overloaded",
-                "scopegate: too many requests are under way. Try again.",
-            )
-            .retry(1),
-            Stop::Unready => Face::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "SERVICE_UNAVAILABLE",
-                "unready",
-                "scopegate: this gate is not ready to decide. Try again.",
-            )
-            .retry(2),
-            Stop::Upstream => Face::new(
-                StatusCode::BAD_GATEWAY,
-                "BAD_GATEWAY",
-                "upstream",
-                "scopegate: HubSpot could not be reached, or broke off. Whether a write took effect is not known; look before repeating it.",
-            )
-            .retry(1),
-            Stop::Answer(what) => {
-                Face::new(StatusCode::BAD_GATEWAY, "BAD_GATEWAY", "upstream", *what).retry(1)
-            }
-            Stop::Timeout => Face::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "GATEWAY_TIMEOUT",
-                "upstream",
-                "scopegate: HubSpot did not answer in time. Whether a write took effect is not known; look before repeating it.",
-            )
-            .retry(2),
-            Stop::Body => Face::new(
-                StatusCode::BAD_REQUEST,
-                "VALIDATION_ERROR",
-                "refused",
-                "scopegate: the request body did not arrive whole and in time. Send it again.",
-            ),
-        }
     }
 }
 
@@ -244,110 +171,10 @@ pub fn insert_decision(headers: &mut http::HeaderMap, verdict: Verdict, id: Uuid
     }
 }
 
-struct Face {
-    status: StatusCode,
-    category: &'static str,
-    sub: &'static str,
-    message: String,
-    code: &'static str,
-    context: Map<String, Value>,
-    retry_after_seconds: Option<u32>,
-}
-
-impl Face {
-    fn new(status: StatusCode, category: &'static str, sub: &'static str, message: impl Into<String>) -> Self {
-        Self { status, category, sub, message: message.into(), code: sub, context: Map::new(), retry_after_seconds: None }
-    }
-
-    fn unauthorized(sub: &'static str, state: &'static str, message: &'static str) -> Self {
-        let mut face = Self::new(StatusCode::UNAUTHORIZED, "INVALID_AUTHENTICATION", sub, message);
-        face.context.insert("state".to_owned(), json!([state]));
-        face
-    }
-
-    fn retry(mut self, seconds: u32) -> Self {
-        self.retry_after_seconds = Some(seconds.clamp(1, 60));
-        self
-    }
-}
-
-fn connection_state(reason: Reason) -> &'static str {
-    match reason {
-        Reason::ConnectionPending => "pending",
-        Reason::ConnectionSuspended => "suspended",
-        Reason::ConnectionInstallerRemoved => "installer_removed",
-        Reason::ConnectionReauthorise => "reauthorise",
-        Reason::ConnectionDead => "dead",
-        Reason::ConnectionKilled => "killed",
-        Reason::ConnectionRejected => "rejected",
-        _ => "unknown",
-    }
-}
-
-fn connection_text(reason: Reason) -> &'static str {
-    match reason {
-        Reason::ConnectionSuspended => {
-            "scopegate: this connection is suspended. Ask whoever runs the gate to resume it; do not rotate the HubSpot token."
-        }
-        Reason::ConnectionDead | Reason::ConnectionReauthorise | Reason::ConnectionInstallerRemoved => {
-            "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate."
-        }
-        _ => "scopegate: this key has no such connection. Check the selector, or ask whoever runs the gate; do not rotate the HubSpot token.",
-    }
-}
-
-fn refused_face(refusal: &Refusal) -> Face {
-    let message = format!("scopegate: {}. {}.", refusal.cause, capitalised(refusal.remedy));
-    let mut face = match refusal.reason {
-        Reason::TooLarge => Face::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "too_large", message),
-        Reason::UnknownOperation | Reason::UnknownVersion | Reason::UnknownObject | Reason::RefusedUnjudged => {
-            Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", "unknown_operation", message)
-        }
-        _ => Face::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "refused", message),
-    };
-    face.code = refusal.reason.as_str();
-    face
-}
-
-fn denied_face(denied: &Denied) -> Face {
-    let sub = match denied.reason {
-        Reason::Property | Reason::Value => "property",
-        _ => "denied",
-    };
-    let message = format!("scopegate: this integration's policy does not allow this operation. {}", denied.remedy);
-    let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", sub, message);
-    face.code = denied.reason.as_str();
-    face.context.insert("lacks".to_owned(), json!(denied.lacks));
-    if !denied.scopes.is_empty() {
-        face.context.insert("requiredScopes".to_owned(), json!(denied.scopes));
-        face.context.insert("requiredGranularScopes".to_owned(), json!(denied.scopes));
-    }
-    face
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// HubSpot's error envelope. Typed SDKs trip over a `context` that is not lists of strings and
-/// `links` that are not strings.
-fn body(face: &Face, id: Uuid) -> Vec<u8> {
-    let value = json!({
-        "status": "error",
-        "message": face.message,
-        "correlationId": id.hyphenated().to_string(),
-        "category": face.category,
-        "subCategory": format!("scopegate.{}", face.sub),
-        "errors": [{ "message": face.message, "code": face.code, "context": face.context }],
-        "context": face.context,
-        "links": {},
-    });
-    value.to_string().into_bytes()
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn all() -> Vec<Stop> {
@@ -356,16 +183,30 @@ mod tests {
             Stop::Policy(Reason::PolicyInvalid),
             Stop::Connection(Reason::ConnectionSuspended),
             Stop::ConnectionUnnamed,
-            Stop::Refused(Refusal::new(Reason::RefusedPath, "the path is odd", "send another")),
-            Stop::Refused(Refusal::new(Reason::UnknownOperation, "no such operation", "look it up")),
-            Stop::Refused(Refusal::new(Reason::TooLarge, "the body is over the bound", "send less")),
+            Stop::Refused(Refusal::new(
+                Reason::RefusedPath,
+                "the path is odd",
+                "send another",
+            )),
+            Stop::Refused(Refusal::new(
+                Reason::UnknownOperation,
+                "no such operation",
+                "look it up",
+            )),
+            Stop::Refused(Refusal::new(
+                Reason::TooLarge,
+                "the body is over the bound",
+                "send less",
+            )),
             Stop::Denied(Denied {
                 reason: Reason::NoRule,
                 lacks: vec!["scope:crm.objects.deals.read".to_owned()],
                 scopes: vec!["crm.objects.deals.read".to_owned()],
-                remedy: "Add a rule.".to_owned(),
+                remedy: "add a rule".to_owned(),
             }),
-            Stop::Credential { retry_after_seconds: 5 },
+            Stop::Credential {
+                retry_after_seconds: 5,
+            },
             Stop::Audit,
             Stop::Overloaded,
             Stop::Unready,
@@ -385,10 +226,18 @@ mod tests {
             assert_eq!(headers[CONTENT_TYPE], JSON_UTF8);
             assert_eq!(headers[SOURCE], "gate");
             assert_eq!(headers[CORRELATION], id.to_string());
-            assert!(headers[DECISION].to_str().unwrap().contains(&format!("id={id}; rule=report#allow[0]")));
+            assert!(
+                headers[DECISION]
+                    .to_str()
+                    .unwrap()
+                    .contains(&format!("id={id}; rule=report#allow[0]"))
+            );
             let body: Value = serde_json::from_slice(response.body()).unwrap();
             assert_eq!(body["status"], "error");
-            assert!(body["message"].as_str().unwrap().starts_with("scopegate"), "{body}");
+            assert!(
+                body["message"].as_str().unwrap().starts_with("scopegate"),
+                "{body}"
+            );
             assert_eq!(body["correlationId"], id.to_string());
             assert!(body["subCategory"].as_str().unwrap().starts_with("scopegate."));
             for context in [&body["context"], &body["errors"][0]["context"]] {
@@ -401,9 +250,16 @@ mod tests {
 
     #[test]
     fn statuses_are_the_contracts() {
-        let statuses: Vec<u16> =
-            all().iter().map(|stop| stop.answer(Uuid::nil(), None, None).status().as_u16()).collect();
-        assert_eq!(statuses, [401, 401, 401, 400, 400, 403, 413, 403, 503, 503, 503, 503, 502, 502, 504, 400]);
+        let statuses: Vec<u16> = all()
+            .iter()
+            .map(|stop| stop.answer(Uuid::nil(), None, None).status().as_u16())
+            .collect();
+        assert_eq!(
+            statuses,
+            [
+                401, 401, 401, 400, 400, 403, 413, 403, 503, 503, 503, 503, 502, 502, 504, 400
+            ]
+        );
     }
 
     #[test]
@@ -412,20 +268,35 @@ mod tests {
             let response = stop.answer(Uuid::nil(), None, None);
             let passing = response.status().is_server_error();
             assert_eq!(response.headers().contains_key(RETRY_AFTER), passing, "{stop:?}");
-            assert_eq!(response.headers().contains_key(SHOULD_RETRY), !passing, "{stop:?}");
-            assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), response.status() == 401);
+            assert_eq!(
+                response.headers().contains_key(SHOULD_RETRY),
+                !passing,
+                "{stop:?}"
+            );
+            assert_eq!(
+                response.headers().contains_key(WWW_AUTHENTICATE),
+                response.status() == 401
+            );
         }
     }
 
     #[test]
     fn required_scopes_appear_only_when_a_scope_is_missing() {
         let with = |scopes: Vec<String>| {
-            let denied = Denied { reason: Reason::Effect, lacks: vec!["effect:delete".into()], scopes, remedy: "Ask.".into() };
+            let denied = Denied {
+                reason: Reason::Effect,
+                lacks: vec!["effect:delete".into()],
+                scopes,
+                remedy: "ask".into(),
+            };
             let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);
             serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()
         };
         assert_eq!(with(vec![])["lacks"], json!(["effect:delete"]));
         assert!(with(vec![]).get("requiredScopes").is_none());
-        assert_eq!(with(vec!["tickets".into()])["requiredGranularScopes"], json!(["tickets"]));
+        assert_eq!(
+            with(vec!["tickets".into()])["requiredGranularScopes"],
+            json!(["tickets"])
+        );
     }
 }

@@ -11,7 +11,10 @@ use rustls::server::WebPkiClientVerifier;
 use crate::config::TlsFiles;
 
 fn invalid(what: &str, path: &std::path::Path, error: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{what} `{}`: {error}", path.display()))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{what} `{}`: {error}", path.display()),
+    )
 }
 
 /// Reads the files and checks that key and certificate belong together.
@@ -27,7 +30,9 @@ pub fn server_config(files: &TlsFiles) -> io::Result<Arc<rustls::ServerConfig>> 
         Some(path) => {
             let mut roots = rustls::RootCertStore::empty();
             for certificate in certificates("client CA", path)? {
-                roots.add(certificate).map_err(|error| invalid("client CA", path, error))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| invalid("client CA", path, error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
@@ -35,7 +40,9 @@ pub fn server_config(files: &TlsFiles) -> io::Result<Arc<rustls::ServerConfig>> 
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| invalid("certificate", &files.cert, error))?;
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| invalid("certificate", &files.cert, error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -134,12 +134,19 @@ pub fn spawn(
     ending: Ending,
     index: usize,
 ) -> io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-            Ok(runtime) => runtime.block_on(run(Worker::new(gate, audit), sockets, ending)),
-            Err(error) => tracing::error!(event = "worker.failed", error = %error, "a worker could not start"),
-        }
-    })
+    std::thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            match Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+            {
+                Ok(runtime) => runtime.block_on(run(Worker::new(gate, audit), sockets, ending)),
+                Err(error) => {
+                    tracing::error!(event = "worker.failed", error = %error, "a worker could not start")
+                }
+            }
+        })
 }
 
 async fn run(worker: Rc<Worker>, mut sockets: mpsc::UnboundedReceiver<Accepted>, ending: Ending) {

@@ -37,7 +37,8 @@ impl Store {
         let mut found = statement.query(params![after, BATCH])?;
         let mut events = Vec::new();
         while let Some(row) = found.next()? {
-            let at = Timestamp::from_millisecond(row.get(1)?).map_err(|_| StoreError::Damaged("an admin event"))?;
+            let at = Timestamp::from_millisecond(row.get(1)?)
+                .map_err(|_| StoreError::Damaged("an admin event"))?;
             events.push(AdminEvent {
                 id: row.get(0)?,
                 at,
@@ -55,7 +56,11 @@ impl Store {
     pub fn audited(&self, instance: &str) -> Result<i64, StoreError> {
         let seq = self
             .reader()
-            .query_row("SELECT seq FROM audited WHERE instance = ?1", params![instance], |row| row.get(0))
+            .query_row(
+                "SELECT seq FROM audited WHERE instance = ?1",
+                params![instance],
+                |row| row.get(0),
+            )
             .optional()?;
         Ok(seq.unwrap_or(0))
     }

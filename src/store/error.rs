@@ -79,6 +79,9 @@ pub enum StoreError {
         /// The command that lists them.
         list: &'static str,
     },
+    /// The process is going down.
+    #[error("work on the store was interrupted")]
+    Interrupted,
     /// SQLite said something else.
     #[error("the store failed: {0}")]
     Sqlite(rusqlite::Error),

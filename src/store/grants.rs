@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::changes::record_event;
 use super::connections::set_standing;
-use super::{GateLock, Store, StoreError, read_number, stored_number, timestamp_opt};
+use super::{GateLock, Provenance, Store, StoreError, read_number, stored_number, timestamp_opt};
 use crate::access::connection::{ConnectionId, PortalId, Standing};
 use crate::vault::{Sealed, WrappedKey};
 
@@ -154,7 +155,14 @@ impl Store {
     /// Saves generation n + 1, ends intent and lease: before the new access token is used.
     ///
     /// Saving twice is saving once: when a commit's outcome was not known, the same call tells it.
-    pub fn save_refreshed(&self, ticket: &Ticket, grant: &NewGrant) -> Result<Saved, StoreError> {
+    /// The standing changes only if the connection lets traffic pass: an operator's suspension in the
+    /// meantime stays.
+    pub fn save_refreshed(
+        &self,
+        ticket: &Ticket,
+        grant: &NewGrant,
+        by: &Provenance,
+    ) -> Result<Saved, StoreError> {
         let fence = stored_number(ticket.fence)?;
         let generation = stored_number(ticket.generation)?;
         let user_id = grant.user_id.map(stored_number).transpose()?;
@@ -180,10 +188,24 @@ impl Store {
             if changed == 0 {
                 return saved_before(tx, ticket);
             }
-            if let Some((standing, why)) = grant.standing {
+            if let Some((standing, why)) = grant.standing
+                && may_become(tx, &ticket.connection, standing)?
+            {
                 set_standing(tx, &ticket.connection, standing, why)?;
+                record_event(tx, by, "connection refreshed", ticket.connection.as_str())?;
             }
             Ok(Saved::Yes)
+        })
+    }
+
+    /// Makes the stored access token count as expired: it turned out to be another account's.
+    pub fn expire_access(&self, id: &ConnectionId) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE connections SET access_expires_at = access_obtained_at WHERE id = ?1",
+                params![id.as_str()],
+            )?;
+            Ok(())
         })
     }
 
@@ -206,6 +228,16 @@ impl Store {
             Ok(changed > 0)
         })
     }
+}
+
+fn may_become(tx: &Transaction<'_>, id: &ConnectionId, new: Standing) -> Result<bool, StoreError> {
+    let word: String = tx.query_row(
+        "SELECT standing FROM connections WHERE id = ?1",
+        params![id.as_str()],
+        |row| row.get(0),
+    )?;
+    let standing = Standing::parse(&word).ok_or(StoreError::Damaged("a connection's standing"))?;
+    Ok(standing.refusal().is_none() && standing != new)
 }
 
 /// Whether what could not be written now had been written by an earlier call of the same attempt.
@@ -331,7 +363,10 @@ mod tests {
             store.begin_refresh(&id, "g2", MINUTE).unwrap(),
             Begin::Busy { .. }
         ));
-        assert_eq!(store.save_refreshed(&first, &grant(2)).unwrap(), Saved::Yes);
+        assert_eq!(
+            store.save_refreshed(&first, &grant(2), &by_test()).unwrap(),
+            Saved::Yes
+        );
         let second = begin(&store, &id);
         assert_eq!(second.fence, first.fence + 1);
         assert_eq!(second.generation, first.generation + 1);
@@ -352,12 +387,21 @@ mod tests {
             quick.uncertain,
             "the slow one's answer may have rotated the grant"
         );
-        assert_eq!(store.save_refreshed(&slow, &grant(3)).unwrap(), Saved::Lost);
+        assert_eq!(
+            store.save_refreshed(&slow, &grant(3), &by_test()).unwrap(),
+            Saved::Lost
+        );
         assert!(!store.end_refresh(&slow, false, None).unwrap());
         assert!(!store.renew_lease(&slow, MINUTE).unwrap());
         assert!(store.renew_lease(&quick, MINUTE).unwrap());
-        assert_eq!(store.save_refreshed(&quick, &grant(4)).unwrap(), Saved::Yes);
-        assert_eq!(store.save_refreshed(&slow, &grant(3)).unwrap(), Saved::Lost);
+        assert_eq!(
+            store.save_refreshed(&quick, &grant(4), &by_test()).unwrap(),
+            Saved::Yes
+        );
+        assert_eq!(
+            store.save_refreshed(&slow, &grant(3), &by_test()).unwrap(),
+            Saved::Lost
+        );
         let row = store.connection(&id).unwrap().unwrap();
         assert_eq!(row.refresh.unwrap(), Sealed::from_stored(vec![4; 41]));
     }
@@ -366,8 +410,14 @@ mod tests {
     fn saving_twice_is_saving_once() {
         let (_dir, store, id) = with_grant();
         let ticket = begin(&store, &id);
-        assert_eq!(store.save_refreshed(&ticket, &grant(2)).unwrap(), Saved::Yes);
-        assert_eq!(store.save_refreshed(&ticket, &grant(2)).unwrap(), Saved::Yes);
+        assert_eq!(
+            store.save_refreshed(&ticket, &grant(2), &by_test()).unwrap(),
+            Saved::Yes
+        );
+        assert_eq!(
+            store.save_refreshed(&ticket, &grant(2), &by_test()).unwrap(),
+            Saved::Yes
+        );
         assert_eq!(store.connection(&id).unwrap().unwrap().generation, 2);
     }
 
@@ -379,7 +429,10 @@ mod tests {
         store.take_over_leases(&lock).unwrap();
         let next = begin(&store, &id);
         assert!(next.uncertain);
-        assert_eq!(store.save_refreshed(&dead, &grant(2)).unwrap(), Saved::Lost);
+        assert_eq!(
+            store.save_refreshed(&dead, &grant(2), &by_test()).unwrap(),
+            Saved::Lost
+        );
     }
 
     #[test]
@@ -396,11 +449,32 @@ mod tests {
     }
 
     #[test]
+    fn a_suspension_during_a_refresh_stays() {
+        let (_dir, store, id) = with_grant();
+        let ticket = begin(&store, &id);
+        let passing = [Standing::Unverified];
+        store
+            .change_standing(&id, &passing, Standing::Suspended, None, "x", &by_test())
+            .unwrap();
+        assert_eq!(
+            store.save_refreshed(&ticket, &grant(2), &by_test()).unwrap(),
+            Saved::Yes
+        );
+        assert_eq!(
+            store.connection(&id).unwrap().unwrap().standing,
+            Standing::Suspended
+        );
+    }
+
+    #[test]
     fn a_removed_connection_has_nothing_to_refresh() {
         let (_dir, store, id) = with_grant();
         let ticket = begin(&store, &id);
         store.remove_connection(&id, &by_test()).unwrap();
-        assert_eq!(store.save_refreshed(&ticket, &grant(2)).unwrap(), Saved::Lost);
+        assert_eq!(
+            store.save_refreshed(&ticket, &grant(2), &by_test()).unwrap(),
+            Saved::Lost
+        );
         assert!(matches!(
             store.begin_refresh(&id, "g1", MINUTE).unwrap(),
             Begin::Gone

@@ -3,15 +3,18 @@
 //! Every part changes alone, without a lock a request could wait on: flags are atomics, the token is
 //! swapped whole.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
+use crate::store::ConnectionRow;
 use crate::tokens::expiry::Phase;
+use crate::tokens::flight::Flight;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
@@ -26,6 +29,15 @@ pub struct Account {
     pub user_id: Option<u64>,
 }
 
+impl Account {
+    pub(super) fn of_row(row: &ConnectionRow) -> Self {
+        Self {
+            scopes: row.scopes.clone(),
+            user_id: row.user_id,
+        }
+    }
+}
+
 /// One connection, live. Shared by every call that uses it.
 pub struct ConnectionState {
     id: ConnectionId,
@@ -37,33 +49,29 @@ pub struct ConnectionState {
     account: ArcSwap<Account>,
     token: ArcSwapOption<LiveToken>,
     used: AtomicBool,
+    uncertain: AtomicBool,
     rejected: AtomicBool,
-    probe: std::sync::Mutex<Option<Instant>>,
+    probe: Mutex<Option<Instant>>,
+    flight: Mutex<Flight>,
 }
 
 impl ConnectionState {
     /// A connection as stored, without a token yet.
-    pub(super) fn new(
-        id: ConnectionId,
-        name: ConnectionName,
-        portal: PortalId,
-        app: Option<Arc<str>>,
-        kind: CredentialKind,
-        standing: Standing,
-        account: Account,
-    ) -> Self {
+    pub(super) fn of_row(row: &ConnectionRow) -> Self {
         Self {
-            id,
-            name,
-            portal,
-            app,
-            kind,
-            standing: AtomicU8::new(standing as u8),
-            account: ArcSwap::from_pointee(account),
+            id: row.id,
+            name: row.name.clone(),
+            portal: row.portal,
+            app: row.app.as_deref().map(Arc::from),
+            kind: row.kind,
+            standing: AtomicU8::new(row.standing as u8),
+            account: ArcSwap::from_pointee(Account::of_row(row)),
             token: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
+            uncertain: AtomicBool::new(row.intent.is_some()),
             rejected: AtomicBool::new(false),
-            probe: std::sync::Mutex::new(None),
+            probe: Mutex::new(None),
+            flight: Mutex::default(),
         }
     }
 
@@ -103,6 +111,30 @@ impl ConnectionState {
         self.standing.store(standing as u8, Ordering::Release);
     }
 
+    /// Changes a standing that lets traffic pass, and says which it was; one that does not let it pass
+    /// is stronger and stays.
+    pub(super) fn settle_standing(&self, to: Standing) -> Option<Standing> {
+        [Standing::Ok, Standing::Unverified].into_iter().find(|from| {
+            self.standing
+                .compare_exchange(*from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+        })
+    }
+
+    /// Whether the process before this one may have died in a refresh of this grant.
+    pub fn is_uncertain(&self) -> bool {
+        self.uncertain.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_uncertain(&self, uncertain: bool) {
+        self.uncertain.store(uncertain, Ordering::Release);
+    }
+
+    /// Whether the grant in use is saved; if not, a crash now would lose it.
+    pub fn is_durable(&self) -> bool {
+        self.flight().unsaved.is_none()
+    }
+
     /// Granted scopes and installer, as far as HubSpot told.
     pub fn account(&self) -> Arc<Account> {
         self.account.load_full()
@@ -133,6 +165,11 @@ impl ConnectionState {
         }
     }
 
+    /// When the access token expires, for display; `None` when it does not, or there is none.
+    pub fn token_expires(&self) -> Option<Timestamp> {
+        self.token.load().as_ref().and_then(|token| token.expires)
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.token.load().as_ref().map_or(0, |token| token.generation)
     }
@@ -158,11 +195,14 @@ impl ConnectionState {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// The lock is held for a few instructions, never across an await.
+    pub(super) fn flight(&self) -> MutexGuard<'_, Flight> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that the upstream refused the token; true the first time.
     pub(super) fn mark_rejected(&self, now: Instant) -> bool {
-        if let Ok(mut probe) = self.probe.lock() {
-            *probe = Some(now + PROBE_EVERY);
-        }
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + PROBE_EVERY);
         !self.rejected.swap(true, Ordering::AcqRel)
     }
 
@@ -177,9 +217,7 @@ impl ConnectionState {
         if !self.is_rejected() {
             return Ok(());
         }
-        let Ok(mut probe) = self.probe.lock() else {
-            return Ok(());
-        };
+        let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
         match *probe {
             Some(at) if now < at => Err(CredentialError::unavailable(Trouble::Rejected, at - now)),
             _ => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 
 use crate::access::connection::Standing;
 use crate::access::refusal::Reason;
@@ -18,11 +19,18 @@ pub(super) struct LiveToken {
     /// Counts the tokens of one connection: a later token has a greater number.
     pub(super) generation: u64,
     pub(super) validity: Validity,
+    /// By the wall clock, for display.
+    pub(super) expires: Option<Timestamp>,
 }
 
 impl LiveToken {
     /// `None` when the text can't stand in a header: no such token was ever HubSpot's.
-    pub(super) fn new(plain: Secret, generation: u64, validity: Validity) -> Option<Self> {
+    pub(super) fn new(
+        plain: Secret,
+        generation: u64,
+        validity: Validity,
+        expires: Option<Timestamp>,
+    ) -> Option<Self> {
         let text = zeroize::Zeroizing::new(format!("Bearer {}", plain.expose()));
         let mut authorization = HeaderValue::from_str(&text).ok()?;
         authorization.set_sensitive(true);
@@ -31,6 +39,7 @@ impl LiveToken {
             plain,
             generation,
             validity,
+            expires,
         })
     }
 }
@@ -155,13 +164,13 @@ mod tests {
     #[test]
     fn a_token_that_can_not_stand_in_a_header_is_none() {
         for bad in ["a\nb", "a\0", "\r\nx: y"] {
-            assert!(LiveToken::new(Secret::new(bad.to_owned()), 1, Validity::Forever).is_none());
+            assert!(LiveToken::new(Secret::new(bad.to_owned()), 1, Validity::Forever, None).is_none());
         }
     }
 
     #[test]
     fn the_header_is_marked_sensitive() {
-        let token = LiveToken::new(Secret::new("canary".to_owned()), 1, Validity::Forever).unwrap();
+        let token = LiveToken::new(Secret::new("canary".to_owned()), 1, Validity::Forever, None).unwrap();
         assert!(token.authorization.is_sensitive());
         assert!(!format!("{:?}", token.authorization).contains("canary"));
     }

@@ -2,15 +2,23 @@
 //! guard can be held across an await.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use smallvec::SmallVec;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::access::connection::{ConnectionId, ConnectionName, PortalId};
-use crate::tokens::PermitProof;
-use crate::tokens::connection::ConnectionState;
+use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
+use crate::access::decide::Permit;
+use crate::store::{Change, ChangeKind, ConnectionRow, GateLock, StoreError};
+use crate::tokens::connection::{Account, ConnectionState};
+use crate::tokens::engine::{Engine, LiveParts, Need, Start};
+use crate::tokens::expiry::Phase;
+use crate::tokens::flight::{Landing, Outcome};
+use crate::tokens::keeper;
 use crate::tokens::lease::{CredentialError, Lease, Trouble};
+use crate::tokens::stock::take_up;
 
 /// Every connection of the gate, and how to get a token for one. Cheap to clone.
 #[derive(Clone)]
@@ -20,9 +28,76 @@ struct Inner {
     connections: DashMap<ConnectionId, Arc<ConnectionState>>,
     by_name: DashMap<ConnectionName, ConnectionId>,
     by_portal: DashMap<PortalId, SmallVec<[ConnectionId; 2]>>,
+    engine: Arc<Engine>,
 }
 
 impl Live {
+    /// Reads every connection. `alone` proves that no other gate runs on the store, so what a
+    /// predecessor left is taken over. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The store can't be read. A single record that does not open is logged, and has no token.
+    pub fn load(parts: LiveParts, alone: &GateLock) -> Result<Self, StoreError> {
+        parts.store.take_over_leases(alone)?;
+        let rows = parts.store.connections()?;
+        let live = Self(Arc::new(Inner {
+            connections: DashMap::new(),
+            by_name: DashMap::new(),
+            by_portal: DashMap::new(),
+            engine: Arc::new(Engine::new(parts)),
+        }));
+        for row in &rows {
+            live.put(row);
+        }
+        Ok(live)
+    }
+
+    /// Reads what a change names again: what the publisher calls for each change. Changes of keys are
+    /// none of its business, an app's are seen at the next refresh. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn apply_change(&self, change: &Change) -> Result<(), StoreError> {
+        if change.kind != ChangeKind::Connection {
+            return Ok(());
+        }
+        let id = ConnectionId::parse(&change.id).ok_or(StoreError::Damaged("a change"))?;
+        match self.0.engine.parts.store.connection(&id)? {
+            Some(row) => self.put(&row),
+            None => self.remove(&id),
+        }
+        Ok(())
+    }
+
+    /// Reads everything again: for a publisher that missed changes. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn reload(&self) -> Result<(), StoreError> {
+        let rows = self.0.engine.parts.store.connections()?;
+        for known in self.all() {
+            if !rows.iter().any(|row| row.id == known.id()) {
+                self.remove(&known.id());
+            }
+        }
+        rows.iter().for_each(|row| self.put(row));
+        Ok(())
+    }
+
+    /// Looks after the tokens until `stop`: to be spawned on the control plane.
+    pub async fn keep(self, stop: CancellationToken) {
+        keeper::run(self, stop).await;
+    }
+
+    /// Waits for refreshes under way: at shutdown, after requests have ended. What has not ended
+    /// within `patience` is found by its intent at the next start.
+    pub async fn finish(&self, patience: Duration) {
+        self.0.engine.tasks.close();
+        if timeout(patience, self.0.engine.tasks.wait()).await.is_err() {
+            tracing::warn!("a token refresh did not end in time");
+        }
+    }
+
     /// The connection of an id.
     pub fn connection(&self, id: &ConnectionId) -> Option<Arc<ConnectionState>> {
         self.0.connections.get(id).map(|entry| Arc::clone(entry.value()))
@@ -55,26 +130,156 @@ impl Live {
     }
 
     /// Lends the connection's token against the proof that the call was allowed.
+    ///
+    /// Waits only when there is no token that may be sent, and no longer than the settings say.
+    ///
+    /// # Errors
+    /// The connection's standing forbids it, or there is no token for now.
     pub async fn lease(
         &self,
         connection: &Arc<ConnectionState>,
-        _permit: &impl PermitProof,
+        _permit: &Permit,
     ) -> Result<Lease, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;
         connection.check_rejected(now)?;
-        match connection.current(now) {
-            Some((token, _)) => {
-                connection.mark_used();
-                Ok(Lease {
-                    connection: Arc::clone(connection),
-                    token,
-                })
+        if let Some((token, phase)) = connection.current(now) {
+            connection.mark_used();
+            if phase == Phase::Ageing {
+                // In the background; this call has a token that is still good.
+                let _ = Engine::start(&self.0.engine, connection, Need::Ahead);
             }
-            None => Err(CredentialError::unavailable(
-                Trouble::Slow,
-                std::time::Duration::ZERO,
-            )),
+            return Ok(Lease {
+                connection: Arc::clone(connection),
+                token,
+            });
         }
+        self.obtain(connection, Need::Now).await
+    }
+
+    /// What to do about an upstream 401: a lease to replay the call with, once.
+    ///
+    /// Another token if there is one by now; else one forced refresh, for OAuth grants only, at most
+    /// one in 60 s a connection. To be called for the replay's own 401, too: it then says `Rejected`.
+    ///
+    /// # Errors
+    /// The token can't be replaced: the connection counts as rejected until a call is accepted.
+    pub async fn rejected(&self, lease: &Lease) -> Result<Lease, CredentialError> {
+        let connection = &lease.connection;
+        connection.check_standing()?;
+        let refused = lease.token.generation;
+        if let Some((token, _)) = connection.current(Instant::now())
+            && token.generation > refused
+        {
+            return Ok(Lease {
+                connection: Arc::clone(connection),
+                token,
+            });
+        }
+        if connection.kind() != CredentialKind::OAuth {
+            return Err(self.mark_rejected(connection));
+        }
+        self.obtain(connection, Need::Replace(refused)).await
+    }
+
+    /// Has the token refreshed, waits for it, and lends it.
+    async fn obtain(&self, connection: &Arc<ConnectionState>, need: Need) -> Result<Lease, CredentialError> {
+        match Engine::start(&self.0.engine, connection, need) {
+            Start::Met => {}
+            Start::Flying(landing) => {
+                if let Err(trouble) = self.landed(landing).await {
+                    connection.check_standing()?;
+                    let wait = connection.flight().must_wait(Instant::now());
+                    return Err(CredentialError::unavailable(
+                        trouble,
+                        wait.map_or(Duration::ZERO, |(wait, _)| wait),
+                    ));
+                }
+            }
+            Start::Later(trouble, wait) => return Err(CredentialError::unavailable(trouble, wait)),
+            Start::Never if matches!(need, Need::Replace(_)) => return Err(self.mark_rejected(connection)),
+            Start::Never => {
+                let trouble = Trouble::Configuration;
+                return Err(CredentialError::unavailable(trouble, Duration::from_secs(60)));
+            }
+        }
+        connection.check_standing()?;
+        let (token, _) = connection
+            .current(Instant::now())
+            .ok_or_else(|| CredentialError::unavailable(Trouble::Slow, Duration::ZERO))?;
+        connection.mark_used();
+        Ok(Lease {
+            connection: Arc::clone(connection),
+            token,
+        })
+    }
+
+    async fn landed(&self, mut landing: Landing) -> Result<(), Trouble> {
+        let wait = self.0.engine.parts.settings.wait;
+        match timeout(wait, landing.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => match *outcome {
+                Some(Outcome::Failed(trouble)) => Err(trouble),
+                _ => Ok(()),
+            },
+            // The task is gone, or takes longer than a request waits.
+            Ok(Err(_)) | Err(_) => Err(Trouble::Slow),
+        }
+    }
+
+    /// One alert when it begins; over as soon as a call is accepted.
+    fn mark_rejected(&self, connection: &ConnectionState) -> CredentialError {
+        if connection.mark_rejected(Instant::now()) {
+            tracing::error!(
+                connection = %connection.name(),
+                "HubSpot refuses the connection's token: it was rotated or deactivated; add the connection anew"
+            );
+        }
+        CredentialError::unavailable(Trouble::Rejected, Duration::from_secs(5))
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.0.engine
+    }
+
+    /// Adds a connection or brings it up to date.
+    fn put(&self, row: &ConnectionRow) {
+        let connection = match self.connection(&row.id) {
+            Some(known) => {
+                known.set_standing(row.standing);
+                known.set_account(Account::of_row(row));
+                known
+            }
+            None => {
+                let new = Arc::new(ConnectionState::of_row(row));
+                self.0.connections.insert(row.id, Arc::clone(&new));
+                self.0.by_name.insert(row.name.clone(), row.id);
+                self.0.by_portal.entry(row.portal).or_default().push(row.id);
+                new
+            }
+        };
+        if let Err(error) = take_up(&connection, row, &self.0.engine.parts.vault) {
+            tracing::error!(connection = %row.name, error = %error, "the connection's token can't be opened");
+        }
+    }
+
+    /// Calls that hold the connection see it as killed.
+    fn remove(&self, id: &ConnectionId) {
+        let Some((_, gone)) = self.0.connections.remove(id) else {
+            return;
+        };
+        gone.set_standing(Standing::Killed);
+        self.0.by_name.remove_if(gone.name(), |_, named| named == id);
+        if let Some(mut ids) = self.0.by_portal.get_mut(&gone.portal()) {
+            ids.retain(|known| known != id);
+        }
+        self.0
+            .by_portal
+            .remove_if(&gone.portal(), |_, ids| ids.is_empty());
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Live({} connections)", self.0.connections.len())
     }
 }

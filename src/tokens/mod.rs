@@ -6,17 +6,28 @@
 //! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
 
 mod connection;
+mod engine;
+mod enrol;
 pub mod expiry;
+pub mod failpoints;
+mod flight;
+mod give_up;
+mod keeper;
 mod lease;
 mod live;
+mod refresh;
+mod sound;
+mod stock;
+mod unlock;
+mod verify;
+
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Account, ConnectionState};
+pub use engine::{LiveParts, TokenSettings};
+pub use enrol::{EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
 pub use live::Live;
-
-/// The proof that a decision allowed the call: whoever leases a token must show one.
-///
-/// Implemented by the decision's permit and by nothing else.
-pub trait PermitProof {}
-
-impl PermitProof for crate::access::decide::Permit {}
+pub use sound::findings;
+pub use unlock::{UnlockError, unlock};

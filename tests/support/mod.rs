@@ -1,5 +1,12 @@
 //! A world for tests: simulator and gate in this process, set up with the product's own commands.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +21,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use scopegate::config::{self, Overrides};
 use scopegate::server::{Prepared, Server, StartOptions};
-use scopegate::sim::{self, PortalOptions, Scopes, Sim, SimOptions};
+use scopegate::sim::{self, PortalOptions, Scopes, Sim, SimOptions, SimTls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +43,12 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { sim: SimOptions::default(), policies: vec![("reader", reader()), ("writer", writer())], config: String::new(), tls: false }
+        Self {
+            sim: SimOptions::default(),
+            policies: vec![("reader", reader()), ("writer", writer())],
+            config: String::new(),
+            tls: false,
+        }
     }
 }
 
@@ -47,7 +59,10 @@ pub fn reader() -> String {
 
 /// A policy that reads and writes contacts, and never more.
 pub fn writer() -> String {
-    policy("writer", "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.files.create\n")
+    policy(
+        "writer",
+        "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.create\n",
+    )
 }
 
 /// A policy for connection `acme` with these rules.
@@ -76,9 +91,18 @@ impl World {
         let sim = Sim::new(setup.sim);
         sim.add_portal(PortalOptions::new(PORTAL));
         let dir = tempfile::tempdir().unwrap();
-        let tls = setup.tls.then(|| sim::tls(dir.path()).unwrap());
-        let running = sim::start(Arc::clone(&sim), tls).await.unwrap();
-        let ca = if setup.tls { format!(", ca: {}", dir.path().join("ca.pem").display()) } else { String::new() };
+        let tls = setup.tls.then(|| SimTls::generate(&[]).unwrap());
+        if let Some(tls) = &tls {
+            std::fs::write(dir.path().join("ca.pem"), &tls.ca_pem).unwrap();
+        }
+        let running = sim::start(Arc::clone(&sim), tls.map(|tls| tls.server))
+            .await
+            .unwrap();
+        let ca = if setup.tls {
+            format!(", ca: {}", dir.path().join("ca.pem").display())
+        } else {
+            String::new()
+        };
         let origin = running.origin.clone();
         scopegate_ok(&["init", path(&dir.path().join("gate"))]);
         let home = dir.path().join("gate");
@@ -93,14 +117,28 @@ impl World {
             setup.config
         );
         std::fs::write(home.join("scopegate.yaml"), text).unwrap();
-        let token = sim.private_app(PORTAL, Scopes::All).expose().to_owned();
+        let token = sim.private_app(PORTAL, every_scope()).expose().to_owned();
         let token_file = dir.path().join("token");
         write_secret(&token_file, &token);
         let world_config = home.join("scopegate.yaml");
         let portal = PORTAL.to_string();
-        let adding = ["--config", path(&world_config), "connection", "add", "acme", "--portal", &portal, "--token-file", path(&token_file)];
+        let adding = [
+            "--config",
+            path(&world_config),
+            "connection",
+            "add",
+            "acme",
+            "--portal",
+            &portal,
+            "--token-file",
+            path(&token_file),
+        ];
         let adding: Vec<String> = adding.iter().map(ToString::to_string).collect();
-        tokio::task::spawn_blocking(move || scopegate_ok(&adding.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap();
+        tokio::task::spawn_blocking(move || {
+            scopegate_ok(&adding.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+        .await
+        .unwrap();
         sim.forget_received();
         let server = start_gate(&world_config).await;
         Self {
@@ -133,21 +171,41 @@ impl World {
 
     /// A new key, in force.
     pub fn key(&self, integration: &str) -> String {
-        let output = self.command(&["key", "create", "--integration", integration, "--connection", "acme"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = self.command(&[
+            "key",
+            "create",
+            "--integration",
+            integration,
+            "--connection",
+            "acme",
+        ]);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// One request over a connection of its own.
     pub async fn send(&self, method: &str, target: &str, key: &str, body: Option<&str>) -> Answer {
-        let mut request = Request::builder().method(method).uri(target).header("host", self.gate.to_string());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", self.gate.to_string());
         if !key.is_empty() {
             request = request.header("authorization", format!("Bearer {key}"));
         }
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
-        self.request(request.body(Full::from(body.unwrap_or_default().to_owned())).unwrap()).await.unwrap()
+        self.request(
+            request
+                .body(Full::from(body.unwrap_or_default().to_owned()))
+                .unwrap(),
+        )
+        .await
+        .unwrap()
     }
 
     pub async fn get(&self, target: &str, key: &str) -> Answer {
@@ -156,13 +214,24 @@ impl World {
 
     pub async fn request(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let stream = TcpStream::connect(self.gate).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         let driver = tokio::spawn(connection);
-        let response = within(sender.send_request(request)).await.map_err(|error| error.to_string())?;
+        let response = within(sender.send_request(request))
+            .await
+            .map_err(|error| error.to_string())?;
         let (parts, body) = response.into_parts();
-        let body = within(body.collect()).await.map_err(|error| error.to_string())?.to_bytes();
+        let body = within(body.collect())
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
         driver.abort();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
     }
 
     /// Raw bytes in, everything that comes back until the gate closes or falls silent.
@@ -171,7 +240,9 @@ impl World {
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
         let mut chunk = [0; 4096];
-        while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(700), stream.read(&mut chunk)).await {
+        while let Ok(Ok(count)) =
+            tokio::time::timeout(Duration::from_millis(700), stream.read(&mut chunk)).await
+        {
             if count == 0 {
                 break;
             }
@@ -182,22 +253,33 @@ impl World {
 
     pub async fn metrics(&self) -> String {
         let stream = TcpStream::connect(self.monitor).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
-        let request = Request::get("/metrics").header("host", "x").body(Full::<Bytes>::default()).unwrap();
+        let request = Request::get("/metrics")
+            .header("host", "x")
+            .body(Full::<Bytes>::default())
+            .unwrap();
         let response = within(sender.send_request(request)).await.unwrap();
         String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
     /// The audit log as it stands, parsed.
     pub fn audit(&self) -> Vec<serde_json::Value> {
-        self.audit_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.audit_text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     pub fn audit_text(&self) -> String {
         let mut files: Vec<PathBuf> = walk(&self.home().join("data/audit"));
         files.sort();
-        files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect()
+        files
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(file).ok())
+            .collect()
     }
 
     /// Waits until `wanted` holds, at most five seconds.
@@ -231,19 +313,44 @@ impl World {
     }
 }
 
+/// A credential that may do everything, as the ones integrations used to hold.
+pub fn every_scope() -> Scopes {
+    let catalogue = scopegate::access::catalogue::Catalogue::embedded().unwrap();
+    Scopes::new(catalogue.scopes().map(|(_, scope)| scope.name.to_string()))
+}
+
 pub async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work).await.expect("twenty seconds are enough")
+    tokio::time::timeout(Duration::from_secs(20), work)
+        .await
+        .expect("twenty seconds are enough")
 }
 
 async fn start_gate(config: &Path) -> Server {
-    let loaded = config::load(Some(config), Overrides::default()).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-    let prepared = Prepared::new(loaded.config, StartOptions::default()).await.unwrap_or_else(|error| panic!("{error:?}"));
-    prepared.listen().await.unwrap_or_else(|error| panic!("{error:?}"))
+    let loaded = config::load(Some(config), Overrides::default())
+        .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+    let prepared = Prepared::new(loaded.config, StartOptions::default())
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    prepared
+        .listen()
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn walk(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    entries.flatten().flat_map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { vec![entry.path()] }).collect()
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .flat_map(|entry| {
+            if entry.path().is_dir() {
+                walk(&entry.path())
+            } else {
+                vec![entry.path()]
+            }
+        })
+        .collect()
 }
 
 pub fn path(path: &Path) -> &str {
@@ -252,18 +359,33 @@ pub fn path(path: &Path) -> &str {
 
 pub fn write_secret(file: &Path, text: &str) {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file).unwrap();
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)
+        .unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
 }
 
 pub fn scopegate(args: &[&str]) -> Output {
     let clean = std::env::vars().filter(|(name, _)| !name.starts_with("SCOPEGATE_"));
-    Command::new(env!("CARGO_BIN_EXE_scopegate")).args(args).env_clear().envs(clean).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_scopegate"))
+        .args(args)
+        .env_clear()
+        .envs(clean)
+        .output()
+        .unwrap()
 }
 
 pub fn scopegate_ok(args: &[&str]) -> String {
     let output = scopegate(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -276,11 +398,14 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     pub fn decision(&self) -> &str {
-        self.headers.get("x-scopegate-decision").map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get("x-scopegate-decision")
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     pub fn sub_category(&self) -> String {

@@ -5,6 +5,7 @@
 //! Deliberately absent: judgement. Nothing here knows a policy.
 
 mod extra;
+mod layout;
 mod operation;
 mod recognise;
 mod rows;

@@ -1,7 +1,7 @@
 //! Operations: identities without version, layout, alias or encoding, each over several rows.
 
-use std::sync::Arc;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::CatalogueError;
 use super::rows::{Resolve, Row, RowIndex, TypeSource};

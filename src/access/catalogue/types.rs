@@ -86,49 +86,7 @@ impl ObjectTypes {
         let name = record.need("name")?;
         let index = u8::try_from(self.rows.len()).map_err(|_| record.error("more than 255 types"))?;
         let is_custom = name == "custom";
-        let terms = |column: &'static str| -> Result<Terms, CatalogueError> {
-            scopes
-                .requirement(record.need(column)?)
-                .map_err(|message| record.error(message))
-        };
-        let (read, write) = (terms("read")?, terms("write")?);
-        let (schema_read, schema_write) = (terms("schema_read")?, terms("schema_write")?);
-        let (pipeline_read, pipeline_write) = (terms("pipeline_read")?, terms("pipeline_write")?);
-        let mut served: Vec<ScopeIndex> = Vec::new();
-        for terms in [
-            &read,
-            &write,
-            &schema_read,
-            &schema_write,
-            &pipeline_read,
-            &pipeline_write,
-        ] {
-            served.extend(terms.iter().flatten());
-        }
-        for column in [
-            "sensitive_read",
-            "sensitive_write",
-            "highly_sensitive_read",
-            "highly_sensitive_write",
-        ] {
-            served.extend(terms(column)?.iter().flatten());
-        }
-        let definition_read = definition_read(scopes, &schema_read, &read);
-        let definition_write = definition_write(scopes, &schema_write);
-        let access = Accesses {
-            read: freeze(&read),
-            write: freeze(&write),
-            pipeline_read: match pipeline_read.is_empty() {
-                true => freeze(&definition_read),
-                false => freeze(&[pipeline_read, read].concat()),
-            },
-            pipeline_write: match pipeline_write.is_empty() {
-                true => freeze(&definition_write),
-                false => freeze(&pipeline_write),
-            },
-            definition_read: freeze(&definition_read),
-            definition_write: freeze(&definition_write),
-        };
+        let (access, served) = read_access(record, scopes)?;
         for scope in served {
             scopes.serve(scope, (!is_custom).then_some(ObjectType::Known(index)));
         }
@@ -228,6 +186,49 @@ impl ObjectTypes {
             .filter(|(_, index)| *index != self.custom)
             .map(|(row, index)| (ObjectType::Known(index), row))
     }
+}
+
+/// What opens a type in each direction, and every scope that opens anything of it.
+fn read_access(
+    record: &Record<'_, '_>,
+    scopes: &Scopes,
+) -> Result<(Accesses, Vec<ScopeIndex>), CatalogueError> {
+    let mut served: Vec<ScopeIndex> = Vec::new();
+    let mut terms = |column: &'static str| -> Result<Terms, CatalogueError> {
+        let terms = scopes
+            .requirement(record.need(column)?)
+            .map_err(|message| record.error(message))?;
+        served.extend(terms.iter().flatten());
+        Ok(terms)
+    };
+    let (read, write) = (terms("read")?, terms("write")?);
+    let (schema_read, schema_write) = (terms("schema_read")?, terms("schema_write")?);
+    let (pipeline_read, pipeline_write) = (terms("pipeline_read")?, terms("pipeline_write")?);
+    for column in [
+        "sensitive_read",
+        "sensitive_write",
+        "highly_sensitive_read",
+        "highly_sensitive_write",
+    ] {
+        terms(column)?;
+    }
+    let definition_read = definition_read(scopes, &schema_read, &read);
+    let definition_write = definition_write(scopes, &schema_write);
+    let access = Accesses {
+        read: freeze(&read),
+        write: freeze(&write),
+        pipeline_read: match pipeline_read.is_empty() {
+            true => freeze(&definition_read),
+            false => freeze(&[pipeline_read, read].concat()),
+        },
+        pipeline_write: match pipeline_write.is_empty() {
+            true => freeze(&definition_write),
+            false => freeze(&pipeline_write),
+        },
+        definition_read: freeze(&definition_read),
+        definition_write: freeze(&definition_write),
+    };
+    Ok((access, served))
 }
 
 /// `2-123`, `p_car`, `p456_car` (HubSpot's public documentation of custom objects).

@@ -8,6 +8,7 @@ use super::super::effect::Effect;
 use super::super::facts::{Need, Risks, ScopeIndex, Touch};
 use super::super::object_type::ObjectType;
 use super::super::policy::Policy;
+use super::super::policy::named::is_beside_its_scopes;
 use super::super::policy::rule::{AllowRule, DenyRule, Objects, Opens, ScopeGrant};
 use super::super::policy::tables::ConnectionRef;
 use super::super::refusal::Reason;
@@ -283,7 +284,9 @@ impl<'a> Finder<'a> {
 
     /// What scope rules lack for everything the need touches; `None` if no scope opens it.
     fn scope_miss(&self) -> Option<Miss<'a>> {
-        if matches!(self.need.effect, Effect::Auth | Effect::Meta) {
+        let by_name_alone = matches!(self.need.effect, Effect::Auth | Effect::Meta)
+            || is_beside_its_scopes(self.catalogue, self.need.operation);
+        if by_name_alone {
             return None;
         }
         let mut all = Miss {

@@ -8,7 +8,7 @@ use super::tables::{Sizes, Tables};
 use crate::access::catalogue::Catalogue;
 use crate::access::policy_text::mistake::Mistake;
 use crate::access::policy_text::read;
-use crate::access::policy_text::written::{Required, Selector};
+use crate::access::policy_text::written::Required;
 
 /// Name of the ceiling's file.
 pub const FILE_NAME: &str = "_ceiling.yaml";
@@ -59,7 +59,7 @@ impl Ceiling {
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
         }
-        let tables = Tables::compile(Sizes::of(catalogue), allow.as_deref().unwrap_or_default(), &deny);
+        let tables = Tables::compile(&Sizes::of(catalogue), allow.as_deref().unwrap_or_default(), &deny);
         let ceiling = Self {
             allow,
             deny,
@@ -71,12 +71,5 @@ impl Ceiling {
             text: Arc::clone(text),
         };
         Ok((ceiling, named(mistakes)))
-    }
-
-    /// The apps and names its rules mention.
-    pub fn mentions_connections(&self) -> bool {
-        let allow = self.allow.iter().flatten().map(|r| &r.connections);
-        let mut all = allow.chain(self.deny.iter().map(|r| &r.connections));
-        all.any(|connections: &Option<Vec<Selector>>| connections.is_some())
     }
 }

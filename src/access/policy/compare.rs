@@ -13,7 +13,7 @@ use crate::access::policy_text::written::Required;
 const NAMED_MAX: usize = 5;
 
 /// Everything the policy asks for that the ceiling does not allow, and everything the ceiling
-/// requires that the policy lacks. As errors: `policy check` fails, a running gate only clips.
+/// requires that the policy lacks. As errors: `policy check` fails; a running gate only clips.
 pub fn with_ceiling(
     policy: &Policy,
     ceiling: &Ceiling,

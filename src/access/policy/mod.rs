@@ -2,6 +2,8 @@
 
 pub mod ceiling;
 pub mod compare;
+pub mod lint;
+pub mod named;
 pub mod opens;
 pub mod resolve;
 pub mod rule;
@@ -99,7 +101,7 @@ impl Policy {
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
         }
-        let tables = Tables::compile(Sizes::of(catalogue), &allow, &deny);
+        let tables = Tables::compile(&Sizes::of(catalogue), &allow, &deny);
         let policy = Self {
             integration: stem.into(),
             description: written.description.map(|d| d.value),
@@ -208,6 +210,7 @@ impl Sizes {
             operations: catalogue.operations().count(),
             scopes: catalogue.scopes().count(),
             object_types: types.unwrap_or(0),
+            named_only: named::beside_their_scopes(catalogue),
         }
     }
 }

@@ -11,7 +11,6 @@ use smallvec::smallvec;
 use super::rule::{AllowRule, DenyRule};
 use super::tables::{ConnectionRef, Sizes, Tables};
 use crate::access::catalogue::{Catalogue, Opening};
-use crate::access::effect::Effect;
 use crate::access::facts::Need;
 use crate::access::object_type::ObjectType;
 
@@ -30,8 +29,12 @@ pub struct Unbound(Tables);
 impl Unbound {
     /// Compiles rules.
     pub fn new(allow: &[AllowRule], catalogue: &Catalogue) -> Self {
+        Self::sized(&Sizes::of(catalogue), allow)
+    }
+
+    fn sized(sizes: &Sizes, allow: &[AllowRule]) -> Self {
         let unbound: Vec<AllowRule> = allow.iter().cloned().map(unbound).collect();
-        Self(Tables::compile(Sizes::of(catalogue), &unbound, &[]))
+        Self(Tables::compile(sizes, &unbound, &[]))
     }
 
     /// Whether they open it, on some connection.
@@ -83,13 +86,14 @@ const ANY_CUSTOM: &str = "any custom object";
 /// Each rule is judged together with those of its scopes' companions: a rule that supplies one
 /// half of an AND term opens what the whole opens.
 pub fn opened_by(allow: &[AllowRule], deny: &[DenyRule], catalogue: &Catalogue) -> Vec<Opened> {
-    let everything = Unbound::new(allow, catalogue);
+    let sizes = Sizes::of(catalogue);
+    let everything = Unbound::sized(&sizes, allow);
     let without: Vec<Unbound> = (0..allow.len())
-        .map(|index| Unbound::new(&without_rule(allow, index), catalogue))
+        .map(|index| Unbound::sized(&sizes, &without_rule(allow, index)))
         .collect();
     let alone: Vec<Unbound> = allow
         .iter()
-        .map(|rule| Unbound::new(std::slice::from_ref(rule), catalogue))
+        .map(|rule| Unbound::sized(&sizes, std::slice::from_ref(rule)))
         .collect();
     let mut opened = Vec::new();
     for opening in openings(catalogue, allow) {
@@ -109,6 +113,18 @@ pub fn opened_by(allow: &[AllowRule], deny: &[DenyRule], catalogue: &Catalogue) 
         }
     }
     opened
+}
+
+/// Everything there is, for known types and the custom objects that rules name: what a listing
+/// counts against.
+pub fn everything(allow: &[AllowRule], catalogue: &Catalogue) -> Vec<Opened> {
+    openings(catalogue, allow)
+        .into_iter()
+        .map(|opening| Opened {
+            opening,
+            rules: Vec::new(),
+        })
+        .collect()
 }
 
 fn without_rule(rules: &[AllowRule], index: usize) -> Vec<AllowRule> {
@@ -156,13 +172,3 @@ fn need(opening: &Opening) -> Need {
         touches: smallvec![opening.touch.clone()],
     }
 }
-
-/// The effects of a listing's columns.
-pub const COLUMNS: [Effect; 6] = [
-    Effect::Read,
-    Effect::Write,
-    Effect::Delete,
-    Effect::Irreversible,
-    Effect::Auth,
-    Effect::Meta,
-];

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::rule::{AllowRule, DenyRule, Effects, Objects, Opens};
 use crate::access::effect::Effect;
-use crate::access::facts::{Need, Risks, ScopeIndex, Touch};
+use crate::access::facts::{Need, OperationIndex, Risks, ScopeIndex, Touch};
 use crate::access::object_type::ObjectType;
 use crate::access::policy_text::written::Selector;
 
@@ -50,6 +50,8 @@ impl ConnectionRef<'_> {
 #[derive(Debug)]
 pub struct Tables {
     slots: Slots,
+    /// Operations that no scope opens although one is listed; a handful.
+    named_only: Vec<OperationIndex>,
     /// Rules that hold for every connection.
     everywhere: Layer,
     /// Rules that name connections.
@@ -60,8 +62,8 @@ pub struct Tables {
 /// Layers that hold for one connection: three at most.
 pub type Layers<'t> = SmallVec<[&'t Layer; 3]>;
 
-/// How many of what the tables are made for.
-#[derive(Clone, Copy, Debug)]
+/// What of the catalogue the tables are made for.
+#[derive(Clone, Debug)]
 pub struct Sizes {
     /// Operations in the catalogue.
     pub operations: usize,
@@ -69,11 +71,13 @@ pub struct Sizes {
     pub scopes: usize,
     /// Rows of the table of object types.
     pub object_types: usize,
+    /// Operations that no scope opens although one is listed.
+    pub named_only: Vec<OperationIndex>,
 }
 
 impl Tables {
     /// Compiles rules.
-    pub fn compile(sizes: Sizes, allow: &[AllowRule], deny: &[DenyRule]) -> Self {
+    pub fn compile(sizes: &Sizes, allow: &[AllowRule], deny: &[DenyRule]) -> Self {
         let slots = Slots::new(sizes.object_types, allow, deny);
         let layer = |picked: &dyn Fn(Option<&[Selector]>) -> bool| {
             let allow: Vec<_> = indexed(allow)
@@ -99,6 +103,7 @@ impl Tables {
         let everywhere = layer(&|rule: Option<&[Selector]>| rule.is_none());
         Self {
             slots,
+            named_only: sizes.named_only.clone(),
             everywhere,
             by_name,
             by_app,
@@ -141,6 +146,9 @@ impl Tables {
     }
 
     fn opened_by_scopes(&self, layers: &Layers<'_>, need: &Need) -> Option<RuleIndex> {
+        if self.named_only.contains(&need.operation) {
+            return None;
+        }
         let mut first = None;
         for touch in &need.touches {
             let rule = self.touch_opened(layers, need, touch)?;
@@ -252,7 +260,7 @@ pub struct Layer {
 
 impl Layer {
     fn compile(
-        sizes: Sizes,
+        sizes: &Sizes,
         slots: &Slots,
         allow: &[(RuleIndex, &AllowRule)],
         deny: &[(RuleIndex, &DenyRule)],
@@ -453,7 +461,7 @@ struct DenyTable {
 }
 
 impl DenyTable {
-    fn compile(sizes: Sizes, slots: &Slots, deny: &[(RuleIndex, &DenyRule)]) -> Self {
+    fn compile(sizes: &Sizes, slots: &Slots, deny: &[(RuleIndex, &DenyRule)]) -> Self {
         let mut table = Self::default();
         table.by_slot.resize(slots.len(), Bits::new());
         table.by_risks.resize(RISK_SETS, Bits::new());

@@ -97,8 +97,6 @@ pub mod code {
     /// The file can't be read as text.
     pub const UNREADABLE: &str = "SG129";
 
-    /// Every property of every type is open.
-    pub const LINT_PROPERTIES_UNRESTRICTED: &str = "SG140";
     /// `objects: ["*"]`.
     pub const LINT_ALL_OBJECTS: &str = "SG141";
     /// An operation with a risk that the rule does not name.
@@ -127,7 +125,7 @@ pub mod code {
     pub const LINT_ORPHAN_CASES: &str = "SG153";
 
     /// Every code, each once.
-    pub const ALL: [&str; 43] = [
+    pub const ALL: [&str; 42] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -157,7 +155,6 @@ pub mod code {
         SILENCE_WITHOUT_REASON,
         BEYOND_CEILING,
         UNREADABLE,
-        LINT_PROPERTIES_UNRESTRICTED,
         LINT_ALL_OBJECTS,
         LINT_UNNAMED_RISK,
         LINT_OPENS_NOTHING,

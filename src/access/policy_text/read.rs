@@ -6,6 +6,7 @@ use super::tree::{self, Located, Node};
 use super::written::{
     At, Never, Required, Selector, WrittenCeiling, WrittenObserve, WrittenPolicy, WrittenRule,
 };
+use crate::access::connection::ConnectionName;
 use crate::access::effect::Effect;
 
 const POLICY_KEYS: [&str; 10] = [
@@ -81,7 +82,7 @@ impl RuleKind {
 /// Reads a policy. `stem` is the file's name without `.yaml`.
 ///
 /// # Errors
-/// Every mistake in the text, in the order of reading.
+/// Every mistake in the text, in the order of the file.
 pub fn policy(stem: &str, text: &str) -> Result<WrittenPolicy, Vec<Mistake>> {
     let mut reader = Reader::default();
     let read = tree::parse(text)
@@ -89,14 +90,14 @@ pub fn policy(stem: &str, text: &str) -> Result<WrittenPolicy, Vec<Mistake>> {
         .map(|tree| read_policy(&mut reader, stem, tree))?;
     match read {
         Some(policy) if reader.mistakes.is_empty() => Ok(policy),
-        _ => Err(reader.mistakes),
+        _ => Err(in_order(reader.mistakes)),
     }
 }
 
 /// Reads a ceiling.
 ///
 /// # Errors
-/// Every mistake in the text, in the order of reading.
+/// Every mistake in the text, in the order of the file.
 pub fn ceiling(text: &str) -> Result<WrittenCeiling, Vec<Mistake>> {
     let mut reader = Reader::default();
     let read = tree::parse(text)
@@ -104,8 +105,14 @@ pub fn ceiling(text: &str) -> Result<WrittenCeiling, Vec<Mistake>> {
         .map(|tree| read_ceiling(&mut reader, tree))?;
     match read {
         Some(ceiling) if reader.mistakes.is_empty() => Ok(ceiling),
-        _ => Err(reader.mistakes),
+        _ => Err(in_order(reader.mistakes)),
     }
+}
+
+/// As a person goes through the file.
+fn in_order(mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    mistakes.sort_by_key(|mistake| (mistake.span.line, mistake.span.column));
+    mistakes
 }
 
 fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<WrittenPolicy> {
@@ -195,7 +202,7 @@ pub fn is_integration_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// Names of rules, connections and apps: `[A-Za-z0-9._-]{1,64}`. They travel in headers.
+/// Ids of rules: `[A-Za-z0-9._-]{1,64}`. They travel in headers.
 fn is_plain_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
@@ -262,7 +269,8 @@ fn connections(reader: &mut Reader, value: Located, all_allowed: bool) -> Option
     })
 }
 
-fn selector(reader: &mut Reader, item: Located) -> Option<At<Selector>> {
+/// A connection's name, `{app: NAME}` or `*`.
+pub(in crate::access) fn selector(reader: &mut Reader, item: Located) -> Option<At<Selector>> {
     let span = item.span.clone();
     let selector = if matches!(item.node, Node::Map(_)) {
         let mut entries = reader.entries("connections", item)?;
@@ -277,14 +285,17 @@ fn selector(reader: &mut Reader, item: Located) -> Option<At<Selector>> {
             Selector::Name(name.value)
         }
     };
-    if let Selector::Name(name) | Selector::App(name) = &selector
-        && !is_plain_name(name)
-    {
+    let bad = match &selector {
+        Selector::Name(name) => ConnectionName::parse(name).is_none().then_some(name),
+        Selector::App(name) => (!is_integration_name(name)).then_some(name),
+        Selector::All => None,
+    };
+    if let Some(name) = bad {
         reader.error(
             code::BAD_CONNECTION,
             &span,
             format!("`{}` can't be the name of a connection or an app", shown(name)),
-            "use 1 to 64 letters, digits, `.`, `_` and `-`",
+            "use 1 to 64 of a-z, 0-9 and `-`; a connection's name is not digits alone",
         );
         return None;
     }
@@ -518,3 +529,7 @@ fn require(reader: &mut Reader, value: Located) -> Option<Vec<At<Required>>> {
         },
     )
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

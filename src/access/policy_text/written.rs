@@ -65,7 +65,7 @@ pub struct WrittenPolicy {
 
 /// A policy that no integration's policy can exceed. Grants nothing.
 #[derive(Clone, Debug, JsonSchema)]
-#[schemars(title = "scopegate ceiling", deny_unknown_fields)]
+#[schemars(title = "scopegate ceiling", deny_unknown_fields, transform = all_optional)]
 pub struct WrittenCeiling {
     /// The most that policies may allow; absent = whatever `deny` leaves.
     #[schemars(with = "Vec<AllowSchema>")]
@@ -86,7 +86,7 @@ pub struct WrittenCeiling {
 
 /// One rule of `allow` or `deny`.
 #[derive(Clone, Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = all_optional)]
 pub struct WrittenRule {
     /// Place of the whole rule.
     #[schemars(skip)]
@@ -170,6 +170,11 @@ impl Required {
         ("review_by", Required::ReviewBy),
         ("expires", Required::Expires),
     ];
+}
+
+/// Fields described by the schema of another type count as required unless told otherwise.
+fn all_optional(schema: &mut Schema) {
+    schema.remove("required");
 }
 
 /// The schema of a policy file.

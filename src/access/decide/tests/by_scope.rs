@@ -340,3 +340,23 @@ fn what_answers_for_several_types_at_once_is_opened_by_no_scope() {
     }
     assert!(seen > 10);
 }
+
+#[test]
+fn what_a_scope_does_not_speak_of_is_not_opened_by_it() {
+    let contacts = policy("allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n");
+    for operation in [
+        "notetaker.conversation.recap.get",
+        "crm.extensions.calling.inbound-call",
+    ] {
+        assert_eq!(outcome(&contacts, operation, &[]), "deny no_rule");
+        let denial = denial_of(&contacts, operation, &[]);
+        assert_eq!(denial.lacks, [format!("operation:{operation}")]);
+        let named = policy(&format!("allow:\n  - operation: {operation}\n"));
+        assert_eq!(outcome(&named, operation, &[]), "allow t#allow[0]");
+    }
+    let events = policy("allow:\n  - scope: crm.objects.marketing_events.read\n");
+    assert_eq!(
+        outcome(&events, "marketing.marketing-events.events.get", &[]),
+        "allow t#allow[0]"
+    );
+}

@@ -3,6 +3,9 @@
 //! Built from the texts of a folder and the set that was in force before: a file that does not
 //! load never delays the others. Deliberately absent: files and clocks.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use super::catalogue::Catalogue;
 use super::policy::Policy;
 use super::policy::ceiling::{Ceiling, FILE_NAME as CEILING_FILE};
 use super::policy::compare;
-use super::policy_text::mistake::{Mistake, Severity, Span, code};
+use super::policy_text::mistake::{Mistake, Span, code};
 use super::policy_text::read::is_integration_name;
 
 /// One file of the policy folder, as found there.
@@ -109,8 +112,9 @@ impl PolicySet {
     /// Builds the set of `files`. `previous` is the set in force, if any; a policy that does not
     /// load keeps its version from there for `policies_stale` from its first failure.
     ///
-    /// Returns every mistake of every file; those with [`Severity::Error`] are of files that did
-    /// not load.
+    /// Returns every mistake of every changed file; the errors among them are of files that did not
+    /// load. What policies ask for beyond the ceiling is not looked for here, since a tightening
+    /// should not wait for it: see [`PolicySet::beyond_ceiling`].
     pub fn build(
         files: &[PolicyFile],
         catalogue: &Catalogue,
@@ -137,13 +141,6 @@ impl PolicySet {
         let mut entries = BTreeMap::new();
         for (stem, files) in by_name {
             if let Some(entry) = builder.entry(stem, &files) {
-                if let (Some(policy), Some(ceiling)) = (&entry.policy, &ceiling) {
-                    let beyond = compare::with_ceiling(policy, ceiling, catalogue, now);
-                    builder.mistakes.extend(beyond.into_iter().map(|m| Mistake {
-                        severity: Severity::Warning,
-                        ..m
-                    }));
-                }
                 entries.insert(Arc::from(stem), entry);
             }
         }
@@ -209,6 +206,18 @@ impl PolicySet {
     /// The ceiling in force.
     pub fn ceiling(&self) -> Option<&Ceiling> {
         self.ceiling.as_deref()
+    }
+
+    /// What policies ask for that the ceiling does not allow, and what it requires that they lack:
+    /// for people, after the set is in force. The decision clips whatever this says.
+    pub fn beyond_ceiling(&self, catalogue: &Catalogue, now: Timestamp) -> Vec<Mistake> {
+        let Some(ceiling) = &self.ceiling else {
+            return Vec::new();
+        };
+        let policies = self.entries.values().filter_map(|entry| entry.policy.as_ref());
+        policies
+            .flat_map(|policy| compare::with_ceiling(policy, ceiling, catalogue, now))
+            .collect()
     }
 
     /// How the ceiling stands.
@@ -334,6 +343,9 @@ impl Builder<'_> {
                 return Some(self.standing_in(stem));
             }
         };
+        if let Some(unchanged) = self.unchanged(stem, file, text) {
+            return Some(unchanged);
+        }
         match Policy::load(&file.path, stem, text, self.catalogue, self.now) {
             Ok((policy, warnings)) => {
                 self.mistakes.extend(warnings);
@@ -347,6 +359,14 @@ impl Builder<'_> {
                 Some(self.standing_in(stem))
             }
         }
+    }
+
+    /// The entry in force, if its file is as it was: a reload costs what has changed.
+    fn unchanged(&self, stem: &str, file: &PolicyFile, text: &Arc<str>) -> Option<Entry> {
+        let before = self.previous?.entries.get(stem)?;
+        let policy = before.policy.as_ref()?;
+        let is_same = policy.text == *text && policy.file == file.path;
+        (is_same && before.stands_in_until.is_none() && self.same_catalogue()).then(|| before.clone())
     }
 
     fn duplicates(&mut self, stem: &str, files: &[&PolicyFile]) {

@@ -1,0 +1,173 @@
+//! Counts, ids and effects of the shipped tables.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::super::rows::{self, Row};
+use super::*;
+use crate::access::target::Method;
+
+#[test]
+fn the_tables_have_the_rows_their_source_had() {
+    let catalogue = shipped();
+    assert_eq!(catalogue.rows.len(), 3787 + 370);
+    assert_eq!(catalogue.object_types().count(), 35);
+    assert_eq!(catalogue.scopes().count(), 262 + 3);
+    let count = |effect: Effect| {
+        catalogue.rows[..3787]
+            .iter()
+            .filter(|row| row.effect == effect)
+            .count()
+    };
+    assert_eq!(
+        Effect::ALL.map(count),
+        [12, 21, 1546, 1586, 490, 132],
+        "meta, auth, read, write, delete, irreversible"
+    );
+    let inline = catalogue.rows[..3787]
+        .iter()
+        .filter(|row| row.may_carry_associations())
+        .count();
+    assert_eq!(inline, 294);
+    let identities: BTreeSet<_> = catalogue.rows[..3787].iter().map(identity).collect();
+    assert_eq!(identities.len(), 1307);
+}
+
+/// Method and version-less template, whatever its parameters are called.
+fn identity(row: &Row) -> (Method, String) {
+    let segments = row
+        .template
+        .trim_matches('/')
+        .split('/')
+        .filter(|s| !rows::is_version(s));
+    let segments: Vec<&str> = segments
+        .map(|s| if s.starts_with('{') { "{}" } else { s })
+        .collect();
+    (row.method, segments.join("/"))
+}
+
+#[test]
+fn one_identity_has_one_operation_id_and_one_effect() {
+    let mut seen: HashMap<(Method, String), (&str, Effect)> = HashMap::new();
+    for row in &shipped().rows {
+        let first = seen.entry(identity(row)).or_insert((&row.id, row.effect));
+        assert_eq!(*first, (&*row.id, row.effect), "{}", row.template);
+    }
+}
+
+#[test]
+fn one_id_stands_for_several_identities_only_in_the_families_listed_here() {
+    let mut by_id: BTreeMap<&str, BTreeSet<(Method, String)>> = BTreeMap::new();
+    for row in &shipped().rows {
+        let (method, mut shape) = identity(row);
+        if let Some(rest) = shape.strip_prefix("properties/") {
+            let rest = rest.split_once('/').map_or("", |(_, rest)| rest);
+            shape = format!("properties/{{}}/{rest}");
+        }
+        by_id.entry(&row.id).or_default().insert((method, shape));
+    }
+    let shared: Vec<&str> = by_id
+        .iter()
+        .filter(|(id, identities)| identities.len() > 1 && !id.starts_with("crm.objects."))
+        .map(|(id, _)| *id)
+        .collect();
+    assert_eq!(
+        shared,
+        [
+            "business-units.list",
+            "crm-objects.change-log.list",
+            "crm.associations.archive",
+            "crm.associations.create",
+            "crm.associations.list",
+            "crm.schemas.associations.create",
+            "crm.schemas.create",
+            "crm.schemas.get",
+            "crm.schemas.list",
+            "deal-splits.batch.read",
+            "deal-splits.batch.upsert",
+            "integrators.timeline.events.batch.create",
+            "integrators.timeline.events.create",
+        ]
+    );
+}
+
+#[test]
+fn ids_are_found_again_and_say_what_they_do() {
+    let catalogue = shipped();
+    for (index, operation) in catalogue.operations() {
+        assert_eq!(catalogue.operation_by_id(&operation.id), Some(index));
+        assert!(rows::is_operation_id(&operation.id), "{}", operation.id);
+        let verb = operation.id.rsplit('.').next().unwrap();
+        match verb {
+            "get" | "list" | "search" | "read" => {
+                assert!(
+                    matches!(operation.effect, Effect::Read | Effect::Meta | Effect::Auth),
+                    "{} is {:?}",
+                    operation.id,
+                    operation.effect
+                );
+            }
+            "merge" | "gdpr-delete" => assert_eq!(operation.effect, Effect::Irreversible, "{}", operation.id),
+            "archive" => assert!(
+                operation.effect >= Effect::Delete || operation.effect == Effect::Auth,
+                "{}",
+                operation.id
+            ),
+            "create" | "update" | "replace" | "upsert" => assert!(
+                matches!(operation.effect, Effect::Write | Effect::Auth),
+                "{} is {:?}",
+                operation.id,
+                operation.effect
+            ),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_ids_that_policies_are_written_with_exist() {
+    for (id, effect, takes) in [
+        ("crm.objects.list", Effect::Read, Takes::One),
+        ("crm.objects.get", Effect::Read, Takes::One),
+        ("crm.objects.search", Effect::Read, Takes::One),
+        ("crm.objects.create", Effect::Write, Takes::One),
+        ("crm.objects.update", Effect::Write, Takes::One),
+        ("crm.objects.archive", Effect::Delete, Takes::One),
+        ("crm.objects.batch.read", Effect::Read, Takes::One),
+        ("crm.objects.batch.create", Effect::Write, Takes::One),
+        ("crm.objects.batch.update", Effect::Write, Takes::One),
+        ("crm.objects.batch.upsert", Effect::Write, Takes::One),
+        ("crm.objects.batch.archive", Effect::Delete, Takes::One),
+        ("crm.objects.merge", Effect::Irreversible, Takes::One),
+        ("crm.objects.gdpr-delete", Effect::Irreversible, Takes::One),
+        ("crm.associations.create", Effect::Write, Takes::Pair),
+        ("crm.associations.archive", Effect::Delete, Takes::Pair),
+        ("crm.associations.list", Effect::Read, Takes::Pair),
+        ("crm.properties.list", Effect::Read, Takes::One),
+        ("crm.lists.create", Effect::Write, Takes::Nothing),
+        ("crm.lists.update-list-name", Effect::Write, Takes::Nothing),
+        ("crm.lists.memberships.add", Effect::Write, Takes::Nothing),
+        ("crm.lists.memberships.remove", Effect::Delete, Takes::Nothing),
+        ("automation.workflows.enrol", Effect::Write, Takes::Nothing),
+        ("automation.workflows.list", Effect::Read, Takes::Nothing),
+        ("automation.flows.list", Effect::Read, Takes::Nothing),
+        ("automation.flows.get", Effect::Read, Takes::Nothing),
+        ("engagements.list", Effect::Read, Takes::Nothing),
+        ("email.campaigns.list", Effect::Read, Takes::Nothing),
+        ("email.campaigns.get", Effect::Read, Takes::Nothing),
+        ("email.events.list", Effect::Read, Takes::Nothing),
+        ("email.subscriptions.timeline", Effect::Read, Takes::Nothing),
+        ("forms.list", Effect::Read, Takes::Nothing),
+        ("crm.owners.list", Effect::Read, Takes::Nothing),
+        ("owners.list", Effect::Read, Takes::Nothing),
+    ] {
+        let index = shipped().operation_by_id(id).unwrap_or_else(|| panic!("no {id}"));
+        let operation = shipped().operation(index).unwrap();
+        assert_eq!((operation.effect, operation.takes), (effect, takes), "{id}");
+    }
+}
+
+#[test]
+fn the_digest_is_stable_and_sixty_four_digits() {
+    assert_eq!(shipped().digest().len(), 64);
+    assert_eq!(Catalogue::embedded().unwrap().digest(), shipped().digest());
+}

@@ -1,0 +1,268 @@
+//! What commands that work on the store share: opening it, saying who did what and why, and telling
+//! whether running gates follow.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CommandError, Globals};
+use crate::config::{Config, Overrides};
+use crate::hubspot::connect::{Upstream, client_tls};
+use crate::hubspot::control::ControlClient;
+use crate::store::{Follower, Provenance, Store, StoreError};
+use crate::tokens::{EnrolError, UnlockError, unlock};
+use crate::vault::Vault;
+
+/// How long a command waits for running gates to follow.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest time a question to HubSpot may take.
+const QUESTION: Duration = Duration::from_secs(20);
+
+/// Longest `--reason`.
+const REASON_MAX: usize = 500;
+
+/// Why a state is changed: every command that changes one takes it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ReasonArgs {
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Settings and store, open.
+pub struct Admin {
+    /// The settings.
+    pub config: Config,
+    /// The store.
+    pub store: Arc<Store>,
+}
+
+impl Admin {
+    /// Reads the configuration and opens the store it names.
+    pub fn open(globals: &Globals) -> Result<Self, CommandError> {
+        let loaded = super::config::load(globals, Overrides::default())?;
+        Self::of(loaded.config)
+    }
+
+    /// Opens the store of a configuration.
+    pub fn of(config: Config) -> Result<Self, CommandError> {
+        let store = Arc::new(Store::open(&config.store)?);
+        Ok(Self { config, store })
+    }
+
+    /// Opens what the store holds, with the configured master key.
+    pub fn vault(&self) -> Result<Vault, CommandError> {
+        Ok(unlock(&self.store, &self.config.master_key)?)
+    }
+
+    /// Asks HubSpot on the operator's behalf.
+    pub fn client(&self) -> Result<ControlClient, CommandError> {
+        let settings = &self.config.upstream;
+        let ca = match &settings.ca {
+            None => None,
+            Some(path) => Some(std::fs::read(path).map_err(|error| {
+                CommandError::usage(format!("can't read `upstream.ca` `{}`: {error}", path.display()))
+            })?),
+        };
+        let tls = client_tls(ca.as_deref())
+            .map_err(|error| CommandError::usage(format!("`upstream.ca`: {error}")))?;
+        let upstream = Upstream::new(&settings.url, tls, settings.allow_private)
+            .map_err(|error| CommandError::usage(error.to_string()))?;
+        Ok(ControlClient::new(upstream, self.config.limits.connect, QUESTION))
+    }
+
+    /// Tells on `err` whether running gates have followed; never fails: the change is made.
+    pub fn tell_followers(&self, err: &mut dyn Write) {
+        let text = match self.store.await_applied(PATIENCE) {
+            Ok(followers) if followers.is_empty() => {
+                "no gate is running on this store: in force from its next start\n".to_owned()
+            }
+            Ok(followers) => followers.iter().map(line_of).collect(),
+            Err(error) => format!("can't tell whether running gates have followed: {error}\n"),
+        };
+        // Nobody to tell if stderr is gone.
+        let _ = err.write_all(text.as_bytes());
+    }
+}
+
+fn line_of(follower: &Follower) -> String {
+    match follower {
+        Follower::InForce { instance, after } => {
+            format!(
+                "in force in gate `{instance}` after {:.1} s\n",
+                after.as_secs_f64()
+            )
+        }
+        Follower::Silent { instance } => format!(
+            "warning: gate `{instance}` has not followed within {} s: see whether it still runs\n",
+            PATIENCE.as_secs()
+        ),
+    }
+}
+
+/// Who runs this command, and why.
+pub fn provenance(args: &ReasonArgs) -> Result<Provenance, CommandError> {
+    let reason = args.reason.as_deref().map(str::trim);
+    if reason.is_some_and(|text| text.len() > REASON_MAX || text.chars().any(char::is_control)) {
+        return Err(CommandError::usage(format!(
+            "`--reason` is one line of at most {REASON_MAX} bytes"
+        )));
+    }
+    let uid = rustix::process::getuid().as_raw();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut actor = format!("cli:{}@{host}", user_name(uid).unwrap_or_else(|| uid.to_string()));
+    if uid == 0
+        && let Some(login) = std::env::var("SUDO_USER").ok().filter(|name| is_plain(name))
+    {
+        // Cannot fail: a string grows.
+        let _ = write!(actor, " for {login}");
+    }
+    Ok(Provenance {
+        actor,
+        reason: reason.filter(|text| !text.is_empty()).map(str::to_owned),
+    })
+}
+
+/// The name of a user id by `/etc/passwd`: the environment can be made to say anything.
+fn user_name(uid: u32) -> Option<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
+        (id.parse() == Ok(uid) && is_plain(name)).then(|| name.to_owned())
+    })
+}
+
+fn is_plain(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Writes data to stdout; a closed pipe is an error like any other.
+pub fn print(out: &mut dyn Write, text: &str) -> Result<(), CommandError> {
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| CommandError::internal(format!("can't write the output: {error}")))
+}
+
+/// Columns of equal width, two blanks between, nothing behind the last.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count)
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Cannot fail: a string grows.
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A reserved word that is not built yet.
+pub fn not_yet(what: &str) -> CommandError {
+    CommandError::usage(format!("`{what}` is not supported yet"))
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::NotFound { .. } | StoreError::NameTaken { .. } | StoreError::PortalTaken { .. } => {
+                Self::findings(message)
+            }
+            StoreError::File { .. }
+            | StoreError::Exposed(_)
+            | StoreError::NetworkFilesystem { .. }
+            | StoreError::NotAStore(_)
+            | StoreError::Older { .. }
+            | StoreError::Newer { .. } => Self::usage(message),
+            StoreError::Busy | StoreError::Damaged(_) | StoreError::Interrupted | StoreError::Sqlite(_) => {
+                Self::internal(message)
+            }
+        }
+    }
+}
+
+impl From<UnlockError> for CommandError {
+    fn from(error: UnlockError) -> Self {
+        match error {
+            UnlockError::Store(error) => error.into(),
+            UnlockError::MasterKey(_) | UnlockError::Wrong(_) => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<EnrolError> for CommandError {
+    fn from(error: EnrolError) -> Self {
+        let message = error.to_string();
+        match error {
+            EnrolError::Store(error) => error.into(),
+            EnrolError::WrongPortal { .. } | EnrolError::NotGood | EnrolError::WrongClient(_) => {
+                Self::findings(message)
+            }
+            EnrolError::NoSuchApp(_) => Self::findings(message),
+            EnrolError::Vault(_) | EnrolError::NoRandomness => Self::internal(message),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use crate::config;
+
+    /// A configuration in a folder of its own, with a master key, against an upstream at `url`.
+    pub fn admin(url: &str) -> (tempfile::TempDir, Admin) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scopegate.yaml");
+        let key = crate::vault::MasterKey::generate().unwrap().to_text();
+        crate::vault::secret_file::write_new(&dir.path().join("master.key"), &key).unwrap();
+        std::fs::create_dir(dir.path().join("policies")).unwrap();
+        let text = format!(
+            "store: sqlite:scopegate.db\nmaster_key: {{ file: master.key }}\nupstream: {{ url: {url} }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let loaded = config::load(Some(&path), Overrides::default()).unwrap();
+        (dir, Admin::of(loaded.config).unwrap())
+    }
+
+    /// Where nobody listens.
+    pub const NOWHERE: &str = "http://127.0.0.1:9";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let row = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect();
+        let text = columns(&[row(&["a", "bcd", "e"]), row(&["long", "b", ""])]);
+        assert_eq!(text, "a     bcd  e\nlong  b\n");
+    }
+
+    #[test]
+    fn the_actor_is_named_and_the_reason_is_one_line() {
+        let reason = |text: &str| ReasonArgs {
+            reason: Some(text.to_owned()),
+        };
+        let by = provenance(&reason(" leaked ")).unwrap();
+        assert!(by.actor.starts_with("cli:"), "{}", by.actor);
+        assert_eq!(by.reason.as_deref(), Some("leaked"));
+        assert!(provenance(&reason("a\nb")).is_err());
+        assert!(provenance(&reason(&"x".repeat(501))).is_err());
+    }
+}

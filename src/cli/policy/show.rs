@@ -1,0 +1,192 @@
+//! `scopegate policy show`: the effective permission of one integration as a table.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::check::risks;
+use super::folder::Folder;
+use super::opened::{RowName, by_row, ids};
+use super::write_json;
+use crate::access::catalogue::Catalogue;
+use crate::access::effect::Effect;
+use crate::access::policy::Policy;
+use crate::access::policy::opens::{Opened, Unbound, everything, opened_by};
+use crate::access::policy_text::written::Selector;
+use crate::cli::Exit;
+
+/// Columns of the table; `auth` and `meta` appear only where something is opened.
+const COLUMNS: [Effect; 4] = [Effect::Read, Effect::Write, Effect::Delete, Effect::Irreversible];
+
+/// Prints the table, or one JSON object for each cell.
+pub fn run(
+    folder: &Folder,
+    policy: &Policy,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<Exit> {
+    let mut opened = opened_by(&policy.allow, &policy.deny, catalogue);
+    if let Some(ceiling) = folder.set.ceiling() {
+        let allowed = ceiling.allow.as_ref().map(|rules| Unbound::new(rules, catalogue));
+        opened.retain(|found| {
+            allowed.as_ref().is_none_or(|all| all.opens(&found.opening)) && !found.is_denied_by(&ceiling.deny)
+        });
+    }
+    let cells = by_row(catalogue, opened.iter());
+    if as_json {
+        for ((row, effect), found) in &cells {
+            let line = json!({
+                "integration": &*policy.integration,
+                "on": row.name,
+                "effect": effect.as_str(),
+                "rules": rules(policy, found),
+                "operations": ids(catalogue, found),
+                "properties": "all",
+                "risks": risks(found),
+            });
+            write_json(out, &line)?;
+        }
+        return Ok(Exit::Fine);
+    }
+    head(policy, now, out)?;
+    table(policy, catalogue, &cells, out)?;
+    Ok(Exit::Fine)
+}
+
+fn head(policy: &Policy, now: Timestamp, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "integration  {}", policy.integration)?;
+    if let Some(description) = &policy.description {
+        writeln!(out, "for          {description}")?;
+    }
+    writeln!(out, "owner        {}", policy.owner)?;
+    let connections: Vec<String> = policy.connections.iter().map(connection).collect();
+    writeln!(out, "connections  {}", connections.join(", "))?;
+    if let Some(day) = policy.review_by {
+        let late = if policy.is_review_overdue(now) {
+            ", overdue"
+        } else {
+            ""
+        };
+        writeln!(out, "review by    {day}{late}")?;
+    }
+    if let Some(day) = policy.expires {
+        let over = if policy.is_expired(now) {
+            ", expired: everything is denied"
+        } else {
+            ""
+        };
+        writeln!(out, "expires      {day}{over}")?;
+    }
+    if let Some(observe) = policy.observe.as_ref().filter(|o| o.is_on(now)) {
+        let effects: Vec<&str> = observe.effects.iter().map(Effect::as_str).collect();
+        writeln!(
+            out,
+            "observes     {} until {}: such calls pass although no rule allows them",
+            effects.join(", "),
+            observe.until
+        )?;
+    }
+    writeln!(out)
+}
+
+fn connection(selector: &Selector) -> String {
+    match selector {
+        Selector::Name(name) => name.clone(),
+        Selector::App(app) => format!("all of app {app}"),
+        Selector::All => "all".to_owned(),
+    }
+}
+
+type Cells<'a> = BTreeMap<(RowName, Effect), Vec<&'a Opened>>;
+
+fn table(
+    policy: &Policy,
+    catalogue: &Catalogue,
+    cells: &Cells<'_>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let whole = everything(&policy.allow, catalogue);
+    let whole = by_row(catalogue, whole.iter());
+    let mut columns = COLUMNS.to_vec();
+    columns.extend(
+        [Effect::Auth, Effect::Meta]
+            .into_iter()
+            .filter(|effect| cells.keys().any(|(_, e)| e == effect)),
+    );
+    let mut names: Vec<&RowName> = cells.keys().map(|(row, _)| row).collect();
+    names.dedup();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut title = vec!["on".to_owned()];
+    title.extend(columns.iter().map(|effect| effect.as_str().to_owned()));
+    title.extend(["properties".to_owned(), "risks".to_owned()]);
+    rows.push(title);
+    for name in names {
+        let mut row = vec![name.name.clone()];
+        let mut of_row: Vec<&Opened> = Vec::new();
+        for effect in &columns {
+            let key = (name.clone(), *effect);
+            let found = cells.get(&key).map(Vec::as_slice).unwrap_or_default();
+            of_row.extend(found);
+            let all = whole.get(&key).map_or(0, |all| ids(catalogue, all).len());
+            row.push(cell(policy, found, ids(catalogue, found).len(), all));
+        }
+        row.push("all".to_owned());
+        row.push(match risks(&of_row) {
+            none if none.is_empty() => "-".to_owned(),
+            names => names.join(", "),
+        });
+        rows.push(row);
+    }
+    write_table(&rows, out)?;
+    writeln!(
+        out,
+        "\na number: so many of the operations there are; without one: all of them"
+    )
+}
+
+/// `allow[0]`, or `allow[1] 2/9` where a rule opens some operations of the kind.
+fn cell(policy: &Policy, found: &[&Opened], open: usize, all: usize) -> String {
+    if open == 0 {
+        return "-".to_owned();
+    }
+    let rules = rules(policy, found).join(" ");
+    match open < all {
+        true => format!("{rules} {open}/{all}"),
+        false => rules,
+    }
+}
+
+/// The ids of the rules behind a cell, without the policy's name.
+fn rules(policy: &Policy, found: &[&Opened]) -> Vec<String> {
+    let mut indices: Vec<usize> = found.iter().flat_map(|o| o.rules.iter().copied()).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    indices
+        .into_iter()
+        .filter_map(|index| policy.allow.get(index))
+        .map(|rule| rule.id.split('#').next_back().unwrap_or(&rule.id).to_owned())
+        .collect()
+}
+
+fn write_table(rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! The commands as people see them. Paths and the day are fixed, so output is the same everywhere.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::folder::Folder;
+use super::{cases, check, show};
+use crate::access::catalogue::Catalogue;
+use crate::access::policy_set::{PolicyFile, PolicySet};
+use crate::cli::Exit;
+
+fn now() -> Timestamp {
+    "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+fn examples(catalogue: &Catalogue) -> Folder {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies");
+    Folder::read(&dir, catalogue, now()).unwrap()
+}
+
+fn folder(catalogue: &Catalogue, files: &[(&str, &str)]) -> Folder {
+    let files: Vec<PolicyFile> = files
+        .iter()
+        .map(|(name, text)| PolicyFile {
+            path: format!("policies/{name}").into(),
+            inside: (*name).to_owned(),
+            text: Ok((*text).into()),
+        })
+        .collect();
+    let (set, mistakes) = PolicySet::build(&files, catalogue, None, now(), std::time::Duration::ZERO);
+    Folder { files, set, mistakes }
+}
+
+fn checked(
+    folder: &Folder,
+    catalogue: &Catalogue,
+    deny_warnings: bool,
+    json: bool,
+) -> (Exit, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let options = check::Options {
+        deny_warnings,
+        json,
+        colour: false,
+    };
+    let exit = check::run(folder, catalogue, now(), &options, &mut out, &mut err).unwrap();
+    (
+        exit,
+        String::from_utf8(out).unwrap(),
+        String::from_utf8(err).unwrap(),
+    )
+}
+
+#[test]
+fn the_examples_have_neither_mistakes_nor_findings() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let (exit, out, err) = checked(&examples(&catalogue), &catalogue, true, false);
+    assert_eq!(exit, Exit::Fine, "{err}");
+    assert!(
+        out.contains("privacy-desk#erase\n    irreversible  contacts: crm.objects.gdpr-delete"),
+        "{out}"
+    );
+    assert!(out.contains("properties: every property"), "{out}");
+    assert!(err.contains("6 policies load, 0 mistakes, 0 findings"), "{err}");
+}
+
+#[test]
+fn every_case_of_the_examples_holds() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let options = cases::Options {
+        integration: None,
+        json: false,
+    };
+    let exit = cases::run(
+        &examples(&catalogue),
+        &catalogue,
+        now(),
+        &options,
+        &mut out,
+        &mut err,
+    )
+    .unwrap();
+    let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+    assert_eq!(exit, Exit::Fine, "{out}{err}");
+    assert!(
+        out.lines().count() >= 50 && !err.contains("has no cases"),
+        "{err}"
+    );
+}
+
+#[test]
+fn the_examples_permit_what_their_tables_say() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let folder = examples(&catalogue);
+    for (name, ..) in folder.set.integrations() {
+        let mut out = Vec::new();
+        let policy = folder.policy(name, now()).unwrap();
+        show::run(&folder, policy, &catalogue, now(), false, &mut out).unwrap();
+        insta::assert_snapshot!(format!("show_{name}"), String::from_utf8(out).unwrap());
+    }
+}
+
+#[test]
+fn all_mistakes_are_shown_at_once_with_line_column_and_the_nearest_name() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let text = "# yaml-language-server: $schema=./policy.schema.json
+integration: a
+owner: a@example.com
+connections: [acme]
+allow:
+  - scope: [crm.objects.contact.read, tickets]
+  - operation: crm.objects.serach
+    objects: [contcts]
+  - scope: crm.objects.deals.read
+    objects: [notes]
+  - operation: crm.objects.archive
+  - scope: e-commerce
+    effects: [read]
+deny:
+  - operation: crm.objcts.*
+  - objects: [comapnies]
+";
+    let folder = folder(&catalogue, &[("a.yaml", text)]);
+    let (exit, out, err) = checked(&folder, &catalogue, false, false);
+    assert_eq!(exit, Exit::Findings);
+    assert_eq!(out, "");
+    insta::assert_snapshot!(err);
+}
+
+#[test]
+fn findings_fail_only_when_asked_to_and_machines_get_lines() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let text = "integration: a\nowner: a\nconnections: \"*\"\nallow:\n  - scope: crm.objects.contacts.read\n";
+    let folder = folder(&catalogue, &[("a.yaml", text), ("b.cases.yaml", "[]\n")]);
+    assert_eq!(checked(&folder, &catalogue, false, false).0, Exit::Fine);
+    let (exit, out, err) = checked(&folder, &catalogue, true, true);
+    assert_eq!((exit, err.as_str()), (Exit::Findings, ""));
+    let lines: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let codes: Vec<&str> = lines.iter().filter_map(|line| line["code"].as_str()).collect();
+    assert_eq!(codes, ["SG151", "SG147", "SG153"]);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["kind"] == "opens" && line["on"] == "contacts")
+    );
+}
+
+#[test]
+fn what_exceeds_the_ceiling_fails_the_check() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let text = "# yaml-language-server: x\nintegration: a\nowner: a\nconnections: [acme]\nallow:\n  - scope: crm.objects.deals.read\n";
+    let ceiling = "allow:\n  - scope: crm.objects.contacts.read\nexpires_within: 30d\n";
+    let folder = folder(&catalogue, &[("_ceiling.yaml", ceiling), ("a.yaml", text)]);
+    let (exit, _, err) = checked(&folder, &catalogue, false, false);
+    assert_eq!(exit, Exit::Findings);
+    assert!(
+        err.contains("error[SG128]") && err.contains("policies/a.yaml:6:5"),
+        "{err}"
+    );
+    assert!(
+        err.contains("error[SG124]") && err.contains("2026-12-22"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_case_that_does_not_hold_fails_and_says_why() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let text =
+        "integration: a\nowner: a\nconnections: [acme]\nallow:\n  - scope: crm.objects.contacts.read\n";
+    let wrong = "- request: GET /crm/v3/objects/notes\n  expect: allow\n  because: notes are contacts\n";
+    let folder = folder(
+        &catalogue,
+        &[
+            ("a.yaml", text),
+            ("a.cases.yaml", wrong),
+            ("gone.cases.yaml", wrong),
+        ],
+    );
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let options = cases::Options {
+        integration: None,
+        json: false,
+    };
+    let exit = cases::run(&folder, &catalogue, now(), &options, &mut out, &mut err).unwrap();
+    assert_eq!(exit, Exit::Findings);
+    let out = String::from_utf8(out).unwrap();
+    insta::assert_snapshot!(out, @r"
+    FAILS  a  GET /crm/v3/objects/notes: deny (object, a#allow[0])
+           expected allow at policies/a.cases.yaml:1, because notes are contacts
+           in rule `a#allow[0]` add `notes` to `objects`
+    ");
+    assert!(
+        String::from_utf8(err)
+            .unwrap()
+            .contains("there is no policy for `gone`")
+    );
+}

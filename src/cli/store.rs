@@ -1,0 +1,74 @@
+//! `scopegate store`: the embedded store.
+
+use std::io::Write;
+
+use super::admin::{Admin, not_yet, print};
+use super::connection::Reserved;
+use super::{CommandResult, Exit, Globals};
+use crate::config::Overrides;
+use crate::store::Store;
+use crate::tokens::findings;
+
+/// Commands about the store.
+#[derive(Debug, clap::Subcommand)]
+pub enum StoreCommand {
+    /// Look whether the file is sound and everything sealed in it opens.
+    Check,
+    /// Bring the file to this version's schema.
+    Migrate,
+    /// Reserved.
+    #[command(hide = true)]
+    Backup(Reserved),
+}
+
+/// Runs a command about the store.
+///
+/// # Errors
+/// Usage and configuration (2), the store's failures (3); findings are exit 1.
+pub fn run(command: StoreCommand, globals: &Globals) -> CommandResult {
+    match command {
+        StoreCommand::Check => check(&Admin::open(globals)?, &mut std::io::stdout().lock()),
+        StoreCommand::Migrate => {
+            let loaded = super::config::load(globals, Overrides::default())?;
+            let (before, after) = Store::migrate(&loaded.config.store)?;
+            let text = match before == after {
+                true => format!("version {after} already\n"),
+                false => format!("from version {before} to {after}\n"),
+            };
+            print(&mut std::io::stdout().lock(), &text)?;
+            Ok(Exit::Fine)
+        }
+        StoreCommand::Backup(_) => Err(not_yet("store backup")),
+    }
+}
+
+fn check(admin: &Admin, out: &mut dyn Write) -> CommandResult {
+    let mut found = admin.store.integrity()?;
+    found.extend(findings(&admin.store, &admin.vault()?)?);
+    if found.is_empty() {
+        let (connections, keys) = (admin.store.connections()?.len(), admin.store.keys()?.len());
+        print(
+            out,
+            &format!("sound: {connections} connections, {keys} keys, everything sealed opens\n"),
+        )?;
+        return Ok(Exit::Fine);
+    }
+    for finding in found {
+        print(out, &format!("{finding}\n"))?;
+    }
+    Ok(Exit::Findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::admin::testing::{NOWHERE, admin};
+    use super::*;
+
+    #[test]
+    fn a_sound_store_is_said_to_be_sound() {
+        let (_dir, admin) = admin(NOWHERE);
+        let mut out = Vec::new();
+        assert_eq!(check(&admin, &mut out).unwrap(), Exit::Fine);
+        assert_eq!(out, b"sound: 0 connections, 0 keys, everything sealed opens\n");
+    }
+}

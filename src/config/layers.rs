@@ -1,0 +1,274 @@
+//! The layers themselves: what file, environment and flags say, walked without judging values.
+//! The stronger layer overwrites the weaker; what has no setting is a mistake or a warning.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::environment::{Environment, Found};
+use super::load::{Origin, Overrides};
+use super::mistakes::Mistake;
+use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
+use super::tree::{self, Key, Kind, Node};
+use super::value::Value;
+use crate::access::connection::is_name;
+use crate::access::policy_text::nearest::nearest;
+
+/// A value of the strongest layer that has one.
+pub(super) struct Layered {
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+    pub(super) place: Option<Range<usize>>,
+}
+
+/// One value of an app.
+pub(super) struct AppValue {
+    pub(super) app: String,
+    pub(super) key: &'static str,
+    pub(super) layered: Layered,
+}
+
+pub(super) struct Layers<'a> {
+    pub(super) source: &'a str,
+    pub(super) values: BTreeMap<&'static str, Layered>,
+    pub(super) apps: Vec<AppValue>,
+    /// The one source of the master key that is in force, unless it is the default.
+    pub(super) master_key: Option<&'static str>,
+    /// Where values stand that may hold a secret.
+    pub(super) secrets: Vec<Range<usize>>,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Layers<'_> {
+    pub(super) fn file(&mut self) {
+        match tree::parse(self.source) {
+            Ok(root) => self.section("", &root),
+            Err(mistake) => self.mistakes.push(mistake),
+        }
+    }
+
+    fn section(&mut self, section: &str, node: &Node) {
+        let entries = match &node.kind {
+            Kind::Map(entries) => entries,
+            Kind::Null => return, // an empty section says nothing
+            Kind::Text(_) | Kind::List(_) => {
+                let what = if section.is_empty() { "the file" } else { section };
+                let mistake = Mistake::new(format!("`{what}` must be a mapping of settings"));
+                self.mistakes.push(mistake.at(Some(node.place.clone())));
+                return;
+            }
+        };
+        for (key, value) in entries {
+            let name = if section.is_empty() {
+                key.name.clone()
+            } else {
+                format!("{section}.{}", key.name)
+            };
+            self.entry(section, &name, key, value);
+        }
+    }
+
+    fn entry(&mut self, section: &str, name: &str, key: &Key, node: &Node) {
+        if name == NAMED {
+            self.named(node);
+        } else if let Some(setting) = settings::by_name(name) {
+            self.setting(setting.name, node);
+        } else if let Some(main) = shorthand(name)
+            && matches!(node.kind, Kind::Text(_))
+        {
+            self.setting(main, node);
+        } else if settings::is_section(name) {
+            self.section(name, node);
+        } else {
+            let place = Some(key.place.clone());
+            let mistake = unknown(name, &key.name, &names_in(section));
+            self.mistakes.push(mistake.at(place));
+        }
+    }
+
+    fn setting(&mut self, name: &'static str, node: &Node) {
+        let secret = match settings::by_name(name).map(|setting| setting.secrecy) {
+            Some(Secrecy::Url) => matches!(&node.kind, Kind::Text(url) if url.contains('@')),
+            Some(Secrecy::Command) => true,
+            Some(Secrecy::Plain) | None => false,
+        };
+        if secret {
+            self.secrets.push(node.place.clone());
+        }
+        // A reserved setting's own refusal says more than that it is a mapping.
+        let reserved = name == "admin.tls";
+        match value(node) {
+            Some(value) => self.put(name, value, node),
+            None if reserved => self.put(name, Value::List(Vec::new()), node),
+            None => self.mistakes.push(
+                Mistake::new(format!("`{name}` must be one value or a list of values"))
+                    .at(Some(node.place.clone())),
+            ),
+        }
+    }
+
+    fn put(&mut self, name: &'static str, value: Value, node: &Node) {
+        let layered = self.of_file(value, node);
+        self.values.insert(name, layered);
+    }
+
+    fn of_file(&self, value: Value, node: &Node) -> Layered {
+        let before = self.source.get(..node.place.start).unwrap_or_default();
+        Layered {
+            value,
+            origin: Origin::File {
+                line: before.matches('\n').count() + 1,
+            },
+            place: Some(node.place.clone()),
+        }
+    }
+
+    fn named(&mut self, node: &Node) {
+        let Kind::Map(apps) = &node.kind else {
+            return self.section(NAMED, node);
+        };
+        for (name, app) in apps {
+            if !is_name(&name.name) {
+                self.mistakes.push(
+                    Mistake::new("an app's name is at most 64 lower-case letters, digits and hyphens")
+                        .at(Some(name.place.clone())),
+                );
+                continue;
+            }
+            let entries = match &app.kind {
+                Kind::Map(entries) => entries.as_slice(),
+                Kind::Null => &[],
+                _ => return self.section(&format!("{NAMED}.{}", name.name), app),
+            };
+            // The app exists even if its entry says nothing.
+            let layered = self.of_file(Value::Null, app);
+            self.push_app(&name.name, "redirect_uri", layered);
+            for (key, node) in entries {
+                match (APP_KEYS.iter().find(|known| **known == key.name), value(node)) {
+                    (Some(known), Some(value)) => {
+                        let layered = self.of_file(value, node);
+                        self.push_app(&name.name, known, layered);
+                    }
+                    (Some(known), None) => self.mistakes.push(
+                        Mistake::new(format!("`{known}` must be one value")).at(Some(node.place.clone())),
+                    ),
+                    (None, _) => {
+                        let full = format!("{NAMED}.{}.{}", name.name, key.name);
+                        let known: Vec<_> = APP_KEYS.iter().map(|key| (*key).to_owned()).collect();
+                        let mistake = unknown(&full, &key.name, &known);
+                        self.mistakes.push(mistake.at(Some(key.place.clone())));
+                    }
+                }
+            }
+        }
+    }
+
+    fn push_app(&mut self, app: &str, key: &'static str, layered: Layered) {
+        self.apps
+            .retain(|value| (value.app.as_str(), value.key) != (app, key));
+        self.apps.push(AppValue {
+            app: app.to_owned(),
+            key,
+            layered,
+        });
+    }
+
+    pub(super) fn environment(&mut self, environment: &Environment) {
+        let apps: Vec<String> = self.apps.iter().map(|value| value.app.clone()).collect();
+        for (variable, found) in environment.settings(&apps) {
+            let layered = |text: &str| Layered {
+                value: Value::from_text(text),
+                origin: Origin::Environment(variable.clone()),
+                place: None,
+            };
+            match found {
+                Found::Setting(name, text) => {
+                    self.values.insert(name, layered(&text));
+                }
+                Found::App(app, key, text) => self.push_app(&app, key, layered(&text)),
+                Found::Unreadable(why) => self.mistakes.push(Mistake::new(format!("`{variable}`: {why}"))),
+                Found::Unknown(nearest) => self.warnings.push(match nearest {
+                    Some(nearest) => format!("`{variable}` is no setting: did you mean `{nearest}`?"),
+                    None => format!("`{variable}` is no setting: it is ignored"),
+                }),
+            }
+        }
+    }
+
+    pub(super) fn flags(&mut self, overrides: &Overrides) {
+        for (name, text) in &overrides.0 {
+            let known = shorthand(name).or_else(|| settings::by_name(name).map(|setting| setting.name));
+            match known {
+                Some(name) => {
+                    let layered = Layered {
+                        value: Value::from_text(text),
+                        origin: Origin::Flag,
+                        place: None,
+                    };
+                    self.values.insert(name, layered);
+                }
+                None => self
+                    .mistakes
+                    .push(Mistake::new(format!("`{name}` is no setting"))),
+            }
+        }
+    }
+}
+
+/// The file with stars in place of secrets: it stands below mistakes on the same line.
+pub(super) fn without(source: &str, secrets: &[Range<usize>]) -> String {
+    let starred = source.char_indices().flat_map(|(at, c)| {
+        let secret = !c.is_whitespace() && secrets.iter().any(|place| place.contains(&at));
+        // As many bytes as before: places are byte offsets.
+        let (star, times) = if secret { ('*', c.len_utf8()) } else { (c, 1) };
+        std::iter::repeat_n(star, times)
+    });
+    starred.collect()
+}
+
+fn shorthand(name: &str) -> Option<&'static str> {
+    SHORTHANDS
+        .iter()
+        .find(|(short, _)| *short == name)
+        .map(|(_, main)| *main)
+}
+
+fn value(node: &Node) -> Option<Value> {
+    match &node.kind {
+        Kind::Null => Some(Value::Null),
+        Kind::Text(text) => Some(Value::Text(text.clone())),
+        Kind::List(items) => items
+            .iter()
+            .map(|item| match &item.kind {
+                Kind::Text(text) => Some(text.clone()),
+                _ => None,
+            })
+            .collect::<Option<_>>()
+            .map(Value::List),
+        Kind::Map(_) => None,
+    }
+}
+
+/// The keys that may stand in a section.
+fn names_in(section: &str) -> Vec<String> {
+    let mut names: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| setting.name)
+        .chain([NAMED])
+        .filter_map(|name| match section {
+            "" => name.split('.').next(),
+            _ => name.strip_prefix(section)?.strip_prefix('.'),
+        })
+        .map(str::to_owned)
+        .collect();
+    names.dedup();
+    names
+}
+
+fn unknown(full: &str, key: &str, known: &[String]) -> Mistake {
+    let mistake = Mistake::new(format!("`{full}` is no setting"));
+    match nearest(key, known.iter().map(String::as_str)) {
+        Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
+        None => mistake.help(format!("known here: {}", known.join(", "))),
+    }
+}

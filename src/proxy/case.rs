@@ -1,0 +1,137 @@
+//! What is known of a call so far: the material of its record, its counts and its answer's head.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use smallvec::SmallVec;
+
+use super::connection::Peer;
+use super::judged::Share;
+use super::outcome::Outcome;
+use super::stop::Stop;
+use super::worker::Worker;
+use crate::access::integration::KeyEntry;
+use crate::access::refusal::Reason;
+use crate::access::verdict::Verdict;
+use crate::audit::{AuditRefused, DecisionRecord, Network, Record};
+use crate::events::{AuditRefusedRequest, RequestDecided};
+use crate::metrics::RequestLabels;
+use crate::snapshot::Snapshot;
+use crate::tokens::ConnectionState;
+
+/// What is known of a call so far: the material of its record, its counts and its answer's head.
+pub struct Case {
+    pub(super) worker: Rc<Worker>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) outcome: Box<Outcome>,
+    pub(super) network: Network,
+    pub(super) secure: bool,
+    pub(super) authority: Option<String>,
+    pub(super) closes: bool,
+    pub(super) key: Option<Arc<KeyEntry>>,
+    pub(super) connection: Option<Arc<ConnectionState>>,
+    pub(super) operation: Option<Arc<str>>,
+    pub(super) template: Option<Arc<str>>,
+    pub(super) object_types: SmallVec<[Arc<str>; 2]>,
+    pub(super) rule: Option<Arc<str>>,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) recorded: bool,
+    pub(super) share: Share,
+}
+
+impl Case {
+    /// A call begins: it takes one snapshot and keeps it.
+    pub fn open(worker: &Rc<Worker>, peer: &Peer) -> Self {
+        let gate = worker.gate();
+        Self {
+            snapshot: gate.snapshot.load_full(),
+            outcome: Box::new(Outcome::begin(worker, peer.activity.begin())),
+            network: Network::of(peer.address.ip()),
+            secure: peer.secure,
+            authority: None,
+            closes: false,
+            key: None,
+            connection: None,
+            operation: None,
+            template: None,
+            object_types: SmallVec::new(),
+            rule: None,
+            verdict: None,
+            recorded: false,
+            share: Share::of(&gate.judged),
+            worker: Rc::clone(worker),
+        }
+    }
+
+    /// Counts and records a call that ends at the gate; a denial that can't be recorded is none.
+    pub(super) fn note(&mut self, stop: Stop) -> Stop {
+        let (verdict, reason) = (stop.verdict(), stop.reason());
+        if self.verdict.is_none() {
+            self.count(verdict, reason);
+        }
+        if self.recorded {
+            return stop;
+        }
+        match self.decision_record(verdict, reason) {
+            None => {
+                self.worker.audit().stranger(reason, self.network);
+                stop
+            }
+            Some(record) => match self.worker.audit().push(Record::Decision(Box::new(record))) {
+                Ok(()) => stop,
+                Err(why) => self.unrecorded(why),
+            },
+        }
+    }
+
+    pub(super) fn unrecorded(&self, why: AuditRefused) -> Stop {
+        AuditRefusedRequest {
+            id: self.outcome.id(),
+            why,
+        }
+        .emit(self.worker.metrics().metrics());
+        Stop::Audit
+    }
+
+    pub(super) fn count(&self, verdict: Verdict, reason: Reason) {
+        let labels = RequestLabels {
+            integration: self.outcome.integration.as_deref(),
+            operation: self.operation.as_deref(),
+            effect: self.outcome.effect,
+            verdict,
+            reason,
+        };
+        RequestDecided {
+            id: self.outcome.id(),
+            labels,
+            rule: self.rule.as_deref(),
+        }
+        .emit(self.worker.metrics());
+    }
+
+    /// `None` before the key is known: such a call is no decision.
+    pub(super) fn decision_record(&self, verdict: Verdict, reason: Reason) -> Option<DecisionRecord> {
+        let key = self.key.as_ref()?;
+        let connection = self.connection.as_ref();
+        Some(DecisionRecord {
+            time: Timestamp::now(),
+            id: self.outcome.id(),
+            integration: Arc::clone(&key.integration),
+            key: key.id.as_str().into(),
+            connection: connection.map(|connection| connection.name().as_str().into()),
+            portal: connection.map(|connection| connection.portal().get()),
+            operation: self.operation.clone(),
+            template: self.template.clone(),
+            effect: self.outcome.effect,
+            object_types: self.object_types.clone(),
+            verdict,
+            rule: self.rule.clone(),
+            reason,
+            policy: Arc::clone(&self.snapshot.policy_digest),
+            catalogue: Arc::clone(&self.snapshot.catalogue_digest),
+            snapshot: self.snapshot.version,
+            network: self.network,
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! The steps of one call, from its head to its token. `proxy::carry` says their order; each is a few
+//! lines here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
+use jiff::Timestamp;
+
+use super::account;
+use super::ask::Ask;
+use super::case::Case;
+use super::forward::{self, Answered, Call, Outgoing};
+use super::headers;
+use super::judged;
+use super::stop::{Denied, Stop};
+use super::upload::UploadBounds;
+use crate::access::catalogue::{BodyNeed, Recognised};
+use crate::access::connection::Selector;
+use crate::access::decide::{self, Permit};
+use crate::access::decision::Decision;
+use crate::access::facts::Facts;
+use crate::access::gather::gather;
+use crate::access::integration::KeyEntry;
+use crate::access::json::JudgedBody;
+use crate::access::key::PresentedKey;
+use crate::access::policy::Policy;
+use crate::access::policy_set::PolicyState;
+use crate::access::refusal::{Reason, Refusal};
+use crate::access::target::Target;
+use crate::access::verdict::Verdict;
+use crate::secret::Secret;
+use crate::tokens::{ConnectionState, Lease};
+
+/// A canonical target that is not a URI: the two parsers disagree, so nothing goes up.
+const UNWRITABLE: Refusal = Refusal::new(
+    Reason::RefusedPath,
+    "the request target can't be written for the upstream",
+    "use a standard HTTP client",
+);
+
+/// Who calls.
+pub struct Caller {
+    key: Arc<KeyEntry>,
+    selector: Option<Selector>,
+}
+
+impl Case {
+    /// Reads and checks the head.
+    pub fn read(&mut self, request: Request<Incoming>) -> Result<Ask, Stop> {
+        if !self.worker.gate().may_decide(self.outcome.started()) {
+            return Err(Stop::Unready);
+        }
+        let ask = Ask::read(request, self.worker.limits())?;
+        self.authority = headers::authority(&ask.parts).map(str::to_owned);
+        self.closes = ask.closes();
+        Ok(ask)
+    }
+
+    /// Who calls. Nothing else is said to a caller without a good key.
+    pub fn authenticate(&mut self, credential: Secret) -> Result<Caller, Stop> {
+        let presented =
+            PresentedKey::parse(credential.expose()).map_err(|mistake| Stop::Key(mistake.reason()))?;
+        let key = self
+            .snapshot
+            .keys
+            .authenticate(&presented, Timestamp::now())
+            .map_err(|fault| Stop::Key(fault.reason()))?;
+        self.key = Some(Arc::clone(key));
+        self.outcome.integration = Some(Arc::clone(&key.integration));
+        Ok(Caller {
+            key: Arc::clone(key),
+            selector: presented.selector,
+        })
+    }
+
+    /// The policy in force for the caller.
+    pub fn policy(&self, caller: &Caller) -> Result<Arc<Policy>, Stop> {
+        match self
+            .snapshot
+            .policies
+            .policy(&caller.key.integration, Timestamp::now())
+        {
+            PolicyState::Missing => Err(Stop::Policy(Reason::PolicyMissing)),
+            PolicyState::Invalid => Err(Stop::Policy(Reason::PolicyInvalid)),
+            PolicyState::Expired(_) => Err(Stop::Policy(Reason::PolicyExpired)),
+            PolicyState::Ready(policy) => Ok(Arc::clone(policy)),
+        }
+    }
+
+    /// The HubSpot account the call goes to.
+    pub fn connection(
+        &mut self,
+        caller: &Caller,
+        policy: &Policy,
+        header: Option<Selector>,
+    ) -> Result<Arc<ConnectionState>, Stop> {
+        let live = &self.worker.gate().live;
+        let chosen = account::choose(
+            live,
+            &caller.key,
+            policy,
+            caller.selector.as_ref(),
+            header.as_ref(),
+        )?;
+        self.connection = Some(Arc::clone(&chosen));
+        Ok(chosen)
+    }
+
+    /// Which operation is asked for.
+    pub fn recognise(&mut self, target: &Target) -> Result<Recognised, Stop> {
+        let catalogue = &self.snapshot.catalogue;
+        let recognised = catalogue.recognise(target).map_err(Stop::Refused)?;
+        if let Some(operation) = catalogue.operation(recognised.operation) {
+            self.operation = Some(Arc::clone(&operation.id));
+            self.outcome.effect = Some(operation.effect);
+        }
+        self.template = catalogue.row(recognised.row).map(|row| Arc::clone(&row.template));
+        Ok(recognised)
+    }
+
+    /// Reads the body whole where it decides.
+    pub async fn judge_body(
+        &mut self,
+        ask: &mut Ask,
+        recognised: &Recognised,
+    ) -> Result<Option<JudgedBody>, Stop> {
+        if recognised.body_need() == BodyNeed::None {
+            return Ok(None);
+        }
+        let Some(body) = ask.body.take() else {
+            return Ok(None);
+        };
+        let limits = self.worker.limits();
+        let whole = judged::read(body, &mut self.share, limits.judged_body_bytes, limits.body_idle).await?;
+        self.outcome.request_bytes = whole.len() as u64;
+        if whole.is_empty() {
+            return Ok(None);
+        }
+        JudgedBody::parse(&whole).map(Some).map_err(Stop::Refused)
+    }
+
+    /// Everything the decision looks at.
+    pub fn gather(
+        &mut self,
+        ask: &Ask,
+        recognised: &Recognised,
+        body: &Option<JudgedBody>,
+    ) -> Result<Facts, Stop> {
+        let facts = gather(&self.snapshot.catalogue, recognised, ask.target()?, body.as_ref())
+            .map_err(Stop::Refused)?;
+        self.outcome.effect = Some(facts.effect());
+        for touch in facts.needs.iter().flat_map(|need| &need.touches) {
+            if let Some(object) = &touch.object {
+                let name: Arc<str> = self.snapshot.catalogue.object_name(object).into();
+                if !self.object_types.contains(&name) {
+                    self.object_types.push(name);
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The decision, by policy and ceiling.
+    pub fn decide(
+        &mut self,
+        policy: &Policy,
+        facts: &Facts,
+        connection: &ConnectionState,
+    ) -> Result<Permit, Stop> {
+        let question = decide::Question {
+            policy,
+            ceiling: self.snapshot.policies.ceiling(),
+            catalogue: &self.snapshot.catalogue,
+            facts,
+            connection: account::as_ref(connection),
+            now: Timestamp::now(),
+        };
+        match decide::decide(&question) {
+            Decision::Allow(permit) => {
+                self.rule = Some(Arc::clone(permit.rule()));
+                Ok(permit)
+            }
+            Decision::Deny(denial) => {
+                self.rule = denial.rule.map(Arc::from);
+                Err(Stop::Denied(Denied {
+                    reason: denial.reason,
+                    lacks: denial.lacks,
+                    scopes: denial.required_scopes,
+                    remedy: denial.remedy,
+                }))
+            }
+        }
+    }
+
+    /// The record: on the disk before anything that changes data goes up.
+    pub async fn record(&mut self, permit: &Permit) -> Result<(), Stop> {
+        let verdict = if permit.observed_deny() {
+            Verdict::WouldDeny
+        } else {
+            Verdict::Allow
+        };
+        let reason = if permit.observed_deny() {
+            Reason::NoRule
+        } else {
+            Reason::None
+        };
+        let Some(record) = self.decision_record(verdict, reason) else {
+            return Err(Stop::Unready);
+        };
+        self.recorded = true;
+        self.worker
+            .audit()
+            .decided(record)
+            .await
+            .map_err(|why| self.unrecorded(why))?;
+        self.outcome.owes_record = true;
+        self.verdict = Some(verdict);
+        Ok(())
+    }
+
+    /// A live token, and one last look at what may have changed while waiting.
+    pub async fn lease(
+        &mut self,
+        caller: &Caller,
+        connection: &Arc<ConnectionState>,
+        permit: &Permit,
+    ) -> Result<Lease, Stop> {
+        let leasing = self.worker.gate().live.lease(connection, permit);
+        let lease = match tokio::time::timeout(self.worker.limits().token, leasing).await {
+            Ok(leased) => leased.map_err(|error| forward::credential(&error)),
+            Err(_) => Err(Stop::Credential {
+                retry_after_seconds: 1,
+            }),
+        };
+        let changed = match (
+            caller.key.fault(Timestamp::now()),
+            connection.standing().refusal(),
+        ) {
+            (Some(fault), _) => Some(Stop::Key(fault.reason())),
+            (None, Some(reason)) => Some(Stop::Connection(reason)),
+            (None, None) => None,
+        };
+        match (lease, changed) {
+            (Ok(lease), None) => {
+                let reason = if self.verdict == Some(Verdict::WouldDeny) {
+                    Reason::NoRule
+                } else {
+                    Reason::None
+                };
+                self.count(self.verdict.unwrap_or(Verdict::Allow), reason);
+                Ok(lease)
+            }
+            (_, Some(stop)) | (Err(stop), None) => {
+                self.verdict = None;
+                Err(stop)
+            }
+        }
+    }
+
+    /// Up to HubSpot.
+    pub async fn forward(
+        &mut self,
+        mut ask: Ask,
+        body: Option<JudgedBody>,
+        lease: Lease,
+    ) -> Result<Answered, Stop> {
+        let limits = self.worker.limits();
+        let target = ask.target()?.path_and_query();
+        let outgoing = match (body, ask.body.take()) {
+            (Some(judged), _) => Outgoing::Judged(judged.rebuild().into()),
+            (None, Some(incoming)) => Outgoing::Stream(incoming),
+            (None, None) => Outgoing::Judged(Bytes::new()),
+        };
+        let call = Call {
+            target: target.parse().map_err(|_| Stop::Refused(UNWRITABLE))?,
+            headers: headers::upward(&ask.parts.headers, self.worker.gate().compression),
+            method: ask.parts.method,
+            body: outgoing,
+            bounds: UploadBounds {
+                body_bytes: limits.body_bytes,
+                replay_bytes: limits.replay_bytes,
+                idle: limits.body_idle,
+                until: self.outcome.started() + limits.total,
+            },
+        };
+        forward::forward(&self.worker, lease, call, &mut self.outcome).await
+    }
+}

@@ -1,0 +1,59 @@
+//! Older APIs that real clients still call, for reading: contacts v1, companies v2, deals v1, properties v1 and v2,
+//! owners v2, pipelines v1, integrations v1.
+
+mod companies;
+mod contacts;
+mod deals;
+mod definitions;
+mod nested;
+
+use http::Method;
+use serde_json::json;
+
+use super::access::{self, Access};
+use super::answer::Answer;
+use super::call::Cx;
+use super::object_types::ObjectKind;
+use super::problem::{Handled, Problem};
+
+/// Every path that is none of the modern ones.
+pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
+    let known = matches!(
+        (cx.call.version.as_str(), words.first()),
+        (
+            "v1",
+            Some(&"contacts" | &"deals" | &"properties" | &"integrations" | &"crm-pipelines")
+        ) | ("v2", Some(&"companies" | &"properties" | &"owners"))
+    );
+    if !known {
+        return Err(Problem::not_found());
+    }
+    if cx.call.method != Method::GET {
+        return Err(Problem::method_not_allowed());
+    }
+    match words {
+        ["contacts", rest @ ..] => contacts::route(cx, rest),
+        ["companies", rest @ ..] => companies::route(cx, rest),
+        ["deals", rest @ ..] => deals::route(cx, rest),
+        ["properties", word, rest @ ..] => definitions::properties(cx, word, rest),
+        ["owners", "owners", rest @ ..] => definitions::owners(cx, rest),
+        ["crm-pipelines", "pipelines", word] => definitions::pipelines(cx, word),
+        ["integrations", "me"] => me(cx),
+        _ => Err(Problem::not_found()),
+    }
+}
+
+/// A standard type, opened for reading.
+fn readable(cx: Cx<'_>, name: &str) -> Handled<ObjectKind> {
+    access::open(cx, name, Access::Read)
+}
+
+fn me(cx: Cx<'_>) -> Handled<Answer> {
+    let options = &cx.who.portal.options;
+    Ok(Answer::ok(&json!({
+        "portalId": options.hub_id,
+        "timeZone": "Europe/Berlin",
+        "currency": "EUR",
+        "utcOffsetMilliseconds": options.utc_offset_minutes * 60_000,
+    })))
+}

@@ -1,0 +1,89 @@
+//! At most one refresh of a connection at a time, and when the next may be tried. Whoever needs a token
+//! joins the one under way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::store::{NewGrant, Ticket};
+use crate::tokens::expiry::backoff;
+use crate::tokens::lease::Trouble;
+
+/// How a refresh ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There is a token, or the connection's standing says why not.
+    Settled,
+    /// There is none for now.
+    Failed(Trouble),
+}
+
+/// Tells everybody who waits; `None` until it is over.
+pub(super) type Landing = watch::Receiver<Option<Outcome>>;
+
+/// A connection's refreshes, one after the other.
+#[derive(Default)]
+pub(super) struct Flight {
+    /// The one under way.
+    pub(super) under_way: Option<Landing>,
+    /// When the last forced one began.
+    pub(super) forced: Option<Instant>,
+    /// A grant received and in use that the store would not take.
+    pub(super) unsaved: Option<Unsaved>,
+    failures: u32,
+    not_before: Option<(Instant, Trouble)>,
+}
+
+/// What must still be saved: sealed, so that the memory of a crash holds no refresh token.
+#[derive(Clone)]
+pub(super) struct Unsaved {
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) grant: Arc<NewGrant>,
+}
+
+impl Flight {
+    /// How long to wait before the next attempt, and why.
+    pub(super) fn must_wait(&self, now: Instant) -> Option<(Duration, Trouble)> {
+        let (at, trouble) = self.not_before?;
+        (now < at).then(|| (at - now, trouble))
+    }
+
+    /// Ends the one under way: a failure puts the next one off.
+    pub(super) fn land(&mut self, outcome: Outcome, asked: Option<Duration>, now: Instant, jitter: u8) {
+        self.under_way = None;
+        match outcome {
+            Outcome::Settled => {
+                self.failures = 0;
+                self.not_before = None;
+            }
+            Outcome::Failed(trouble) => {
+                self.failures = self.failures.saturating_add(1);
+                self.not_before = Some((now + backoff(self.failures, asked, jitter), trouble));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_puts_the_next_attempt_off_and_a_success_forgets_it() {
+        let mut flight = Flight::default();
+        let now = Instant::now();
+        assert_eq!(flight.must_wait(now), None);
+        flight.land(Outcome::Failed(Trouble::Busy), None, now, 0);
+        let (wait, trouble) = flight.must_wait(now).unwrap();
+        assert_eq!((wait, trouble), (Duration::from_secs(1), Trouble::Busy));
+        flight.land(Outcome::Failed(Trouble::Busy), None, now, 0);
+        assert_eq!(flight.must_wait(now).unwrap().0, Duration::from_secs(2));
+        assert!(flight.must_wait(now + Duration::from_secs(2)).is_none());
+        flight.land(Outcome::Settled, None, now, 0);
+        assert!(flight.must_wait(now).is_none());
+        flight.land(Outcome::Failed(Trouble::Busy), None, now, 0);
+        assert_eq!(flight.must_wait(now).unwrap().0, Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,129 @@
+//! How an attempt ends that brought no tokens: as its failure deserves, and no harder.
+
+use std::sync::Arc;
+
+use crate::access::connection::Standing;
+use crate::events::ConnectionChanged;
+use crate::hubspot::control::ControlError;
+use crate::hubspot::errors::TokenFailure;
+use crate::hubspot::oauth::RefreshError;
+use crate::metrics::RefreshResult;
+use crate::tokens::connection::ConnectionState;
+use crate::tokens::engine::Engine;
+use crate::tokens::flight::Outcome;
+use crate::tokens::lease::Trouble;
+use crate::tokens::refresh::{Attempt, Ended};
+use crate::vault::VaultError;
+
+impl Attempt<'_> {
+    /// Ends an attempt that HubSpot did not answer with tokens.
+    pub(super) async fn give_up(&self, error: RefreshError) -> Ended {
+        let (acted_upon, trouble, asked) = match error {
+            RefreshError::Refused(TokenFailure::DeadGrant) => return self.bury().await,
+            RefreshError::Refused(TokenFailure::WrongClient) => {
+                self.tell(RefreshResult::WrongClient);
+                (false, Trouble::Configuration, None)
+            }
+            RefreshError::Refused(TokenFailure::Configuration) => {
+                self.tell(RefreshResult::Configuration);
+                (false, Trouble::Configuration, None)
+            }
+            RefreshError::Refused(TokenFailure::Busy {
+                retry_after,
+                acted_upon,
+            }) => (acted_upon, Trouble::Busy, retry_after),
+            RefreshError::Control(ControlError::NotSent(_)) => (false, Trouble::Unreachable, None),
+            RefreshError::Control(ControlError::NoAnswer(_)) | RefreshError::NotUnderstood => {
+                (true, Trouble::Unreachable, None)
+            }
+        };
+        if trouble != Trouble::Configuration {
+            self.tell(RefreshResult::Transient);
+        }
+        self.end(acted_upon || self.ticket.uncertain, Some(trouble)).await;
+        (Outcome::Failed(trouble), asked)
+    }
+
+    /// The grant is dead. After an attempt of unknown end, it may be our own loss: then somebody has
+    /// to install again, and nobody revoked anything.
+    async fn bury(&self) -> Ended {
+        let (standing, why) = if self.ticket.uncertain {
+            (
+                Standing::Reauthorise,
+                "its grant was lost when a refresh broke off; it must be installed again",
+            )
+        } else {
+            (
+                Standing::Dead,
+                "HubSpot says its grant is expired, revoked or uninstalled",
+            )
+        };
+        self.tell(RefreshResult::DeadGrant);
+        self.connection.set_uncertain(false);
+        settle(
+            self.engine,
+            self.connection,
+            standing,
+            why,
+            "connection grant ended",
+        )
+        .await;
+        self.end(false, None).await;
+        (Outcome::Settled, None)
+    }
+
+    /// The store's record does not open: that record is marked, nothing is guessed.
+    pub(super) async fn not_opened(&self, error: VaultError) -> Ended {
+        tracing::error!(connection = %self.connection.name(), error = %error, "credentials can't be opened");
+        self.tell(RefreshResult::Configuration);
+        self.end(self.ticket.uncertain, Some(Trouble::Configuration))
+            .await;
+        (Outcome::Failed(Trouble::Configuration), None)
+    }
+
+    async fn end(&self, keep_intent: bool, trouble: Option<Trouble>) {
+        let ticket = Arc::clone(&self.ticket);
+        let health = trouble.map(Trouble::as_str);
+        let ended = self
+            .engine
+            .on_disk(move |store| store.end_refresh(&ticket, keep_intent, health))
+            .await;
+        if let Err(error) = ended {
+            // The lease ends by itself; the intent stays, which errs towards caution.
+            tracing::error!(connection = %self.connection.name(), error = %error, "end of a refresh not written");
+        }
+    }
+}
+
+/// Takes on a standing the gate found out by itself, in memory and in the store; an operator's stays.
+pub(super) async fn settle(
+    engine: &Engine,
+    connection: &ConnectionState,
+    to: Standing,
+    why: &'static str,
+    action: &'static str,
+) {
+    note_standing(connection, to, why);
+    let (id, by) = (connection.id(), engine.provenance());
+    let passing = [Standing::Ok, Standing::Unverified];
+    let why = to.refusal().map(|_| why);
+    let written = engine
+        .on_disk(move |store| store.change_standing(&id, &passing, to, why, action, &by))
+        .await;
+    if let Err(error) = written {
+        tracing::error!(connection = %connection.name(), error = %error, "standing not written");
+    }
+}
+
+/// Takes on a standing in memory alone; an operator's stays.
+pub(super) fn note_standing(connection: &ConnectionState, to: Standing, why: &'static str) {
+    if let Some(from) = connection.settle_standing(to).filter(|from| *from != to) {
+        let event = ConnectionChanged {
+            connection: connection.name().as_str(),
+            from: from.as_str(),
+            to: to.as_str(),
+            why,
+        };
+        event.emit();
+    }
+}

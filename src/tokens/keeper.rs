@@ -1,0 +1,53 @@
+//! What is done about tokens while nobody asks: renewing those in use ahead of their end, finding out
+//! what a predecessor left open, saving what is owed, verifying what is unverified.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::connection::{CredentialKind, Standing};
+use crate::tokens::connection::ConnectionState;
+use crate::tokens::engine::{Engine, Need};
+use crate::tokens::expiry::Phase;
+use crate::tokens::live::Live;
+
+/// How often everything is looked at: 10,000 connections cost about a millisecond.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Looks after all connections until `stop`.
+pub(super) async fn run(live: Live, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        let now = Instant::now();
+        for connection in live.all() {
+            if let Some(need) = need_of(&connection, now) {
+                // Whether it flies, has to wait or is done already: the next look will tell.
+                let _ = Engine::start(live.engine(), &connection, need);
+            }
+        }
+    }
+}
+
+/// What a connection needs though nobody asked. An idle one needs nothing: its token lapses.
+fn need_of(connection: &Arc<ConnectionState>, now: Instant) -> Option<Need> {
+    if !connection.is_durable() {
+        return Some(Need::Repair);
+    }
+    let standing = connection.standing();
+    if standing.refusal().is_some() {
+        return None;
+    }
+    let grant = connection.kind() == CredentialKind::OAuth;
+    match connection.current(now) {
+        _ if grant && connection.is_uncertain() => Some(Need::Repair),
+        _ if !grant => (standing == Standing::Unverified).then_some(Need::Repair),
+        Some((_, Phase::Ageing)) if connection.was_used() => Some(Need::Ahead),
+        None if standing == Standing::Unverified => Some(Need::Now),
+        _ => None,
+    }
+}

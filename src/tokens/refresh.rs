@@ -1,0 +1,370 @@
+//! One refresh, step by step: intent, question, save, publish.
+//!
+//! Invariant: what HubSpot returned is saved before it is used, whether or not it rotated. The one
+//! exception is a store that fails at that moment: the old grant may be dead already, so the new one is
+//! used, kept in memory, and saved as soon as the store takes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::access::connection::{PortalId, Standing};
+use crate::events::TokenRefreshed;
+use crate::hubspot::errors::TokenFailure;
+use crate::hubspot::oauth::{self, ClientCredentials, Introspection, RefreshError, TokenAnswer};
+use crate::metrics::RefreshResult;
+use crate::secret::Secret;
+use crate::store::{Begin, NewGrant, Saved, StoreError, Ticket};
+use crate::tokens::connection::{Account, ConnectionState};
+use crate::tokens::engine::{Engine, Need, jitter};
+use crate::tokens::expiry::{LIFE_MAX, Validity};
+use crate::tokens::flight::{Outcome, Unsaved};
+use crate::tokens::give_up::{note_standing, settle};
+use crate::tokens::lease::{LiveToken, Trouble};
+use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH, take_up};
+use crate::vault::{DataKey, Owner, Place, VaultError};
+
+/// A lease outlasts both questions an attempt may ask, and a slow disk.
+const LEASE_SPARE: Duration = Duration::from_secs(30);
+
+/// Why a connection is suspended whose grant turned out to be another account's.
+const PORTAL_CHANGED: &str = "its grant belongs to another portal now";
+
+/// How an attempt ended, and the server's wish when to come again.
+pub(super) type Ended = (Outcome, Option<Duration>);
+
+const fn failed(trouble: Trouble) -> Ended {
+    (Outcome::Failed(trouble), None)
+}
+
+const SETTLED: Ended = (Outcome::Settled, None);
+
+/// One attempt, once it has its ticket.
+pub(super) struct Attempt<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) connection: &'a Arc<ConnectionState>,
+    pub(super) ticket: Arc<Ticket>,
+    started: Instant,
+}
+
+/// Runs one attempt to its end. Whoever asked for it may be gone by then.
+pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, need: Need) -> Ended {
+    let Ok(_slot) = engine.at_once.acquire().await else {
+        return failed(Trouble::Slow);
+    };
+    match save_what_is_owed(engine, connection).await {
+        Ok(true) if need == Need::Repair => return SETTLED,
+        Ok(_) => {}
+        Err(ended) => return ended,
+    }
+    fail::fail_point!("refresh-before-intent");
+    let ticket = match begin(engine, connection).await {
+        Ok(ticket) => Arc::new(ticket),
+        Err(ended) => return ended,
+    };
+    fail::fail_point!("refresh-after-intent");
+    let attempt = Attempt {
+        engine,
+        connection,
+        ticket,
+        started: Instant::now(),
+    };
+    attempt.run().await
+}
+
+/// True when there was something and it is saved now.
+async fn save_what_is_owed(engine: &Engine, connection: &ConnectionState) -> Result<bool, Ended> {
+    let Some(owed) = connection.flight().unsaved.clone() else {
+        return Ok(false);
+    };
+    match save(engine, owed.ticket, owed.grant).await {
+        Ok(saved) => {
+            connection.flight().unsaved = None;
+            tracing::info!(connection = %connection.name(), saved = saved == Saved::Yes, "grant saved late");
+            Ok(true)
+        }
+        Err(error) => {
+            tracing::warn!(connection = %connection.name(), error = %error, "grant still not saved");
+            Err(failed(Trouble::Store))
+        }
+    }
+}
+
+async fn begin(engine: &Engine, connection: &Arc<ConnectionState>) -> Result<Ticket, Ended> {
+    let (id, holder) = (connection.id(), engine.parts.instance.clone());
+    let length = engine.parts.client.longest() * 2 + LEASE_SPARE;
+    let begun = engine
+        .on_disk(move |store| store.begin_refresh(&id, &holder, length))
+        .await;
+    match begun {
+        Ok(Begin::Started(ticket)) => Ok(*ticket),
+        Ok(Begin::Busy { .. }) => Err(read_again(engine, connection).await),
+        Ok(Begin::Gone) => {
+            connection.set_standing(Standing::Killed);
+            Err(SETTLED)
+        }
+        Err(error) => {
+            tracing::error!(connection = %connection.name(), error = %error, "refresh not begun");
+            Err(failed(Trouble::Store))
+        }
+    }
+}
+
+/// The plain credentials of one attempt; wiped when it ends.
+struct Opened {
+    owner: Owner,
+    key: DataKey,
+    refresh: Secret,
+    app_secrets: Vec<Secret>,
+}
+
+impl Opened {
+    fn of(engine: &Engine, ticket: &Ticket) -> Result<Self, VaultError> {
+        let vault = &engine.parts.vault;
+        let owner = Owner::connection(&ticket.connection);
+        let key = vault.data_key(&owner, &ticket.data_key)?;
+        let refresh = key.open(place(&owner, REFRESH, ticket.generation), &ticket.refresh)?;
+        let app = Owner::app(&ticket.app.name);
+        let app_key = vault.data_key(&app, &ticket.app.data_key)?;
+        let app_secrets = ticket
+            .app
+            .secrets
+            .iter()
+            .map(|(sealed, version)| app_key.open(place(&app, APP_SECRET, *version), sealed))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            owner,
+            key,
+            refresh,
+            app_secrets,
+        })
+    }
+}
+
+fn place<'a>(owner: &'a Owner, field: &'static str, version: u64) -> Place<'a> {
+    Place {
+        owner,
+        field,
+        version,
+    }
+}
+
+/// Asks with the app's first secret, and with the other one if HubSpot does not know the first.
+async fn ask(
+    engine: &Engine,
+    ticket: &Ticket,
+    opened: &Opened,
+) -> (Instant, Result<TokenAnswer, RefreshError>) {
+    let mut asked = Instant::now();
+    let mut last = Err(RefreshError::Refused(TokenFailure::WrongClient));
+    for secret in &opened.app_secrets {
+        asked = Instant::now();
+        let credentials = ClientCredentials {
+            id: &ticket.app.client_id,
+            secret,
+        };
+        last = oauth::refresh(
+            &engine.parts.client,
+            &engine.parts.endpoints,
+            credentials,
+            &opened.refresh,
+        )
+        .await;
+        if !matches!(last, Err(RefreshError::Refused(TokenFailure::WrongClient))) {
+            break;
+        }
+    }
+    (asked, last)
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Ended {
+        let opened = match Opened::of(self.engine, &self.ticket) {
+            Ok(opened) => opened,
+            Err(error) => return self.not_opened(error).await,
+        };
+        let (asked, answer) = ask(self.engine, &self.ticket, &opened).await;
+        fail::fail_point!("refresh-after-answer");
+        match answer {
+            Ok(answer) => self.keep(&opened, asked, answer).await,
+            Err(error) => self.give_up(error).await,
+        }
+    }
+
+    /// Saves what came, then uses it.
+    async fn keep(&self, opened: &Opened, asked: Instant, answer: TokenAnswer) -> Ended {
+        let standing = answer
+            .hub_id
+            .map(|hub_id| standing_of(hub_id, self.ticket.portal));
+        let grant = match seal(&self.ticket, opened, &answer, standing) {
+            Ok(grant) => Arc::new(grant),
+            Err(error) => return self.not_opened(error).await,
+        };
+        fail::fail_point!("refresh-before-save");
+        match save(self.engine, Arc::clone(&self.ticket), Arc::clone(&grant)).await {
+            Ok(Saved::Yes) => {
+                fail::fail_point!("refresh-after-save");
+                let refresh = answer.refresh.as_ref();
+                let rotated = refresh.is_some_and(|new| new.expose() != opened.refresh.expose());
+                self.tell(if rotated {
+                    RefreshResult::Rotated
+                } else {
+                    RefreshResult::Ok
+                });
+            }
+            Ok(Saved::Lost) => {
+                self.tell(RefreshResult::Superseded);
+                return read_again(self.engine, self.connection).await;
+            }
+            Err(error) => {
+                self.tell(RefreshResult::NotDurable);
+                tracing::debug!(connection = %self.connection.name(), error = %error, "not saved");
+                self.connection.flight().unsaved = Some(Unsaved {
+                    ticket: Arc::clone(&self.ticket),
+                    grant: Arc::clone(&grant),
+                });
+            }
+        }
+        match standing {
+            Some((standing, why)) => note_standing(self.connection, standing, why.unwrap_or("verified")),
+            None => self.ask_portal(opened, &answer).await,
+        }
+        self.publish(asked, answer, &grant)
+    }
+
+    /// The answer did not say whose it is: asks, since the portal is compared at every refresh.
+    async fn ask_portal(&self, opened: &Opened, answer: &TokenAnswer) {
+        let Some(secret) = opened.app_secrets.first() else {
+            return;
+        };
+        let credentials = ClientCredentials {
+            id: &self.ticket.app.client_id,
+            secret,
+        };
+        let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
+        let parts = &self.engine.parts;
+        let told = oauth::introspect_grant(&parts.client, &parts.endpoints, credentials, refresh).await;
+        if let Introspection::Known(identity) = told {
+            let (standing, why) = standing_of(identity.hub_id, self.ticket.portal);
+            let why = why.unwrap_or("verified");
+            if standing.refusal().is_some() {
+                self.expire_stored().await;
+            }
+            settle(
+                self.engine,
+                self.connection,
+                standing,
+                why,
+                "connection refreshed",
+            )
+            .await;
+        }
+    }
+
+    /// Another portal's access token is kept for nobody.
+    async fn expire_stored(&self) {
+        let id = self.connection.id();
+        if let Err(error) = self.engine.on_disk(move |store| store.expire_access(&id)).await {
+            tracing::error!(connection = %self.connection.name(), error = %error, "token not expired in the store");
+        }
+    }
+
+    /// Lends the token from now on, unless it is another portal's.
+    fn publish(&self, asked: Instant, answer: TokenAnswer, grant: &NewGrant) -> Ended {
+        let connection = self.connection;
+        connection.set_uncertain(false);
+        if connection.standing() == Standing::Suspended && !self.is_own_portal(&answer) {
+            return SETTLED;
+        }
+        let before = connection.account();
+        connection.set_account(Account {
+            scopes: answer.scopes.unwrap_or_else(|| before.scopes.clone()),
+            user_id: answer.user_id.or(before.user_id),
+        });
+        let validity = Validity::of_new(asked, answer.life, jitter());
+        let generation = self.ticket.generation + 1;
+        let Some(token) = LiveToken::new(answer.access, generation, validity, Some(grant.expires)) else {
+            return failed(Trouble::Configuration);
+        };
+        fail::fail_point!("refresh-before-publish");
+        connection.publish(token);
+        SETTLED
+    }
+
+    fn is_own_portal(&self, answer: &TokenAnswer) -> bool {
+        answer.hub_id == Some(self.ticket.portal.get())
+    }
+
+    /// Log line and metric of how it ended.
+    pub(super) fn tell(&self, result: RefreshResult) {
+        let event = TokenRefreshed {
+            connection: self.connection.name().as_str(),
+            app: self.connection.app(),
+            result,
+            duration: self.started.elapsed(),
+        };
+        event.emit(&self.engine.parts.metrics);
+    }
+}
+
+/// What the account behind a fresh grant means for the connection.
+fn standing_of(hub_id: u64, portal: PortalId) -> (Standing, Option<&'static str>) {
+    if hub_id == portal.get() {
+        (Standing::Ok, None)
+    } else {
+        (Standing::Suspended, Some(PORTAL_CHANGED))
+    }
+}
+
+fn seal(
+    ticket: &Ticket,
+    opened: &Opened,
+    answer: &TokenAnswer,
+    standing: Option<(Standing, Option<&'static str>)>,
+) -> Result<NewGrant, VaultError> {
+    let generation = ticket.generation + 1;
+    let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
+    let obtained = Timestamp::now();
+    let life = SignedDuration::try_from(answer.life.min(LIFE_MAX)).unwrap_or_default();
+    // Another portal's access token is kept for nobody: it counts as expired from the start.
+    let usable = standing.is_none_or(|(standing, _)| standing.refusal().is_none());
+    let life = if usable { life } else { SignedDuration::ZERO };
+    let seal = |field, plain| opened.key.seal(place(&opened.owner, field, generation), plain);
+    Ok(NewGrant {
+        access: seal(ACCESS, &answer.access)?,
+        refresh: seal(REFRESH, refresh)?,
+        obtained,
+        expires: obtained.saturating_add(life).unwrap_or(obtained),
+        scopes: answer.scopes.clone(),
+        user_id: answer.user_id,
+        standing,
+    })
+}
+
+async fn save(engine: &Engine, ticket: Arc<Ticket>, grant: Arc<NewGrant>) -> Result<Saved, StoreError> {
+    let by = engine.provenance();
+    engine
+        .on_disk(move |store| store.save_refreshed(&ticket, &grant, &by))
+        .await
+}
+
+/// Takes up what another process wrote.
+async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
+    let id = connection.id();
+    match engine.on_disk(move |store| store.connection(&id)).await {
+        Ok(Some(row)) => {
+            connection.set_standing(row.standing);
+            if let Err(error) = take_up(connection, &row, &engine.parts.vault) {
+                tracing::error!(connection = %connection.name(), error = %error, "token can't be opened");
+            }
+        }
+        Ok(None) => connection.set_standing(Standing::Killed),
+        Err(_) => return failed(Trouble::Store),
+    }
+    match connection.current(Instant::now()) {
+        Some(_) => SETTLED,
+        None => failed(Trouble::Slow),
+    }
+}

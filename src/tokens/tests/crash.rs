@@ -1,0 +1,167 @@
+//! What is left when a process dies in a refresh, at the level of the store. A crash is a gate that is
+//! dropped where it stands; its successor starts on the same files.
+
+use std::time::Duration;
+
+use super::fake::Rotation;
+use super::*;
+use crate::store::Begin;
+use crate::tokens::Trouble;
+
+/// Waits, a few seconds at most, for something that happens by itself.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+fn keep(gate: &Gate) -> tokio_util::sync::CancellationToken {
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(gate.live.clone().keep(stop.clone()));
+    stop
+}
+
+/// As if a process had died right after its intent.
+fn die_after_intent(world: &World) {
+    let id = world.row().id;
+    let begun = world
+        .store
+        .begin_refresh(&id, "dead", Duration::from_secs(60))
+        .unwrap();
+    assert!(matches!(begun, Begin::Started(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_death_before_the_question_costs_nothing() {
+    let world = World::new().await;
+    die_after_intent(&world);
+    let gate = world.gate();
+    assert!(gate.acme().is_uncertain());
+    assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-1");
+    assert!(!gate.acme().is_uncertain());
+    assert!(world.row().intent.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_costs_nothing_with_a_stable_server() {
+    let world = World::new().await;
+    world.fake.set(|state| {
+        state.rotation = Rotation::Stable;
+        state.lose_answers = 1;
+    });
+    let gate = world.gate();
+    let error = gate.lease().await.unwrap_err();
+    assert!(matches!(
+        error,
+        CredentialError::Unavailable {
+            trouble: Trouble::Unreachable,
+            ..
+        }
+    ));
+    assert!(world.row().intent.is_some(), "the next attempt must know");
+    drop(gate);
+    let gate = world.gate();
+    assert!(gate.lease().await.is_ok());
+    assert_eq!(world.standing(), Standing::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_of_a_rotating_server_is_reauthorise_not_dead_and_tried_once() {
+    let world = World::new().await;
+    world.fake.set(|state| state.lose_answers = 1);
+    let gate = world.gate();
+    assert!(gate.lease().await.is_err());
+    drop(gate);
+    let gate = world.gate();
+    for _ in 0..3 {
+        assert_eq!(
+            gate.lease().await.unwrap_err(),
+            CredentialError::Blocked(Standing::Reauthorise)
+        );
+    }
+    assert_eq!(world.fake.calls(), 2, "the old token was tried once");
+    assert_eq!(world.standing(), Standing::Reauthorise);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_predecessor_left_open_is_found_out_without_a_request() {
+    let world = World::new().await;
+    die_after_intent(&world);
+    let gate = world.gate();
+    let stop = keep(&gate);
+    eventually("the grant is certain again", || !gate.acme().is_uncertain()).await;
+    assert_eq!(world.fake.calls(), 1);
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saved_token_serves_the_next_process_without_a_question() {
+    let world = World::new().await;
+    let gate = world.gate();
+    gate.lease().await.unwrap();
+    drop(gate);
+    let gate = world.gate();
+    assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-1");
+    assert_eq!(world.fake.calls(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_an_open_intent_a_valid_access_token_serves_meanwhile() {
+    let world = World::new().await;
+    let gate = world.gate();
+    gate.lease().await.unwrap();
+    drop(gate);
+    die_after_intent(&world);
+    let gate = world.gate();
+    assert!(gate.acme().is_uncertain());
+    assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_can_not_be_saved_is_used_and_saved_later() {
+    let world = World::new().await;
+    let raw = rusqlite::Connection::open(world.store.path()).unwrap();
+    raw.execute_batch(
+        "CREATE TRIGGER full BEFORE UPDATE OF refresh_token ON connections
+         BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .unwrap();
+    let gate = world.gate();
+    assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-1");
+    assert!(!gate.acme().is_durable());
+    assert_eq!(world.row().generation, 1);
+    let stop = keep(&gate);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(!gate.acme().is_durable());
+    raw.execute_batch("DROP TRIGGER full").unwrap();
+    eventually("the grant is saved", || gate.acme().is_durable()).await;
+    assert_eq!(world.row().generation, 2);
+    assert_eq!(world.fake.calls(), 1, "no second refresh was needed");
+    world.assert_no_canary_on_disk();
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_can_not_take_the_intent_means_no_question() {
+    let world = World::new().await;
+    let raw = rusqlite::Connection::open(world.store.path()).unwrap();
+    raw.execute_batch(
+        "CREATE TRIGGER full BEFORE UPDATE OF intent_at ON connections
+         BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .unwrap();
+    let gate = world.gate();
+    let error = gate.lease().await.unwrap_err();
+    assert!(matches!(
+        error,
+        CredentialError::Unavailable {
+            trouble: Trouble::Store,
+            ..
+        }
+    ));
+    assert_eq!(world.fake.calls(), 0);
+}

@@ -1,0 +1,168 @@
+//! A token endpoint of ours: rotates or not, answers by script, counts.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// The same refresh token comes back.
+    Stable,
+    /// A new one, and the old one is dead.
+    Strict,
+}
+
+pub struct State {
+    pub rotation: Rotation,
+    pub hub_id: Option<u64>,
+    /// Whether the answer to a refresh names the portal.
+    pub tells_portal: bool,
+    pub life_seconds: u64,
+    pub delay: Duration,
+    /// The one good refresh token, and client secret.
+    pub refresh: String,
+    pub secret: String,
+    /// Answered before anything else, in order.
+    pub script: VecDeque<(u16, String)>,
+    /// Rotate, then hang up without an answer, this many times.
+    pub lose_answers: u32,
+    /// Calls of the token endpoint.
+    pub calls: u32,
+    issued: u32,
+}
+
+#[derive(Clone)]
+pub struct Fake(pub Arc<Mutex<State>>);
+
+impl Fake {
+    pub async fn start() -> (Self, String) {
+        let state = State {
+            rotation: Rotation::Strict,
+            hub_id: Some(super::PORTAL),
+            tells_portal: true,
+            life_seconds: 1800,
+            delay: Duration::ZERO,
+            refresh: "canary-refresh-0".to_owned(),
+            secret: "canary-app-secret".to_owned(),
+            script: VecDeque::new(),
+            lose_answers: 0,
+            calls: 0,
+            issued: 0,
+        };
+        let fake = Self(Arc::new(Mutex::new(state)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = fake.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let fake = shared.clone();
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| fake.clone().answer(request));
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        (fake, url)
+    }
+
+    pub fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.lock().unwrap());
+    }
+
+    pub fn calls(&self) -> u32 {
+        self.0.lock().unwrap().calls
+    }
+
+    pub fn script(&self, status: u16, body: &str) {
+        self.set(|state| state.script.push_back((status, body.to_owned())));
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::io::Error> {
+        let path = request.uri().path().to_owned();
+        let body = request
+            .into_body()
+            .collect()
+            .await
+            .map_err(std::io::Error::other)?;
+        let form: Vec<(String, String)> = form_urlencoded::parse(&body.to_bytes()).into_owned().collect();
+        let field = |name: &str| {
+            form.iter()
+                .find(|(known, _)| known == name)
+                .map_or("", |(_, value)| value)
+                .to_owned()
+        };
+        let delay = self.0.lock().unwrap().delay;
+        tokio::time::sleep(delay).await;
+        let (status, text) = match &*path {
+            "/oauth/2026-03/token" => match self.token(&field("refresh_token"), &field("client_secret")) {
+                Some(answer) => answer,
+                None => return Err(std::io::Error::other("hung up")),
+            },
+            "/oauth/2026-03/token/introspect" => self.introspect(&field("token"), &field("client_secret")),
+            _ => (404, "{}".to_owned()),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        Ok::<_, Infallible>(response).map_err(|never| match never {})
+    }
+
+    fn token(&self, refresh: &str, secret: &str) -> Option<(u16, String)> {
+        let mut state = self.0.lock().unwrap();
+        state.calls += 1;
+        if let Some(scripted) = state.script.pop_front() {
+            return Some(scripted);
+        }
+        if secret != state.secret {
+            return Some((
+                401,
+                r#"{"error":"invalid_client","status":"BAD_CLIENT_SECRET"}"#.to_owned(),
+            ));
+        }
+        if refresh != state.refresh {
+            return Some((
+                400,
+                r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#.to_owned(),
+            ));
+        }
+        state.issued += 1;
+        let number = state.issued;
+        if state.rotation == Rotation::Strict {
+            state.refresh = format!("canary-refresh-{number}");
+        }
+        if state.lose_answers > 0 {
+            state.lose_answers -= 1;
+            return None;
+        }
+        let answer = serde_json::json!({
+            "access_token": format!("canary-access-{number}"),
+            "refresh_token": state.refresh,
+            "expires_in": state.life_seconds,
+            "token_type": "bearer",
+            "hub_id": state.hub_id.filter(|_| state.tells_portal),
+            "scopes": ["oauth", "crm.objects.contacts.read"],
+            "user_id": 77,
+        });
+        Some((200, answer.to_string()))
+    }
+
+    fn introspect(&self, token: &str, secret: &str) -> (u16, String) {
+        let state = self.0.lock().unwrap();
+        if secret != state.secret {
+            return (401, r#"{"error":"invalid_client"}"#.to_owned());
+        }
+        let active = token == state.refresh;
+        let answer = serde_json::json!({ "active": active, "hub_id": state.hub_id, "user_id": 77, "scopes": ["oauth"] });
+        (200, answer.to_string())
+    }
+}

@@ -1,0 +1,85 @@
+//! Finding out later what could not be found out when a private-app token or a service key was added.
+
+use std::sync::Arc;
+
+use crate::access::connection::Standing;
+use crate::hubspot::oauth::{self, Introspection};
+use crate::secret::Secret;
+use crate::store::ConnectionRow;
+use crate::tokens::connection::{Account, ConnectionState};
+use crate::tokens::engine::Engine;
+use crate::tokens::flight::Outcome;
+use crate::tokens::give_up::{note_standing, settle};
+use crate::tokens::lease::Trouble;
+use crate::tokens::refresh::Ended;
+use crate::tokens::stock::ACCESS;
+use crate::vault::{Owner, Place, Vault, VaultError};
+
+/// Asks HubSpot whose the token is, and settles the connection's standing.
+pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
+    let failed = |trouble| (Outcome::Failed(trouble), None);
+    let Ok(_slot) = engine.at_once.acquire().await else {
+        return failed(Trouble::Slow);
+    };
+    let id = connection.id();
+    let row = match engine.on_disk(move |store| store.connection(&id)).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return (Outcome::Settled, None),
+        Err(_) => return failed(Trouble::Store),
+    };
+    if row.standing != Standing::Unverified {
+        return (Outcome::Settled, None);
+    }
+    let token = match open(&row, &engine.parts.vault) {
+        Ok(token) => token,
+        Err(error) => {
+            tracing::error!(connection = %connection.name(), error = %error, "token can't be opened");
+            return failed(Trouble::Configuration);
+        }
+    };
+    let parts = &engine.parts;
+    let (_, told) = oauth::introspect_static(&parts.client, &parts.endpoints, &token).await;
+    match told {
+        Introspection::Known(identity) if identity.hub_id == row.portal.get() => {
+            let account = Account {
+                scopes: identity.scopes.clone(),
+                user_id: identity.user_id,
+            };
+            let by = engine.provenance();
+            let written = engine
+                .on_disk(move |store| store.verify_connection(&id, identity.user_id, &identity.scopes, &by))
+                .await;
+            if written.is_err() {
+                return failed(Trouble::Store);
+            }
+            connection.set_account(account);
+            note_standing(connection, Standing::Ok, "verified");
+            (Outcome::Settled, None)
+        }
+        Introspection::Known(_) => {
+            let why = "its token belongs to another portal";
+            settle(
+                engine,
+                connection,
+                Standing::Suspended,
+                why,
+                "connection verified",
+            )
+            .await;
+            (Outcome::Settled, None)
+        }
+        Introspection::NotGood | Introspection::WrongClient => failed(Trouble::Rejected),
+        Introspection::CantTell(_) => failed(Trouble::Unreachable),
+    }
+}
+
+fn open(row: &ConnectionRow, vault: &Vault) -> Result<Secret, VaultError> {
+    let stored = row.access.as_ref().ok_or(VaultError::DoesNotOpen)?;
+    let owner = Owner::connection(&row.id);
+    let place = Place {
+        owner: &owner,
+        field: ACCESS,
+        version: row.generation,
+    };
+    vault.data_key(&owner, &row.data_key)?.open(place, &stored.sealed)
+}
