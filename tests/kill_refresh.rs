@@ -143,7 +143,15 @@ fn set_up(place: &std::path::Path, origin: &str, client_id: &str, secret: &str, 
         support::scopegate_ok(&all)
     };
     let secret_file = support::path(&secret_file);
-    run(&["app", "add", "marketing", "--client-id", client_id, "--secret-file", secret_file]);
+    run(&[
+        "app",
+        "add",
+        "marketing",
+        "--client-id",
+        client_id,
+        "--secret-file",
+        secret_file,
+    ]);
     let (portal, grant_file) = (PORTAL.to_string(), support::path(&grant_file));
     let added = run(&[
         "connection",
@@ -157,7 +165,9 @@ fn set_up(place: &std::path::Path, origin: &str, client_id: &str, secret: &str, 
         grant_file,
     ]);
     assert_eq!(added, format!("acme portal {portal} oauth ok\n"));
-    run(&["key", "create", "--integration", "reader"]).trim().to_owned()
+    run(&["key", "create", "--integration", "reader"])
+        .trim()
+        .to_owned()
 }
 
 struct Gate {
@@ -212,7 +222,11 @@ async fn every_point(rotation: Rotation) {
 fn one_point(place: &Place, point: &str, rotation: Rotation) {
     let case = format!("{point}, {rotation:?}");
     let mut gate = place.gate(Some(point));
-    assert_eq!(gate.get(&place.key), None, "{case}: killed before it could answer");
+    assert_eq!(
+        gate.get(&place.key),
+        None,
+        "{case}: killed before it could answer"
+    );
     assert!(gate.was_killed(), "{case}");
     drop(gate);
 
@@ -225,11 +239,18 @@ fn one_point(place: &Place, point: &str, rotation: Rotation) {
         other => panic!("{case}: {other:?}"),
     };
     let expected = expectation(point, rotation);
-    assert!(expected == Expect::Either || found == expected, "{case}: {found:?}");
+    assert!(
+        expected == Expect::Either || found == expected,
+        "{case}: {found:?}"
+    );
     if found == Expect::Works {
         drop(gate);
         let next = place.gate(None);
-        assert_eq!(next.get(&place.key), Some(200), "{case}: and so does the next start");
+        assert_eq!(
+            next.get(&place.key),
+            Some(200),
+            "{case}: and so does the next start"
+        );
     }
     place.assert_nothing_in_the_clear();
 }
