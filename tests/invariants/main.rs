@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod framing;
+mod headers;
+mod paths;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/wire.rs"]
