@@ -1,4 +1,4 @@
-//! Holds the code to the README: who may use whom.
+//! Holds the code to the README: who may use whom, and links that lead somewhere.
 //!
 //! A module's code may name only itself and the modules in its row of the README's dependency table.
 //! Comments and strings are not code; paths through `super` stay inside a module and need no row.
@@ -22,10 +22,12 @@ fn modules_use_only_what_the_readme_lets_them() -> Outcome<()> {
     let table = dependency_table(&fs::read_to_string(root().join("README.md"))?)?;
     let modules: BTreeSet<String> = table.keys().cloned().collect();
     let mut mistakes = Vec::new();
+    let mut there = BTreeSet::new();
     for file in files_under(&root().join("src"), "rs")? {
         let Some(module) = module_of(&file)? else {
             continue;
         };
+        there.insert(module.clone());
         let Some(allowed) = table.get(&module) else {
             mistakes.push(format!("`{module}` has no row in the README's dependency table"));
             continue;
@@ -42,8 +44,32 @@ fn modules_use_only_what_the_readme_lets_them() -> Outcome<()> {
             }
         }
     }
+    for module in modules.difference(&there) {
+        mistakes.push(format!(
+            "the README's dependency table names `{module}`, which does not exist"
+        ));
+    }
     mistakes.dedup();
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn relative_links_in_documents_lead_to_files() -> Outcome<()> {
+    let mut dead = Vec::new();
+    let mut links = 0;
+    for document in ["README.md", "CHANGELOG.md", "SECURITY.md", "deploy/README.md"] {
+        let path = root().join(document);
+        for link in relative_links(&fs::read_to_string(&path)?) {
+            links += 1;
+            let target = path.parent().unwrap_or(Path::new("")).join(&link);
+            if !target.exists() {
+                dead.push(format!("{document}: {link}"));
+            }
+        }
+    }
+    assert!(links > 0, "no link was found: is the reading of links broken?");
+    assert!(dead.is_empty(), "dead links: {dead:#?}");
     Ok(())
 }
 
@@ -243,4 +269,15 @@ fn string_length(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+/// Targets of `[text](target)` that are neither addresses nor places in the same document.
+fn relative_links(markdown: &str) -> Vec<String> {
+    markdown
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.split('#').next().unwrap_or("").to_owned())
+        .filter(|target| !target.is_empty() && !target.contains("://"))
+        .collect()
 }

@@ -213,7 +213,7 @@ impl Body for GateBody {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(data))) => {
                 outcome.response_bytes += data.len() as u64;
-                outcome.open = !(download.answer.is_end_stream() && !download.stages.change_bytes());
+                outcome.open = !download.answer.is_end_stream() || download.stages.change_bytes();
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Poll::Ready(Some(Err(error))) => {

@@ -11,6 +11,7 @@ pub mod case;
 pub mod connection;
 pub mod download;
 pub mod echo;
+mod face;
 pub mod forward;
 pub mod gate;
 pub mod guard;

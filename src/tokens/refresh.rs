@@ -249,6 +249,9 @@ impl Attempt<'_> {
         if let Introspection::Known(identity) = told {
             let (standing, why) = standing_of(identity.hub_id, self.ticket.portal);
             let why = why.unwrap_or("verified");
+            if standing.refusal().is_some() {
+                self.expire_stored().await;
+            }
             settle(
                 self.engine,
                 self.connection,
@@ -257,6 +260,14 @@ impl Attempt<'_> {
                 "connection refreshed",
             )
             .await;
+        }
+    }
+
+    /// Another portal's access token is kept for nobody.
+    async fn expire_stored(&self) {
+        let id = self.connection.id();
+        if let Err(error) = self.engine.on_disk(move |store| store.expire_access(&id)).await {
+            tracing::error!(connection = %self.connection.name(), error = %error, "token not expired in the store");
         }
     }
 
@@ -317,6 +328,9 @@ fn seal(
     let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
     let obtained = Timestamp::now();
     let life = SignedDuration::try_from(answer.life.min(LIFE_MAX)).unwrap_or_default();
+    // Another portal's access token is kept for nobody: it counts as expired from the start.
+    let usable = standing.is_none_or(|(standing, _)| standing.refusal().is_none());
+    let life = if usable { life } else { SignedDuration::ZERO };
     let seal = |field, plain| opened.key.seal(place(&opened.owner, field, generation), plain);
     Ok(NewGrant {
         access: seal(ACCESS, &answer.access)?,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::fake::Rotation;
 use super::*;
-use crate::tokens::Trouble;
+use crate::tokens::engine::Need;
+use crate::tokens::{Trouble, keeper};
+use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_waiters_cost_one_token_call() {
@@ -174,17 +176,44 @@ async fn a_request_waits_only_so_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_grant_of_another_portal_suspends_the_connection_and_its_token_is_not_used() {
-    let world = World::new().await;
-    world.fake.set(|state| state.hub_id = Some(1));
-    let gate = world.gate();
-    assert_eq!(
-        gate.lease().await.unwrap_err(),
-        CredentialError::Blocked(Standing::Suspended)
-    );
-    let row = world.row();
-    assert_eq!(row.standing, Standing::Suspended);
-    assert_eq!(row.generation, 2, "what came back is kept all the same");
+async fn a_grant_of_another_portal_suspends_the_connection_and_its_token_is_never_used() {
+    // The answer to the refresh tells, or only introspection does.
+    for told in [true, false] {
+        let world = World::new().await;
+        world.fake.set(|state| {
+            state.hub_id = Some(1);
+            state.tells_portal = told;
+        });
+        let gate = world.gate();
+        let suspended = CredentialError::Blocked(Standing::Suspended);
+        assert_eq!(gate.lease().await.unwrap_err(), suspended, "{told}");
+        let row = world.row();
+        assert_eq!(row.standing, Standing::Suspended);
+        assert_eq!(row.generation, 2, "what came back is kept all the same");
+        let (from, to) = ([Standing::Suspended], Standing::Ok);
+        let resume = || {
+            world
+                .store
+                .change_standing(&row.id, &from, to, None, "x", &by_test())
+        };
+        resume().unwrap();
+        gate.follow();
+        let again = gate.lease().await;
+        assert_eq!(
+            again.map(|lease| token_of(&lease)),
+            Err(suspended),
+            "asked anew: {told}"
+        );
+        drop(gate);
+        resume().unwrap();
+        let gate = world.gate();
+        assert_eq!(
+            gate.lease().await.unwrap_err(),
+            suspended,
+            "after a start: {told}"
+        );
+        assert_eq!(world.fake.calls(), 3);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -326,4 +355,21 @@ async fn what_is_moved_from_another_record_is_not_used() {
         );
         assert_eq!(world.fake.calls(), 0, "nothing was guessed, nothing was sent");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_in_use_is_renewed_without_a_request_and_an_idle_one_lapses() {
+    let world = World::new().await;
+    let gate = world.gate();
+    gate.lease().await.unwrap();
+    drop(gate);
+    // The next process takes the token up; nobody has used it there yet.
+    let gate = world.gate();
+    let acme = gate.acme();
+    let at = |seconds| keeper::need_of(&acme, Instant::now() + Duration::from_secs(seconds));
+    assert_eq!(at(1_600), None, "idle");
+    gate.lease().await.unwrap();
+    assert_eq!(at(0), None);
+    assert_eq!(at(1_600), Some(Need::Ahead));
+    assert_eq!(at(1_800), None, "it lapsed: the next request will see to it");
 }

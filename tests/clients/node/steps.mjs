@@ -94,6 +94,15 @@ export function check(condition, message) {
   if (!condition) throw new Error(message);
 }
 
+/**
+ * Whether `scopes`, as introspection told them, are the policy's: no other scope, and every CRM scope of it.
+ * Scopes outside the CRM are granted by HubSpot under wider names (`files` for `files.write`) and may be absent.
+ */
+export function isOwnScopes(scopes, grants) {
+  const own = grants.filter((one) => one.startsWith('scope:')).map((one) => one.slice('scope:'.length));
+  return scopes.every((one) => own.includes(one)) && own.every((one) => !one.startsWith('crm.') || scopes.includes(one));
+}
+
 // What is wrong with a denial, or undefined: status, envelope, and that it names exactly the scopes that are missing.
 function faultOfDenial(error, missing, headers) {
   const body = error.body ?? {};

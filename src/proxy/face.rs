@@ -1,0 +1,247 @@
+//! What a caller sees of a call that ended at the gate: status, words, and HubSpot's own shape.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::stop::{Denied, Stop};
+use crate::access::refusal::{Reason, Refusal};
+
+/// What a caller sees of a call that ended at the gate.
+pub(super) struct Face {
+    pub(super) status: StatusCode,
+    category: &'static str,
+    sub: &'static str,
+    message: String,
+    code: &'static str,
+    context: Map<String, Value>,
+    pub(super) retry_after_seconds: Option<u32>,
+}
+
+impl Face {
+    /// What the caller of a call that ended so is told.
+    pub(super) fn of(stop: &Stop) -> Self {
+        match stop {
+            Stop::Key(_) => Face::unauthorized(
+                "key",
+                "invalid_key",
+                "scopegate: this key is not valid here. Ask whoever runs the gate for a key; do not rotate the HubSpot token.",
+            ),
+            Stop::Policy(reason) => Face::unauthorized(
+                "policy",
+                reason.as_str(),
+                "scopegate: no policy is in force for this integration. Ask its policy's owner; do not rotate the HubSpot token.",
+            ),
+            Stop::Connection(reason) => Face::unauthorized("connection", connection_state(*reason), connection_text(*reason)),
+            Stop::ConnectionUnnamed => Face::new(
+                StatusCode::BAD_REQUEST,
+                "VALIDATION_ERROR",
+                "refused",
+                "scopegate: the request names no connection, or more than one. Append `~NAME` to the key, or send `x-scopegate-connection: NAME`, once.",
+            ),
+            Stop::Refused(refusal) => refused_face(refusal),
+            Stop::Denied(denied) => denied_face(denied),
+            Stop::Credential { retry_after_seconds } => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "credential",
+                "scopegate: no HubSpot token is to be had for this connection at the moment. Try again; do not rotate the HubSpot token.",
+            )
+            .retry(*retry_after_seconds),
+            Stop::Audit => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "audit",
+                "scopegate: the decision can't be recorded, so nothing was forwarded. Try again; the operator must look at the audit disk.",
+            )
+            .retry(2),
+            Stop::Overloaded => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "overloaded",
+                "scopegate: too many requests are under way. Try again.",
+            )
+            .retry(1),
+            Stop::Unready => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "unready",
+                "scopegate: this gate is not ready to decide. Try again.",
+            )
+            .retry(2),
+            Stop::Upstream => Face::new(
+                StatusCode::BAD_GATEWAY,
+                "BAD_GATEWAY",
+                "upstream",
+                "scopegate: HubSpot could not be reached, or broke off. Whether a write took effect is not known; look before repeating it.",
+            )
+            .retry(1),
+            Stop::Answer(what) => {
+                Face::new(StatusCode::BAD_GATEWAY, "BAD_GATEWAY", "upstream", *what).retry(1)
+            }
+            Stop::Timeout => Face::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "GATEWAY_TIMEOUT",
+                "upstream",
+                "scopegate: HubSpot did not answer in time. Whether a write took effect is not known; look before repeating it.",
+            )
+            .retry(2),
+            Stop::Body => Face::new(
+                StatusCode::BAD_REQUEST,
+                "VALIDATION_ERROR",
+                "refused",
+                "scopegate: the request body did not arrive whole and in time. Send it again.",
+            ),
+        }
+    }
+
+    fn new(
+        status: StatusCode,
+        category: &'static str,
+        sub: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            category,
+            sub,
+            message: message.into(),
+            code: sub,
+            context: Map::new(),
+            retry_after_seconds: None,
+        }
+    }
+
+    fn unauthorized(sub: &'static str, state: &'static str, message: &'static str) -> Self {
+        let mut face = Self::new(StatusCode::UNAUTHORIZED, "INVALID_AUTHENTICATION", sub, message);
+        face.context.insert("state".to_owned(), json!([state]));
+        face
+    }
+
+    fn retry(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds.clamp(1, 60));
+        self
+    }
+
+    /// HubSpot's error envelope. Typed SDKs trip over a `context` that is not lists of strings and
+    /// `links` that are not strings.
+    pub(super) fn body(&self, id: Uuid) -> Vec<u8> {
+        let detail = Detail {
+            message: &self.message,
+            code: self.code,
+            context: &self.context,
+        };
+        let envelope = Envelope {
+            status: "error",
+            message: &self.message,
+            correlation_id: id,
+            category: self.category,
+            sub_category: format!("scopegate.{}", self.sub),
+            errors: [detail],
+            context: &self.context,
+            links: Map::new(),
+        };
+        // Strings and lists of strings always serialise.
+        serde_json::to_vec(&envelope).unwrap_or_default()
+    }
+}
+
+fn connection_state(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ConnectionPending => "pending",
+        Reason::ConnectionSuspended => "suspended",
+        Reason::ConnectionInstallerRemoved => "installer_removed",
+        Reason::ConnectionReauthorise => "reauthorise",
+        Reason::ConnectionDead => "dead",
+        Reason::ConnectionKilled => "killed",
+        Reason::ConnectionRejected => "rejected",
+        _ => "unknown",
+    }
+}
+
+fn connection_text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ConnectionSuspended => {
+            "scopegate: this connection is suspended. Ask whoever runs the gate to resume it; do not rotate the HubSpot token."
+        }
+        Reason::ConnectionDead | Reason::ConnectionReauthorise | Reason::ConnectionInstallerRemoved => {
+            "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate."
+        }
+        _ => {
+            "scopegate: this key has no such connection. Check the selector, or ask whoever runs the gate; do not rotate the HubSpot token."
+        }
+    }
+}
+
+fn refused_face(refusal: &Refusal) -> Face {
+    let message = format!("scopegate: {}. {}.", refusal.cause, capitalised(refusal.remedy));
+    let mut face = match refusal.reason {
+        Reason::TooLarge => Face::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PAYLOAD_TOO_LARGE",
+            "too_large",
+            message,
+        ),
+        Reason::UnknownOperation
+        | Reason::UnknownVersion
+        | Reason::UnknownObject
+        | Reason::RefusedUnjudged => Face::new(
+            StatusCode::FORBIDDEN,
+            "MISSING_SCOPES",
+            "unknown_operation",
+            message,
+        ),
+        _ => Face::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "refused", message),
+    };
+    face.code = refusal.reason.as_str();
+    face
+}
+
+fn denied_face(denied: &Denied) -> Face {
+    let sub = match denied.reason {
+        Reason::Property | Reason::Value => "property",
+        _ => "denied",
+    };
+    let message = format!(
+        "scopegate: this integration's policy does not allow this operation. {}.",
+        capitalised(&denied.remedy)
+    );
+    let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", sub, message);
+    face.code = denied.reason.as_str();
+    face.context.insert("lacks".to_owned(), json!(denied.lacks));
+    if !denied.scopes.is_empty() {
+        face.context
+            .insert("requiredScopes".to_owned(), json!(denied.scopes));
+        face.context
+            .insert("requiredGranularScopes".to_owned(), json!(denied.scopes));
+    }
+    face
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Members in HubSpot's order: people read these bodies.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    status: &'a str,
+    message: &'a str,
+    correlation_id: Uuid,
+    category: &'a str,
+    sub_category: String,
+    errors: [Detail<'a>; 1],
+    context: &'a Map<String, Value>,
+    links: Map<String, Value>,
+}
+
+#[derive(serde::Serialize)]
+struct Detail<'a> {
+    message: &'a str,
+    code: &'a str,
+    context: &'a Map<String, Value>,
+}
