@@ -304,7 +304,9 @@ async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
     );
     world.stop().await;
     let audit = world.audit();
-    let decisions: Vec<_> = audit.iter().filter(|line| line["kind"] == "decision").collect();
+    // Each worker's records stand in its own order; by time they stand in everybody's.
+    let mut decisions: Vec<_> = audit.iter().filter(|line| line["kind"] == "decision").collect();
+    decisions.sort_by_key(|line| line["time"].to_string());
     assert_eq!(decisions.len(), 3, "{audit:#?}");
     assert_eq!(decisions[0]["operation"], "crm.objects.get");
     assert_eq!(decisions[0]["connection"], "acme");
@@ -518,4 +520,46 @@ async fn a_changed_policy_is_in_force_soon_and_a_broken_one_keeps_its_last_versi
             world.get(deals, &key).await.verdict() == "deny"
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_the_gate_would_read_otherwise_than_hubspot_is_refused() {
+    let world = World::plain().await;
+    let key = world.key("writer");
+    let send = async |content_type: &'static str, method: &str, body: &'static str| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri("/crm/v3/objects/contacts")
+            .header("host", world.gate.to_string())
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", content_type)
+            .body(http_body_util::Full::from(body))
+            .unwrap();
+        world.request(request).await.unwrap()
+    };
+    let body = r#"{"properties":{"email":"charset@example.com"}}"#;
+    for content_type in [
+        "application/json;charset=utf-16",
+        "text/plain",
+        "multipart/form-data; boundary=x",
+    ] {
+        let answer = send(content_type, "POST", body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.sub_category().as_str()),
+            (400, "scopegate.refused"),
+            "{content_type}"
+        );
+    }
+    assert_eq!(
+        send("application/json", "GET", body).await.status,
+        400,
+        "a GET has no body"
+    );
+    assert!(world.sim.received().is_empty());
+    let passed = send("application/json; charset=UTF-8", "POST", body).await;
+    assert_eq!(passed.status, 201, "{:?}", passed.body);
+    assert_eq!(
+        world.sim.received()[0].header("content-type"),
+        Some("application/json")
+    );
 }

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
+use super::key_life::{end_of, later, span};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, is_name};
 use crate::access::integration::Binding;
@@ -17,9 +18,6 @@ use crate::{catalogue_file, policy_files};
 
 /// Most keys at once: a fleet's worth; more is likely a slip.
 const COUNT_MAX: u16 = 1_000;
-
-/// Longest life a key may be given.
-const LIFE_MAX_DAYS: i64 = 3_660;
 
 /// Commands about keys.
 #[derive(Debug, clap::Subcommand)]
@@ -379,246 +377,10 @@ fn parse_id(text: &str) -> Result<KeyId, CommandError> {
     })
 }
 
-/// The instant from which a key given `--expires text` is worthless.
-fn end_of(text: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
-    let malformed = || {
-        CommandError::usage("`--expires` is the last day (`2027-06-30`), or how long from now (`90d`, `12h`)")
-    };
-    let end = match span(text) {
-        Some(length) => later(now, length)?,
-        None => {
-            let last: Date = text.parse().map_err(|_| malformed())?;
-            let first_after = last.tomorrow().map_err(|_| malformed())?;
-            first_after
-                .to_zoned(TimeZone::UTC)
-                .map_err(|_| malformed())?
-                .timestamp()
-        }
-    };
-    if end <= now {
-        return Err(CommandError::usage("`--expires` is in the past"));
-    }
-    if end.duration_since(now) > SignedDuration::from_hours(24 * LIFE_MAX_DAYS) {
-        return Err(CommandError::usage(
-            "`--expires` is more than ten years ahead: leave it out",
-        ));
-    }
-    Ok(end)
-}
-
-/// `90d`, `12h`.
-fn span(text: &str) -> Option<SignedDuration> {
-    let (number, hours) = match text.as_bytes() {
-        [.., b'd'] => (text.strip_suffix('d')?, 24),
-        [.., b'h'] => (text.strip_suffix('h')?, 1),
-        _ => return None,
-    };
-    let plain = (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-    let count: i64 = number.parse().ok().filter(|_| plain)?;
-    Some(SignedDuration::from_hours(count * hours))
-}
-
-fn later(now: Timestamp, length: SignedDuration) -> Result<Timestamp, CommandError> {
-    now.checked_add(length)
-        .map_err(|_| CommandError::usage("the time given is too far ahead"))
-}
-
 fn short(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::admin::testing::{NOWHERE, admin};
-    use super::*;
-    use crate::access::connection::PortalId;
-    use crate::access::key::PresentedKey;
-    use crate::tokens::Enrolment;
-
-    fn policy(dir: &tempfile::TempDir, connections: &str) {
-        let text = format!(
-            "integration: crm\nowner: a@example.com\nconnections: {connections}\n\
-             allow:\n  - scope: crm.objects.contacts.read\n"
-        );
-        std::fs::write(dir.path().join("policies/crm.yaml"), text).unwrap();
-    }
-
-    fn connect(admin: &Admin, name: &str, portal: u64) {
-        let vault = admin.vault().unwrap();
-        let client = admin.client().unwrap();
-        let endpoints = crate::hubspot::oauth::Endpoints::default();
-        let enrolment = Enrolment {
-            store: &admin.store,
-            vault: &vault,
-            client: &client,
-            endpoints: &endpoints,
-        };
-        let token = crate::secret::Secret::new("pat-na1-canary".to_owned());
-        let by = provenance(&ReasonArgs::default()).unwrap();
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(enrolment.add_static(
-                &ConnectionName::parse(name).unwrap(),
-                PortalId::new(portal).unwrap(),
-                &token,
-                &by,
-            ))
-            .unwrap();
-    }
-
-    fn create_args() -> CreateArgs {
-        CreateArgs {
-            integration: "crm".to_owned(),
-            count: 1,
-            ..CreateArgs::default()
-        }
-    }
-
-    /// Stdout and stderr, or the error.
-    fn ran(command: KeyCommand, admin: &Admin) -> Result<(String, String), CommandError> {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        execute(command, admin, &mut out, &mut err)?;
-        Ok((String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap()))
-    }
-
-    #[test]
-    fn a_key_is_printed_alone_and_bound_to_the_only_candidate() {
-        let (dir, admin) = admin(NOWHERE);
-        connect(&admin, "acme", 1);
-        connect(&admin, "other", 2);
-        policy(&dir, "[acme]");
-        let (out, err) = ran(KeyCommand::Create(create_args()), &admin).unwrap();
-        let presented = PresentedKey::parse(out.strip_suffix('\n').unwrap()).unwrap();
-        let row = admin.store.key(&presented.id).unwrap().unwrap();
-        let acme = admin.store.connections().unwrap().remove(0);
-        assert_eq!(row.binding, Binding::Connection(acme.id));
-        assert!(row.hash.matches(&presented.hash));
-        assert!(err.contains("no gate is running"), "{err}");
-    }
-
-    #[test]
-    fn without_a_flag_several_candidates_or_none_make_no_key() {
-        let (dir, admin) = admin(NOWHERE);
-        policy(&dir, "[acme]");
-        let error = ran(KeyCommand::Create(create_args()), &admin).unwrap_err();
-        assert!(
-            error.message.contains("names no connection there is"),
-            "{}",
-            error.message
-        );
-        connect(&admin, "acme", 1);
-        connect(&admin, "other", 2);
-        policy(&dir, "[\"*\"]");
-        let error = ran(KeyCommand::Create(create_args()), &admin).unwrap_err();
-        assert_eq!(error.exit, Exit::Findings);
-        assert!(error.message.contains("`acme`, `other`"), "{}", error.message);
-        std::fs::remove_file(dir.path().join("policies/crm.yaml")).unwrap();
-        let error = ran(KeyCommand::Create(create_args()), &admin).unwrap_err();
-        assert!(
-            error.message.contains("no policy `crm.yaml`"),
-            "{}",
-            error.message
-        );
-        assert!(admin.store.keys().unwrap().is_empty());
-    }
-
-    #[test]
-    fn flags_say_what_a_key_is_bound_to_and_a_policy_that_disagrees_is_a_warning() {
-        let (dir, admin) = admin(NOWHERE);
-        connect(&admin, "acme", 1);
-        policy(&dir, "[elsewhere]");
-        let args = CreateArgs {
-            connection: Some("acme".to_owned()),
-            ..create_args()
-        };
-        let (_, err) = ran(KeyCommand::Create(args), &admin).unwrap();
-        assert!(err.contains("does not name connection `acme`"), "{err}");
-        let args = CreateArgs {
-            any_connection: true,
-            count: 3,
-            ..create_args()
-        };
-        let (out, _) = ran(KeyCommand::Create(args), &admin).unwrap();
-        assert_eq!(out.lines().count(), 3);
-        let args = CreateArgs {
-            connection: Some("missing".to_owned()),
-            ..create_args()
-        };
-        assert_eq!(
-            ran(KeyCommand::Create(args), &admin).unwrap_err().exit,
-            Exit::Findings
-        );
-    }
-
-    #[test]
-    fn a_key_lives_to_the_end_of_its_last_day() {
-        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let end = |text: &str| end_of(text, now).map(|at| at.to_string());
-        assert_eq!(end("2027-06-30").unwrap(), "2027-07-01T00:00:00Z");
-        assert_eq!(end("90d").unwrap(), "2027-02-20T10:00:00Z");
-        assert_eq!(end("12h").unwrap(), "2026-11-22T22:00:00Z");
-        assert_eq!(end("2026-11-22").unwrap(), "2026-11-23T00:00:00Z");
-        for bad in [
-            "",
-            "d",
-            "-1d",
-            "0d",
-            "2026-11-21",
-            "tomorrow",
-            "999999d",
-            "9999-12-31",
-            "1.5d",
-            "90 d",
-        ] {
-            assert!(end(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn revoked_and_rotated_keys_are_listed_as_such() {
-        let (dir, admin) = admin(NOWHERE);
-        connect(&admin, "acme", 1);
-        policy(&dir, "[acme]");
-        let create = || ran(KeyCommand::Create(create_args()), &admin).unwrap().0;
-        let id_of = |key: &str| PresentedKey::parse(key.trim()).unwrap().id.to_string();
-        let (first, second) = (create(), create());
-        let reason = ReasonArgs {
-            reason: Some("leaked".to_owned()),
-        };
-        let revoke = || {
-            KeyCommand::Revoke(RevokeArgs {
-                id: id_of(&first),
-                reason: reason.clone(),
-            })
-        };
-        ran(revoke(), &admin).unwrap();
-        assert!(ran(revoke(), &admin).unwrap().1.contains("revoked before"));
-        let rotate = KeyCommand::Rotate(RotateArgs {
-            id: id_of(&second),
-            overlap: "7d".to_owned(),
-            reason: ReasonArgs::default(),
-        });
-        let (successor, _) = ran(rotate, &admin).unwrap();
-        let list = KeyCommand::List(ListArgs {
-            json: true,
-            integration: None,
-        });
-        let (out, _) = ran(list, &admin).unwrap();
-        let states: Vec<(String, String, bool)> = out
-            .lines()
-            .map(|line| {
-                let value: serde_json::Value = serde_json::from_str(line).unwrap();
-                let text = |name: &str| value[name].as_str().unwrap().to_owned();
-                (text("id"), text("state"), value["expires"].is_string())
-            })
-            .collect();
-        assert!(states.contains(&(id_of(&first), "revoked".to_owned(), false)));
-        assert!(states.contains(&(id_of(&second), "ok".to_owned(), true)));
-        assert!(states.contains(&(id_of(&successor), "ok".to_owned(), false)));
-        let (table, _) = ran(KeyCommand::List(ListArgs::default()), &admin).unwrap();
-        assert_eq!(table.lines().count(), 4);
-        assert!(!table.contains(&first.trim()[18..]), "never a secret");
-    }
-}
+#[path = "key_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod health;
 pub mod init;
 pub mod key;
+mod key_life;
 pub mod master_key;
 pub mod policy;
 pub mod run;

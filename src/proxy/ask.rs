@@ -1,7 +1,7 @@
 //! A request as read: its head checked, its target canonical, its body untouched.
 
 use http::request::Parts;
-use http::{Request, Version, header};
+use http::{Method, Request, Version, header};
 use hyper::body::{Body, Incoming};
 
 use super::headers;
@@ -13,6 +13,13 @@ use crate::access::refusal::{Reason, Refusal};
 use crate::access::target::Target;
 use crate::config::Limits;
 use crate::secret::Secret;
+
+/// RFC 9110 §9.3.1: content in a GET has no meaning, so nothing of it could be understood.
+const GET_WITH_BODY: Refusal = Refusal::new(
+    Reason::RefusedBody,
+    "a GET request has no body",
+    "send the request without a body",
+);
 
 /// A request that is being carried.
 pub struct Ask {
@@ -30,6 +37,9 @@ impl Ask {
         headers::check(&parts).map_err(Stop::Refused)?;
         if body.size_hint().lower() > limits.body_bytes {
             return Err(Stop::Refused(TOO_LARGE));
+        }
+        if parts.method == Method::GET && !body.is_end_stream() {
+            return Err(Stop::Refused(GET_WITH_BODY));
         }
         let target = parts
             .uri

@@ -150,7 +150,7 @@ async fn serve_http1(worker: Rc<Worker>, io: Io, peer: Rc<Peer>, drain: Cancella
         .max_buf_size(buffer)
         .max_headers(fields)
         .half_close(false)
-        .auto_date_header(true)
+        .title_case_headers(true) // some clients look names up in the spelling HubSpot uses
         .serve_connection(TokioIo::new(io), service);
     let mut draining = pin!(drain.cancelled());
     let mut told = false;

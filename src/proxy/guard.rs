@@ -75,6 +75,9 @@ impl Violation {
     }
 }
 
+/// `http::Uri` holds targets below 65,535 bytes.
+const MOST_PLAIN_TARGET_BYTES: usize = 60_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Collecting a head; `scanned` bytes of it are known to hold no end of head.
@@ -258,11 +261,7 @@ fn check_request_line(line: &[u8]) -> Result<bool, Violation> {
     if method.is_empty() || method.len() > 32 || !method.iter().all(|byte| is_token(*byte)) {
         return Err(Violation::RequestLine);
     }
-    if target.is_empty()
-        || target
-            .iter()
-            .any(|byte| !(0x21..=0x7e).contains(byte) || *byte == b'#')
-    {
+    if !is_target(target) {
         return Err(Violation::Target);
     }
     match version {
@@ -270,6 +269,17 @@ fn check_request_line(line: &[u8]) -> Result<bool, Violation> {
         b"HTTP/1.0" => Ok(true),
         _ => Err(Violation::RequestLine),
     }
+}
+
+/// Whether hyper reads it as a target, too: one that it does not it answers itself, with neither
+/// content type nor id. Its own parser is asked only about what clients hardly ever send.
+fn is_target(target: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(byte);
+    if target.starts_with(b"/") && target.len() < MOST_PLAIN_TARGET_BYTES && target.iter().all(plain) {
+        return true;
+    }
+    let printable = |byte: &u8| (0x21..=0x7e).contains(byte) && *byte != b'#';
+    target.iter().all(printable) && http::Uri::try_from(target).is_ok()
 }
 
 fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
@@ -364,6 +374,8 @@ mod tests {
             (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", Violation::Field),
             (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n", Violation::Field),
             (b"GET /#f HTTP/1.1\r\nHost: x\r\n\r\n", Violation::Target),
+            (b"GET /<x> HTTP/1.1\r\nHost: x\r\n\r\n", Violation::Target),
+            (b"GET x/y HTTP/1.1\r\nHost: x\r\n\r\n", Violation::Target),
             (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n", Violation::Target),
             (b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Violation::RequestLine),
             (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", Violation::RequestLine),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ use crate::access::decision::Decision;
 use crate::access::facts::Facts;
 use crate::access::gather::gather;
 use crate::access::integration::KeyEntry;
-use crate::access::json::JudgedBody;
+use crate::access::json::{JudgedBody, check_content_type};
 use crate::access::key::PresentedKey;
 use crate::access::policy::Policy;
 use crate::access::policy_set::PolicyState;
@@ -132,6 +132,12 @@ impl Case {
         let Some(body) = ask.body.take() else {
             return Ok(None);
         };
+        let content_type = ask
+            .parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .map(|value| value.to_str().unwrap_or("?"));
+        check_content_type(content_type).map_err(Stop::Refused)?;
         let limits = self.worker.limits();
         let whole = judged::read(body, &mut self.share, limits.judged_body_bytes, limits.body_idle).await?;
         self.outcome.request_bytes = whole.len() as u64;
@@ -268,14 +274,18 @@ impl Case {
     ) -> Result<Answered, Stop> {
         let limits = self.worker.limits();
         let target = ask.target()?.path_and_query();
+        let mut headers = headers::upward(&ask.parts.headers, self.worker.gate().compression);
         let outgoing = match (body, ask.body.take()) {
-            (Some(judged), _) => Outgoing::Judged(judged.rebuild().into()),
+            (Some(judged), _) => {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                Outgoing::Judged(judged.rebuild().into())
+            }
             (None, Some(incoming)) => Outgoing::Stream(incoming),
             (None, None) => Outgoing::Judged(Bytes::new()),
         };
         let call = Call {
             target: target.parse().map_err(|_| Stop::Refused(UNWRITABLE))?,
-            headers: headers::upward(&ask.parts.headers, self.worker.gate().compression),
+            headers,
             method: ask.parts.method,
             body: outgoing,
             bounds: UploadBounds {

@@ -140,6 +140,8 @@ async fn exchange<S>(
     let service = service_fn(move |request| respond(Arc::clone(&sim), connection.clone(), request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
+        // As the edge writes HTTP/1.1; one old client looks for `Content-Encoding` in just this spelling.
+        .title_case_headers(true)
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(socket), service);

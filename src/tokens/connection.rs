@@ -51,6 +51,7 @@ pub struct ConnectionState {
     used: AtomicBool,
     uncertain: AtomicBool,
     rejected: AtomicBool,
+    rejection_noted: AtomicBool,
     probe: Mutex<Option<Instant>>,
     flight: Mutex<Flight>,
 }
@@ -70,6 +71,7 @@ impl ConnectionState {
             used: AtomicBool::new(false),
             uncertain: AtomicBool::new(row.intent.is_some()),
             rejected: AtomicBool::new(false),
+            rejection_noted: AtomicBool::new(row.health.as_deref() == Some(Trouble::Rejected.as_str())),
             probe: Mutex::new(None),
             flight: Mutex::default(),
         }
@@ -204,6 +206,12 @@ impl ConnectionState {
     pub(super) fn mark_rejected(&self, now: Instant) -> bool {
         *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + PROBE_EVERY);
         !self.rejected.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the connection is rejected, if the store does not say so yet or no longer should.
+    pub(super) fn rejection_to_note(&self) -> Option<bool> {
+        let rejected = self.is_rejected();
+        (self.rejection_noted.swap(rejected, Ordering::Relaxed) != rejected).then_some(rejected)
     }
 
     pub(super) fn accepted(&self) {

@@ -11,6 +11,7 @@ use crate::access::connection::{CredentialKind, Standing};
 use crate::tokens::connection::ConnectionState;
 use crate::tokens::engine::{Engine, Need};
 use crate::tokens::expiry::Phase;
+use crate::tokens::lease::Trouble;
 use crate::tokens::live::Live;
 
 /// How often everything is looked at: 10,000 connections cost about a millisecond.
@@ -25,6 +26,9 @@ pub(super) async fn run(live: Live, stop: CancellationToken) {
         }
         let now = Instant::now();
         for connection in live.all() {
+            if let Some(rejected) = connection.rejection_to_note() {
+                note(&live, &connection, rejected);
+            }
             if let Some(need) = need_of(&connection, now) {
                 // Whether it flies, has to wait or is done already: the next look will tell.
                 let _ = Engine::start(live.engine(), &connection, need);
@@ -33,8 +37,23 @@ pub(super) async fn run(live: Live, stop: CancellationToken) {
     }
 }
 
+/// Lets `connection list` show that HubSpot refuses a token. Best effort: the alert has been given.
+fn note(live: &Live, connection: &ConnectionState, rejected: bool) {
+    let (engine, id) = (Arc::clone(live.engine()), connection.id());
+    let health = rejected.then_some(Trouble::Rejected.as_str());
+    live.engine().tasks.spawn_on(
+        async move {
+            let noted = engine.on_disk(move |store| store.note_health(&id, health)).await;
+            if let Err(error) = noted {
+                tracing::debug!(error = %error, "rejection not noted");
+            }
+        },
+        &live.engine().parts.runtime,
+    );
+}
+
 /// What a connection needs though nobody asked. An idle one needs nothing: its token lapses.
-fn need_of(connection: &Arc<ConnectionState>, now: Instant) -> Option<Need> {
+pub(super) fn need_of(connection: &Arc<ConnectionState>, now: Instant) -> Option<Need> {
     if !connection.is_durable() {
         return Some(Need::Repair);
     }

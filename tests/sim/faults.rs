@@ -110,6 +110,9 @@ async fn a_hanging_answer_ends_with_the_simulator() {
 async fn the_credential_may_come_back_in_the_answer() {
     let (world, answer) = struck(Action::EchoAuthorization(EchoPlace::Body)).await;
     assert!(answer.unwrap().text().contains(&world.token));
+    let (world, answer) = struck(Action::EchoAuthorization(EchoPlace::Base64)).await;
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &world.token);
+    assert!(answer.unwrap().text().contains(&encoded));
     let (world, answer) = struck(Action::EchoAuthorization(EchoPlace::Header("x-debug".into()))).await;
     assert_eq!(
         answer.unwrap().header("x-debug"),

@@ -32,6 +32,7 @@ pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
                 .and_then(|table| table.get(table.find_unique("email", email)?));
             profile(cx, kind, &data, found)
         }
+        ["contact", "vids", "batch"] => batch(cx, kind),
         ["search", "query"] => search(cx, kind),
         _ => Err(Problem::not_found()),
     }
@@ -93,6 +94,24 @@ fn profile(cx: Cx<'_>, kind: ObjectKind, data: &PortalData, found: Option<&Recor
         Depth::Versions
     };
     Ok(Answer::ok(&contact(cx, kind, data, record, &names, depth)))
+}
+
+/// Up to a hundred contacts by id, in a map.
+fn batch(cx: Cx<'_>, kind: ObjectKind) -> Handled<Answer> {
+    let ids = nested::names(cx, &["vid"]);
+    let (names, depth) = (names(cx), depth(cx));
+    let data = cx.who.portal.read();
+    let mut contacts = serde_json::Map::new();
+    for id in ids.iter().take(usize::try_from(PAGE_MOST).unwrap_or(usize::MAX)) {
+        let record = id.parse().ok().and_then(|id| data.table(kind)?.get(id));
+        if let Some(record) = record.filter(|record| record.archived_ms.is_none()) {
+            contacts.insert(
+                record.id.to_string(),
+                contact(cx, kind, &data, record, &names, depth),
+            );
+        }
+    }
+    Ok(Answer::ok(&Value::Object(contacts)))
 }
 
 fn search(cx: Cx<'_>, kind: ObjectKind) -> Handled<Answer> {

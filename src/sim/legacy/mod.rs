@@ -1,11 +1,12 @@
-//! Older APIs that real clients still call, for reading: contacts v1, companies v2, deals v1, properties v1 and v2,
-//! owners v2, pipelines v1, integrations v1.
+//! Older APIs that real clients still call: contacts v1, companies v2, deals v1; and for reading alone
+//! properties v1 and v2, owners v2, pipelines v1, integrations v1.
 
 mod companies;
 mod contacts;
 mod deals;
 mod definitions;
 mod nested;
+mod write;
 
 use http::Method;
 use serde_json::json;
@@ -29,7 +30,7 @@ pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
         return Err(Problem::not_found());
     }
     if cx.call.method != Method::GET {
-        return Err(Problem::method_not_allowed());
+        return write::route(cx, words);
     }
     match words {
         ["contacts", rest @ ..] => contacts::route(cx, rest),

@@ -17,7 +17,7 @@ use super::call::Cx;
 use super::problem::{Handled, Problem};
 
 pub(super) use self::read::find;
-pub(super) use self::write::{TypeInput, plain_id};
+pub(super) use self::write::{TypeInput, create_plain, plain_id, update_plain};
 
 /// Everything under `/crm/…/objects/`.
 pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {

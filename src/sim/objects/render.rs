@@ -36,7 +36,8 @@ pub(super) struct Selection {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Rendered {
-    id: String,
+    #[serde(serialize_with = "as_text")]
+    pub(super) id: u64,
     properties: BTreeMap<String, Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     properties_with_history: Option<BTreeMap<String, Vec<HistoryEntry>>>,
@@ -142,7 +143,7 @@ impl Selection {
             }
         }
         Rendered {
-            id: record.id.to_string(),
+            id: record.id,
             properties,
             properties_with_history: (!self.history.is_empty()).then(|| self.render_history(data, record)),
             created_at: iso(record.created_ms),
@@ -214,6 +215,11 @@ impl Selection {
         }
         (!pages.is_empty()).then_some(pages)
     }
+}
+
+/// Ids are decimal strings.
+fn as_text<S: serde::Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
 }
 
 /// A property's value; the id and the times are properties as well.

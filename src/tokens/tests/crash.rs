@@ -8,23 +8,6 @@ use super::*;
 use crate::store::Begin;
 use crate::tokens::Trouble;
 
-/// Waits, a few seconds at most, for something that happens by itself.
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..400 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never: {what}");
-}
-
-fn keep(gate: &Gate) -> tokio_util::sync::CancellationToken {
-    let stop = tokio_util::sync::CancellationToken::new();
-    tokio::spawn(gate.live.clone().keep(stop.clone()));
-    stop
-}
-
 /// As if a process had died right after its intent.
 fn die_after_intent(world: &World) {
     let id = world.row().id;
@@ -92,10 +75,9 @@ async fn what_a_predecessor_left_open_is_found_out_without_a_request() {
     let world = World::new().await;
     die_after_intent(&world);
     let gate = world.gate();
-    let stop = keep(&gate);
+    let _keeper = keep(&gate);
     eventually("the grant is certain again", || !gate.acme().is_uncertain()).await;
     assert_eq!(world.fake.calls(), 1);
-    stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +116,7 @@ async fn a_grant_that_can_not_be_saved_is_used_and_saved_later() {
     assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-1");
     assert!(!gate.acme().is_durable());
     assert_eq!(world.row().generation, 1);
-    let stop = keep(&gate);
+    let _keeper = keep(&gate);
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert!(!gate.acme().is_durable());
     raw.execute_batch("DROP TRIGGER full").unwrap();
@@ -142,7 +124,6 @@ async fn a_grant_that_can_not_be_saved_is_used_and_saved_later() {
     assert_eq!(world.row().generation, 2);
     assert_eq!(world.fake.calls(), 1, "no second refresh was needed");
     world.assert_no_canary_on_disk();
-    stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,6 +31,8 @@ pub struct State {
     /// The one good refresh token, and client secret.
     pub refresh: String,
     pub secret: String,
+    /// The account of any private-app token; `None` = that endpoint is not there.
+    pub static_hub: Option<u64>,
     /// Answered before anything else, in order.
     pub script: VecDeque<(u16, String)>,
     /// Rotate, then hang up without an answer, this many times.
@@ -53,6 +55,7 @@ impl Fake {
             delay: Duration::ZERO,
             refresh: "canary-refresh-0".to_owned(),
             secret: "canary-app-secret".to_owned(),
+            static_hub: None,
             script: VecDeque::new(),
             lose_answers: 0,
             calls: 0,
@@ -110,6 +113,7 @@ impl Fake {
                 None => return Err(std::io::Error::other("hung up")),
             },
             "/oauth/2026-03/token/introspect" => self.introspect(&field("token"), &field("client_secret")),
+            "/oauth/v2/private-apps/get/access-token-info" => self.private_app(),
             _ => (404, "{}".to_owned()),
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));
@@ -154,6 +158,17 @@ impl Fake {
             "user_id": 77,
         });
         Some((200, answer.to_string()))
+    }
+
+    fn private_app(&self) -> (u16, String) {
+        match self.0.lock().unwrap().static_hub {
+            None => (404, "{}".to_owned()),
+            Some(hub) => {
+                let answer =
+                    serde_json::json!({ "hubId": hub, "userId": 5, "appId": 1, "scopes": ["oauth"] });
+                (200, answer.to_string())
+            }
+        }
     }
 
     fn introspect(&self, token: &str, secret: &str) -> (u16, String) {

@@ -205,6 +205,24 @@ impl Gate {
     }
 }
 
+/// Waits, a few seconds at most, for something that happens by itself.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// Lets the gate look after its tokens until the guard is dropped.
+fn keep(gate: &Gate) -> tokio_util::sync::DropGuard {
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(gate.live.clone().keep(stop.clone()));
+    stop.drop_guard()
+}
+
 fn token_of(lease: &Lease) -> String {
     lease.authorization().to_str().unwrap().to_owned()
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::fake::Rotation;
 use super::*;
-use crate::tokens::Trouble;
+use crate::tokens::engine::Need;
+use crate::tokens::{Trouble, keeper};
+use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_waiters_cost_one_token_call() {
@@ -353,4 +355,21 @@ async fn what_is_moved_from_another_record_is_not_used() {
         );
         assert_eq!(world.fake.calls(), 0, "nothing was guessed, nothing was sent");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_in_use_is_renewed_without_a_request_and_an_idle_one_lapses() {
+    let world = World::new().await;
+    let gate = world.gate();
+    gate.lease().await.unwrap();
+    drop(gate);
+    // The next process takes the token up; nobody has used it there yet.
+    let gate = world.gate();
+    let acme = gate.acme();
+    let at = |seconds| keeper::need_of(&acme, Instant::now() + Duration::from_secs(seconds));
+    assert_eq!(at(1_600), None, "idle");
+    gate.lease().await.unwrap();
+    assert_eq!(at(0), None);
+    assert_eq!(at(1_600), Some(Need::Ahead));
+    assert_eq!(at(1_800), None, "it lapsed: the next request will see to it");
 }

@@ -63,3 +63,36 @@ async fn a_token_altered_in_the_store_is_not_lent() {
         }
     ));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unverified_token_is_verified_as_soon_as_hubspot_tells() {
+    for (hub, expected) in [(PORTAL, Standing::Ok), (PORTAL + 1, Standing::Suspended)] {
+        let world = with_static().await;
+        let gate = world.gate();
+        let _keeper = keep(&gate);
+        world.fake.set(|state| state.static_hub = Some(hub));
+        eventually("it is verified", || gate.acme().standing() == expected).await;
+        eventually("and stored so", || world.standing() == expected).await;
+        if expected == Standing::Ok {
+            assert_eq!(world.row().user_id, Some(5));
+            assert_eq!(gate.acme().account().scopes, ["oauth"]);
+        } else {
+            assert!(gate.lease().await.is_err());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejection_is_shown_in_lists_while_it_lasts() {
+    let world = with_static().await;
+    let gate = world.gate();
+    let _keeper = keep(&gate);
+    let lease = gate.lease().await.unwrap();
+    gate.live.rejected(&lease).await.unwrap_err();
+    eventually("it is shown", || {
+        world.row().health.as_deref() == Some("rejected")
+    })
+    .await;
+    lease.accepted();
+    eventually("it is over", || world.row().health.is_none()).await;
+}

@@ -1,0 +1,115 @@
+use super::*;
+use crate::cli::admin::testing::{NOWHERE, admin};
+use crate::secret::Secret;
+
+fn token_file(dir: &tempfile::TempDir) -> PathBuf {
+    let path = dir.path().join("token");
+    if !path.exists() {
+        let token = Secret::new("pat-na1-canary".to_owned());
+        secret_file::write_new(&path, &token).unwrap();
+    }
+    path
+}
+
+fn add_args(dir: &tempfile::TempDir, name: &str, portal: &str) -> ConnectionCommand {
+    ConnectionCommand::Add(AddArgs {
+        name: name.to_owned(),
+        portal: portal.to_owned(),
+        token_file: Some(token_file(dir)),
+        app: None,
+        refresh_token_file: None,
+        reason: ReasonArgs::default(),
+    })
+}
+
+fn change_args(name: &str) -> ChangeArgs {
+    ChangeArgs {
+        name: name.to_owned(),
+        reason: ReasonArgs {
+            reason: Some("maintenance".to_owned()),
+        },
+    }
+}
+
+fn ran(command: ConnectionCommand, admin: &Admin) -> Result<(String, String), CommandError> {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    execute(command, admin, &mut out, &mut err)?;
+    Ok((String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap()))
+}
+
+#[test]
+fn an_unreachable_upstream_means_unverified_with_a_warning() {
+    let (dir, admin) = admin(NOWHERE);
+    let (out, err) = ran(add_args(&dir, "acme", "62515"), &admin).unwrap();
+    assert_eq!(out, "acme portal 62515 private-app unverified\n");
+    assert!(err.contains("could not be reached"), "{err}");
+    assert!(!format!("{out}{err}").contains("canary"));
+    let (json, _) = ran(ConnectionCommand::List(ListArgs { json: true }), &admin).unwrap();
+    let row: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!(
+        (&row["state"], &row["portal"]),
+        (&"unverified".into(), &62515.into())
+    );
+    assert!(!json.contains("canary"));
+}
+
+#[test]
+fn bad_arguments_and_exposed_files_store_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, admin) = admin(NOWHERE);
+    for (name, portal) in [("Acme", "1"), ("123", "1"), ("acme", "0"), ("acme", "x")] {
+        assert_eq!(
+            ran(add_args(&dir, name, portal), &admin).unwrap_err().exit,
+            Exit::Usage
+        );
+    }
+    let exposed = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(token_file(&dir), exposed).unwrap();
+    let error = ran(add_args(&dir, "acme", "1"), &admin).unwrap_err();
+    assert!(error.message.contains("chmod"), "{}", error.message);
+    assert!(admin.store.connections().unwrap().is_empty());
+}
+
+#[test]
+fn suspending_and_resuming_say_what_they_found() {
+    let (dir, admin) = admin(NOWHERE);
+    ran(add_args(&dir, "acme", "1"), &admin).unwrap();
+    let standing = || admin.store.connections().unwrap()[0].standing;
+    ran(ConnectionCommand::Suspend(change_args("acme")), &admin).unwrap();
+    assert_eq!(standing(), Standing::Suspended);
+    let (_, err) = ran(ConnectionCommand::Suspend(change_args("acme")), &admin).unwrap();
+    assert!(err.contains("already"), "{err}");
+    let (text, _) = ran(ConnectionCommand::List(ListArgs::default()), &admin).unwrap();
+    assert!(
+        text.contains("suspended") && text.contains("maintenance"),
+        "{text}"
+    );
+    ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap();
+    assert_eq!(standing(), Standing::Ok);
+    let unknown = ran(ConnectionCommand::Resume(change_args("other")), &admin).unwrap_err();
+    assert_eq!(unknown.exit, Exit::Findings);
+}
+
+#[test]
+fn removing_says_what_went_with_it() {
+    let (dir, admin) = admin(NOWHERE);
+    ran(add_args(&dir, "acme", "1"), &admin).unwrap();
+    let show = ShowArgs {
+        name: "acme".to_owned(),
+        json: false,
+    };
+    let (shown, _) = ran(ConnectionCommand::Show(show), &admin).unwrap();
+    assert!(shown.contains("portal            1\n"), "{shown}");
+    let (_, err) = ran(ConnectionCommand::Remove(change_args("acme")), &admin).unwrap();
+    assert!(err.contains("revoked 0 of its keys"), "{err}");
+    assert!(admin.store.connections().unwrap().is_empty());
+}
+
+#[test]
+fn reserved_words_are_not_supported_yet() {
+    let (_dir, admin) = admin(NOWHERE);
+    let command = ConnectionCommand::Import(Reserved { rest: Vec::new() });
+    let error = ran(command, &admin).unwrap_err();
+    assert_eq!(error.exit, Exit::Usage);
+    assert!(error.message.contains("not supported yet"));
+}

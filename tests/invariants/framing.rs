@@ -1,0 +1,292 @@
+//! Where a request begins and ends: nobody can make the gate and the upstream, or the gate and
+//! itself, see two different borders.
+
+use crate::support::World;
+use crate::wire::{Reply, Wire, get, post, request};
+
+const GOOD: &str = "/crm/v3/objects/contacts/1001";
+const SMUGGLED: &str = "/crm/v3/objects/contacts/1002";
+const CREATE: &str = "/crm/v3/objects/contacts";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_can_be_read_two_ways_is_refused_and_ends_the_connection() {
+    let world = World::plain().await;
+    let key = world.key("writer");
+    let auth = format!("Authorization: Bearer {key}\r\n");
+    let smuggled = get(SMUGGLED, &key);
+    let length = smuggled.len();
+    let post =
+        |lines: &str| format!("POST {CREATE} HTTP/1.1\r\nHost: gate\r\n{auth}{lines}\r\n0\r\n\r\n{smuggled}");
+    let get = |line: &str, lines: &str| format!("{line}\r\n{lines}{auth}\r\n{smuggled}");
+    let table = [
+        // Length and coding, each way round, and doubled.
+        post(&format!(
+            "Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"
+        )),
+        post(&format!(
+            "Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"
+        )),
+        post("Content-Length: 5\r\nContent-Length: 5\r\n"),
+        post("Content-Length: 5\r\nContent-Length: 6\r\n"),
+        post("Content-Length: 5, 5\r\n"),
+        post("Content-Length: +5\r\n"),
+        post("Content-Length: -1\r\n"),
+        post("Content-Length: 0x5\r\n"),
+        post("Content-Length: 5 5\r\n"),
+        post("Content-Length:\r\n"),
+        post("Content-Length: 18446744073709551617\r\n"),
+        post("Content-Length : 5\r\n"),
+        post("Content-Length\t: 5\r\n"),
+        post("Content-Length\0: 5\r\n"),
+        // Everything that is nearly `chunked`.
+        post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
+        post("Transfer-Encoding: identity\r\n"),
+        post("Transfer-Encoding: identity, chunked\r\n"),
+        post("Transfer-Encoding: gzip, chunked\r\n"),
+        post("Transfer-Encoding: chunked, chunked\r\n"),
+        post("Transfer-Encoding: ,chunked\r\n"),
+        post("Transfer-Encoding: chunked,\r\n"),
+        post("Transfer-Encoding: \"chunked\"\r\n"),
+        post("Transfer-Encoding: xchunked\r\n"),
+        post("Transfer-Encoding: chunked;q=1\r\n"),
+        post("Transfer-Encoding: \x0bchunked\r\n"),
+        post("Transfer-Encoding:\r\n chunked\r\n"),
+        post("Transfer-Encoding : chunked\r\n"),
+        post("Transfer-Encoding:\r\n"),
+        post("X: y\r\n Transfer-Encoding: chunked\r\n"),
+        get(
+            &format!("POST {CREATE} HTTP/1.0"),
+            "Host: gate\r\nTransfer-Encoding: chunked\r\n",
+        ),
+        // Line ends.
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate\nX: y\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate\rX: y\r\n"),
+        format!(
+            "GET {GOOD} HTTP/1.1\nHost: gate\n{}\n\n{smuggled}",
+            auth.trim_end()
+        ),
+        format!("\nGET {GOOD} HTTP/1.1\r\nHost: gate\r\n{auth}\r\n"),
+        // Hosts.
+        get(&format!("GET {GOOD} HTTP/1.1"), ""),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host:\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate\r\nHost: gate\r\n"),
+        get(
+            &format!("GET {GOOD} HTTP/1.1"),
+            "Host: gate\r\nhost: api.hubapi.com\r\n",
+        ),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate/x\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: user@gate\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate, api.hubapi.com\r\n"),
+        // Fields and request lines.
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate\r\n: empty\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate\r\nX: a\0b\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate\r\nnocolon\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1"), "Host: gate\r\nX: a\r\n\tb\r\n"),
+        get(&format!("GET {GOOD}"), "Host: gate\r\n"),
+        get(&format!("GET  {GOOD} HTTP/1.1"), "Host: gate\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1 "), "Host: gate\r\n"),
+        get(&format!("GET\t{GOOD}\tHTTP/1.1"), "Host: gate\r\n"),
+        get(&format!(" GET {GOOD} HTTP/1.1"), "Host: gate\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1\r\n"), "\r\nHost: gate\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.2"), "Host: gate\r\n"),
+        get(&format!("GET {GOOD} HTTP/2.0"), "Host: gate\r\n"),
+        get(&format!("GET {GOOD} http/1.1"), "Host: gate\r\n"),
+        get(&format!("GET {GOOD} HTTP/1.1 HTTP/1.1"), "Host: gate\r\n"),
+        get(&format!("G ET {GOOD} HTTP/1.1"), "Host: gate\r\n"),
+    ];
+    for bytes in &table {
+        let mut wire = Wire::open(world.gate).await;
+        wire.write(bytes).await;
+        let reply = wire
+            .reply()
+            .await
+            .unwrap_or_else(|| panic!("no answer to {bytes:?}"));
+        assert_eq!(
+            (reply.status, reply.verdict().as_str()),
+            (400, "refuse"),
+            "{bytes:?} {reply:?}"
+        );
+        assert!(!reply.head.contains(&key) && !reply.text().contains(&key));
+        assert!(wire.has_ended().await, "more than one answer to {bytes:?}");
+    }
+    assert!(world.sim.received().is_empty(), "nothing of all that went up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_that_are_well_framed_but_never_served_leave_the_connection_safe() {
+    let world = World::plain().await;
+    let key = world.key("writer");
+    let body = r#"{"properties":{"email":"x@example.com"}}"#;
+    let lines = |lines: &[&str]| request("GET", GOOD, &key, lines, "");
+    let table = [
+        lines(&[&format!("Authorization: Bearer {key}")]),
+        lines(&["Content-Type: a/b", "Content-Type: application/json"]),
+        lines(&["X-Scopegate-Connection: acme", "X-Scopegate-Connection: acme"]),
+        lines(&[
+            "Upgrade: h2c",
+            "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA",
+            "Connection: Upgrade, HTTP2-Settings",
+        ]),
+        lines(&[
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Key: x",
+            "Sec-WebSocket-Version: 13",
+        ]),
+        lines(&["Upgrade: TLS/1.0"]),
+        lines(&["Expect: 200-ok"]),
+        lines(&["Expect: 100-continue", "Expect: 100-continue"]),
+        lines(&["Expect:"]),
+        lines(&["Content-Encoding: gzip"]),
+        request("TRACE", GOOD, &key, &[], ""),
+        request("OPTIONS", "*", &key, &[], ""),
+        request("CONNECT", "api.hubapi.com:443", &key, &[], ""),
+        request("CONNECT", GOOD, &key, &[], ""),
+        request("get", GOOD, &key, &[], ""),
+        request("HEAD", GOOD, &key, &[], ""),
+        request("PROPFIND", GOOD, &key, &[], ""),
+        request("PRI", "*", &key, &[], ""),
+        request(
+            "POST",
+            CREATE,
+            &key,
+            &["Expect: soon", "Content-Type: application/json"],
+            body,
+        ),
+        request("POST", CREATE, &key, &["Content-Encoding: gzip"], body),
+        request(
+            "GET",
+            "http://api.hubapi.com/crm/v3/objects/contacts/1002",
+            &key,
+            &[],
+            "",
+        ),
+        request("GET", "http://gate/crm/v3/objects/contacts/1002", &key, &[], ""),
+        request("GET", "gate/crm/v3/objects/contacts/1002", &key, &[], ""),
+        request(
+            "POST",
+            "/crm/v3/objects/deals/search",
+            &key,
+            &["Content-Type: application/json"],
+            &get(SMUGGLED, &key),
+        ),
+    ];
+    for bytes in &table {
+        let (reply, next) = refused_then_next(&world, bytes, &key).await;
+        let expected = if bytes.contains("objects/deals") {
+            (403, "deny")
+        } else {
+            (400, "refuse")
+        };
+        assert_eq!(
+            (reply.status, reply.verdict().as_str()),
+            expected,
+            "{bytes:?} {reply:?}"
+        );
+        if let Some(next) = next {
+            assert_eq!(
+                (next.status, next.verdict().as_str()),
+                (200, "allow"),
+                "after {bytes:?}: {next:?}"
+            );
+            assert_eq!(next.json()["id"], "1001", "after {bytes:?}");
+        }
+    }
+    for received in world.sim.received() {
+        assert_eq!(
+            (received.method.as_str(), received.target.as_str()),
+            ("GET", GOOD)
+        );
+    }
+}
+
+/// The refusal of `bytes`, and the answer to a good request behind it, if the gate kept the connection.
+async fn refused_then_next(world: &World, bytes: &str, key: &str) -> (Reply, Option<Reply>) {
+    let mut wire = Wire::open(world.gate).await;
+    wire.write(format!("{bytes}{}", get(GOOD, key))).await;
+    let head_only = bytes.starts_with("HEAD ");
+    let refusal = if head_only {
+        wire.head().await
+    } else {
+        wire.reply().await
+    };
+    let refusal = refusal.unwrap_or_else(|| panic!("no answer to {bytes:?}"));
+    let next = wire.reply().await;
+    if next.is_some() {
+        let last = wire.ask(get(GOOD, key)).await;
+        assert_eq!(last.json()["id"], "1001", "the borders moved behind {bytes:?}");
+    }
+    (refusal, next)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_behind_one_another_are_answered_in_order_and_none_behind_a_chunked_body() {
+    let world = World::plain().await;
+    let (key, reader) = (world.key("writer"), world.key("reader"));
+    let mut wire = Wire::open(world.gate).await;
+    let three = [
+        get(GOOD, &key),
+        post("/crm/v3/objects/contacts/search", &key, r#"{"limit":1}"#),
+        get(SMUGGLED, &key),
+    ];
+    wire.write(three.concat()).await;
+    assert_eq!(wire.reply().await.unwrap().json()["id"], "1001");
+    assert_eq!(
+        wire.reply().await.unwrap().json()["results"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(wire.reply().await.unwrap().json()["id"], "1002");
+
+    world.sim.forget_received();
+    let body = r#"{"limit":1}"#;
+    let smuggled = get(SMUGGLED, &key);
+    let chunked = |key: &str, target: &str, chunks: &str| {
+        let lines = ["Content-Type: application/json", "Transfer-Encoding: chunked"];
+        request("POST", target, key, &lines, "") + chunks + &smuggled
+    };
+    let whole = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let search = "/crm/v3/objects/contacts/search";
+    let table = [
+        (chunked(&key, search, &whole), 200),
+        (
+            chunked(
+                &key,
+                search,
+                &format!("{:x};ext=1\r\n{body}\r\n0\r\n\r\n", body.len()),
+            ),
+            200,
+        ),
+        (
+            chunked(
+                &key,
+                search,
+                &format!("{:x}\r\n{body}\r\n0\r\nX-Trailer: {SMUGGLED}\r\n\r\n", body.len()),
+            ),
+            200,
+        ),
+        (chunked(&key, CREATE, &whole), 400),
+        (chunked(&reader, CREATE, &whole), 403),
+        (chunked("sg_l_wrong", search, &whole), 401),
+    ];
+    for (bytes, status) in table {
+        let mut wire = Wire::open(world.gate).await;
+        wire.write(&bytes).await;
+        let reply = wire.reply().await.unwrap();
+        assert!(
+            reply.status == status || status == 400 && reply.status == 201,
+            "{bytes:?} {reply:?}"
+        );
+        assert!(wire.has_ended().await, "something was served behind {bytes:?}");
+    }
+    assert!(
+        world
+            .sim
+            .received()
+            .iter()
+            .all(|received| received.target != SMUGGLED)
+    );
+}

@@ -1,0 +1,10 @@
+//! The security invariants and requirements, each proved with the bytes an attacker would send.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod framing;
+mod headers;
+mod paths;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/wire.rs"]
+mod wire;
