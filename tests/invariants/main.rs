@@ -9,6 +9,7 @@ mod framing;
 mod headers;
 mod paths;
 mod records;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/wire.rs"]
