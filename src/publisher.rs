@@ -198,6 +198,7 @@ impl Publisher {
         .emit(&self.gate.metrics);
         if changed {
             self.note_reload(&digest);
+            self.show_clipped();
         }
         if sound {
             self.readiness.clear_warning("reload");
@@ -242,6 +243,16 @@ impl Publisher {
             what,
             error,
             "what is in force stays in force"
+        );
+    }
+
+    /// What the ceiling clips: for people, and after the swap, so that it delays nothing.
+    pub fn show_clipped(&self) {
+        let snapshot = self.gate.snapshot.load_full();
+        log_mistakes(
+            &snapshot
+                .policies
+                .beyond_ceiling(&snapshot.catalogue, Timestamp::now()),
         );
     }
 

@@ -187,6 +187,7 @@ impl Prepared {
             .ok();
         publisher.show_policies(&gate.snapshot.load());
         publisher.show_keys_and_connections();
+        publisher.show_clipped();
         gate.metrics.set_reload(true, Timestamp::now());
         let publisher = std::thread::Builder::new()
             .name("publisher".to_owned())

@@ -64,6 +64,18 @@ fn archives(target: &Target) -> bool {
         .is_some_and(|value| value != "false")
 }
 
+/// What deals v1 shows of a deal under `includeAssociations`: `associatedVids`, `associatedCompanyIds`,
+/// `associatedDealIds`, `associatedTicketIds` (HubSpot's legacy deals documentation).
+const V1_DEAL_ASSOCIATIONS: [&str; 4] = ["contacts", "companies", "deals", "tickets"];
+
+/// Python clients write `True` and `False`; whatever is not a plain no counts as a yes.
+fn includes_associations(target: &Target) -> bool {
+    target
+        .query()
+        .get("includeAssociations")
+        .is_some_and(|value| !value.eq_ignore_ascii_case("false"))
+}
+
 /// Each type in `associations` (repeated, comma-joined, by any spelling) is a read of the
 /// associations between the record's type and that one.
 fn add_associations(
@@ -85,6 +97,16 @@ fn add_associations(
                 named.push(object);
             }
         }
+    }
+    if includes_associations(target) {
+        stands = true;
+        let all = V1_DEAL_ASSOCIATIONS
+            .iter()
+            .filter_map(|name| catalogue.object_type(name));
+        named.extend(
+            all.filter(|object| !named.contains(object))
+                .collect::<SmallVec<[ObjectType; 4]>>(),
+        );
     }
     if !stands {
         return Ok(());

@@ -259,3 +259,29 @@ fn risks_travel_with_the_need() {
     let facts = facts("POST /marketing/v3/emails/5/publish", None).unwrap();
     assert_eq!(facts.main().risks.names().collect::<Vec<_>>(), ["sends-message"]);
 }
+
+#[test]
+fn a_v1_deal_with_its_associations_is_a_read_of_each_of_them() {
+    let with = "GET /deals/v1/deal/paged?includeAssociations=True";
+    let needed = needs(with, None);
+    assert_eq!(needed.len(), 5, "{needed:?}");
+    for other in ["contacts", "companies", "deals", "tickets"] {
+        assert!(
+            needed.contains(&format!("crm.associations.list read deals+{other}")),
+            "{needed:?}"
+        );
+    }
+    assert_eq!(
+        needs("GET /deals/v1/deal/paged?includeAssociations=False", None).len(),
+        1
+    );
+    assert_eq!(
+        reason("GET /crm/v3/owners?includeAssociations=true", None),
+        Reason::RefusedQuery
+    );
+    let twice = Target::parse(
+        "GET",
+        "/deals/v1/deal/paged?includeAssociations=false&includeAssociations=true",
+    );
+    assert_eq!(twice.unwrap_err().reason, Reason::RefusedQuery);
+}

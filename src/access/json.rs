@@ -369,6 +369,28 @@ const TOO_MANY_ELEMENTS: Refusal = body(
 );
 const LONG_KEY: Refusal = body("a JSON key is longer than 1,024 bytes", "shorten the key");
 
+/// A judged body is read as UTF-8 JSON and written back as such: a content type that says anything
+/// else would have HubSpot read other values than the gate did. `None`: none was sent.
+pub fn check_content_type(content_type: Option<&str>) -> Result<(), Refusal> {
+    const WRONG: Refusal = Refusal::new(
+        Reason::RefusedBody,
+        "the body of this operation must be JSON in UTF-8",
+        "send it as `application/json`",
+    );
+    let Some(value) = content_type else { return Ok(()) };
+    let mut parts = value.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts.all(|part| match part.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    if is_json && is_utf8 { Ok(()) } else { Err(WRONG) }
+}
+
 #[cfg(test)]
 #[path = "json_tests.rs"]
 mod tests;

@@ -10,11 +10,12 @@ use super::target::{decode, encode_into};
 pub const PARAMETERS: usize = 2048;
 
 /// Names that carry facts, as HubSpot spells them; singletons are refused when doubled.
-const FACTS: [(&str, Occurs); 11] = [
+const FACTS: [(&str, Occurs); 12] = [
     ("properties", Occurs::Repeatedly),
     ("propertiesWithHistory", Occurs::Repeatedly),
     ("property", Occurs::Repeatedly),
     ("associations", Occurs::Repeatedly),
+    ("includeAssociations", Occurs::Once),
     ("archived", Occurs::Once),
     ("idProperty", Occurs::Once),
     ("objectType", Occurs::Once),

@@ -196,38 +196,6 @@ pub fn downward(from: &HeaderMap, changed: bool) -> HeaderMap {
     down
 }
 
-/// A judged body is read as UTF-8 JSON and written back as such: a content type that says anything
-/// else would have HubSpot read other values than the gate did.
-pub fn check_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let wrong = || {
-        Refusal::new(
-            Reason::RefusedBody,
-            "the body of this operation must be JSON in UTF-8",
-            "send it as `application/json`",
-        )
-    };
-    let mut parameters = value
-        .to_str()
-        .map_err(|_| wrong())?
-        .split(';')
-        .skip(1)
-        .map(str::trim);
-    let utf8 = |parameter: &str| {
-        let charset = parameter
-            .split_once('=')
-            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
-        charset.is_none_or(|(_, value)| value.trim_matches(['"', ' ']).eq_ignore_ascii_case("utf-8"))
-    };
-    if is_json(headers) && parameters.all(utf8) {
-        Ok(())
-    } else {
-        Err(wrong())
-    }
-}
-
 /// Whether a content type is JSON: then links are looked for.
 pub fn is_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
@@ -297,28 +265,6 @@ mod tests {
                 value.contains("sg_x") && value.contains(' '),
                 "{value}"
             );
-        }
-    }
-
-    #[test]
-    fn a_judged_body_is_json_in_utf8_or_refused() {
-        let table = [
-            (None, true),
-            (Some("application/json"), true),
-            (Some("Application/JSON; charset=UTF-8"), true),
-            (Some("application/json;charset=\"utf-8\""), true),
-            (Some("application/json;charset=utf-16"), false),
-            (Some("application/json; x=y; charset = latin1"), false),
-            (Some("text/plain"), false),
-            (Some("multipart/form-data; boundary=x"), false),
-            (Some("application/x-www-form-urlencoded"), false),
-        ];
-        for (value, good) in table {
-            let mut headers = HeaderMap::new();
-            if let Some(value) = value {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
-            }
-            assert_eq!(check_json(&headers).is_ok(), good, "{value:?}");
         }
     }
 

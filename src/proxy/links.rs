@@ -3,7 +3,7 @@
 //! HubSpot's `paging.next.link` names its own host: a client that follows it would leave the gate.
 //! Only a JSON member `link` whose value begins with the upstream's origin is changed. Inside a
 //! string the quotes around `link` would be escaped, so nothing else can match. The search is one
-//! `memmem`; what might continue in the next chunk is held back, at most [`HELD_BYTES_MOST`].
+//! `memmem`; what might continue in the next chunk is held back, a few hundred bytes at the most.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;

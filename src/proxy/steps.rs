@@ -23,7 +23,7 @@ use crate::access::decision::Decision;
 use crate::access::facts::Facts;
 use crate::access::gather::gather;
 use crate::access::integration::KeyEntry;
-use crate::access::json::JudgedBody;
+use crate::access::json::{JudgedBody, check_content_type};
 use crate::access::key::PresentedKey;
 use crate::access::policy::Policy;
 use crate::access::policy_set::PolicyState;
@@ -132,7 +132,12 @@ impl Case {
         let Some(body) = ask.body.take() else {
             return Ok(None);
         };
-        headers::check_json(&ask.parts.headers).map_err(Stop::Refused)?;
+        let content_type = ask
+            .parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .map(|value| value.to_str().unwrap_or("?"));
+        check_content_type(content_type).map_err(Stop::Refused)?;
         let limits = self.worker.limits();
         let whole = judged::read(body, &mut self.share, limits.judged_body_bytes, limits.body_idle).await?;
         self.outcome.request_bytes = whole.len() as u64;

@@ -6,6 +6,7 @@ use super::*;
 use crate::access::decide::{Question, decide};
 use crate::access::facts::{Facts, Need};
 use crate::access::policy::tables::ConnectionRef;
+use crate::access::policy_text::mistake::code;
 use crate::access::refusal::Reason;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -46,5 +46,8 @@ fn best_nanoseconds(policy: &Policy) -> u128 {
 fn a_thousand_rules_decide_about_as_fast_as_one() {
     let (one, many) = (policy_of(1), policy_of(900));
     let (one, many) = (best_nanoseconds(&one), best_nanoseconds(&many));
-    assert!(many < one * 4 + 500, "{one} ns with one rule, {many} ns with 900");
+    assert!(
+        many < one * 8 + 2_000,
+        "{one} ns with one rule, {many} ns with 900"
+    );
 }

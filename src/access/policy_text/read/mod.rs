@@ -1,11 +1,18 @@
 //! From the tree of a document to a policy or a ceiling as written.
 
-use super::mistake::{Mistake, Span, code};
+mod ceiling;
+mod rules;
+
+#[cfg(test)]
+mod tests;
+
+use self::ceiling::read_ceiling;
+pub use self::rules::RuleKind;
+use self::rules::rules;
+use super::mistake::{Mistake, code};
 use super::reader::{Entries, Reader, shown};
 use super::tree::{self, Located, Node};
-use super::written::{
-    At, Never, Required, Selector, WrittenCeiling, WrittenObserve, WrittenPolicy, WrittenRule,
-};
+use super::written::{At, Selector, WrittenCeiling, WrittenObserve, WrittenPolicy};
 use crate::access::connection::ConnectionName;
 use crate::access::effect::Effect;
 
@@ -20,20 +27,6 @@ const POLICY_KEYS: [&str; 10] = [
     "deny",
     "observe",
     "mode",
-];
-
-const CEILING_KEYS: [&str; 5] = ["allow", "deny", "observe", "expires_within", "require"];
-
-const RULE_KEYS: [&str; 9] = [
-    "scope",
-    "operation",
-    "effects",
-    "objects",
-    "risks",
-    "connections",
-    "id",
-    "reason",
-    "optional",
 ];
 
 const OBSERVE_KEYS: [&str; 3] = ["until", "effects", "risks"];
@@ -52,32 +45,6 @@ const POLICY_RESERVED: [(&str, &str); 5] = [
     ("installer_lost_rights", LEAVE_OUT),
     ("limits", LEAVE_OUT),
 ];
-
-const CEILING_RESERVED: [(&str, &str); 1] = [("properties", LEAVE_OUT)];
-
-const RULE_RESERVED: [(&str, &str); 1] = [(
-    "properties",
-    "property rules are a block of their own beside `allow` and `deny`, and not supported yet",
-)];
-
-/// Which list a rule stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuleKind {
-    /// `allow`.
-    Allow,
-    /// `deny`.
-    Deny,
-}
-
-impl RuleKind {
-    /// The list's key.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RuleKind::Allow => "allow",
-            RuleKind::Deny => "deny",
-        }
-    }
-}
 
 /// Reads a policy. `stem` is the file's name without `.yaml`.
 ///
@@ -202,14 +169,6 @@ pub fn is_integration_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// Ids of rules: `[A-Za-z0-9._-]{1,64}`. They travel in headers.
-fn is_plain_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
 fn required(reader: &mut Reader, entries: &mut Entries, key: &str, help: &str) -> Option<At<String>> {
     let span = entries.span.clone();
     match entries.take(key) {
@@ -305,103 +264,6 @@ pub(in crate::access) fn selector(reader: &mut Reader, item: Located) -> Option<
     })
 }
 
-fn rules(reader: &mut Reader, kind: RuleKind, value: Option<Located>) -> Option<Vec<WrittenRule>> {
-    let items = reader.sequence(kind.as_str(), value?);
-    let mut rules = Vec::with_capacity(items.len());
-    for (index, item) in items.into_iter().enumerate() {
-        if let Some(rule) = rule(reader, kind, index, item) {
-            rules.push(rule);
-        }
-    }
-    Some(rules)
-}
-
-fn rule(reader: &mut Reader, kind: RuleKind, index: usize, item: Located) -> Option<WrittenRule> {
-    let name = format!("{}[{index}]", kind.as_str());
-    let mut entries = reader.entries(&name, item)?;
-    let span = entries.span.clone();
-    let keys: Vec<&str> = RULE_KEYS.into_iter().filter(|k| entries.has(k)).collect();
-    let rule = WrittenRule {
-        span: span.clone(),
-        scope: entries.take("scope").and_then(|v| reader.names("scope", v)),
-        operation: entries
-            .take("operation")
-            .and_then(|v| reader.names("operation", v)),
-        effects: entries.take("effects").and_then(|v| reader.effects(v)),
-        objects: entries.take("objects").and_then(|v| reader.names("objects", v)),
-        risks: entries.take("risks").and_then(|v| reader.risks(v)),
-        connections: entries
-            .take("connections")
-            .and_then(|v| connections(reader, v, false)),
-        id: entries.take("id").and_then(|v| rule_id(reader, v)),
-        reason: entries.take("reason").and_then(|v| reader.text("reason", v)),
-        optional: entries
-            .take("optional")
-            .and_then(|v| reader.boolean("optional", v)),
-    };
-    reader.finish(entries, &RULE_KEYS, &RULE_RESERVED);
-    shape(reader, kind, &keys, &span, &rule);
-    Some(rule)
-}
-
-/// What a rule must have and can't have, by the keys written (not by those read well).
-fn shape(reader: &mut Reader, kind: RuleKind, keys: &[&str], span: &Span, rule: &WrittenRule) {
-    let opens = ["scope", "operation"].iter().filter(|k| keys.contains(k)).count();
-    match kind {
-        RuleKind::Allow if opens != 1 => {
-            let found = if opens == 0 { "neither" } else { "both" };
-            reader.error(
-                code::RULE_SHAPE,
-                &head(span),
-                format!("this rule has {found} of `scope` and `operation`"),
-                "give an `allow` rule exactly one of them",
-            );
-        }
-        RuleKind::Deny => {
-            let judged = ["scope", "operation", "effects", "objects", "risks"];
-            if !judged.iter().any(|k| keys.contains(k)) {
-                reader.error(
-                    code::RULE_SHAPE,
-                    &head(span),
-                    "this rule does not say what it denies",
-                    "give it `scope`, `operation`, `effects`, `objects` or `risks`",
-                );
-            }
-            if let Some(optional) = &rule.optional {
-                reader.error(
-                    code::RULE_SHAPE,
-                    &optional.span,
-                    "`optional` means nothing in `deny`",
-                    "remove it",
-                );
-            }
-        }
-        RuleKind::Allow => {}
-    }
-}
-
-/// The beginning of a place, for what concerns the whole of it.
-fn head(span: &Span) -> Span {
-    Span {
-        bytes: span.bytes.start..span.bytes.start,
-        ..span.clone()
-    }
-}
-
-fn rule_id(reader: &mut Reader, value: Located) -> Option<At<String>> {
-    let id = reader.text("id", value)?;
-    if !is_plain_name(&id.value) {
-        reader.error(
-            code::BAD_RULE_ID,
-            &id.span,
-            format!("`{}` can't be a rule's id", shown(&id.value)),
-            "use 1 to 64 letters, digits, `.`, `_` and `-`",
-        );
-        return None;
-    }
-    Some(id)
-}
-
 fn observe(reader: &mut Reader, value: Located) -> Option<At<WrittenObserve>> {
     let mut entries = reader.entries("observe", value)?;
     let span = entries.span.clone();
@@ -445,91 +307,3 @@ fn observe(reader: &mut Reader, value: Located) -> Option<At<WrittenObserve>> {
         span,
     })
 }
-
-fn read_ceiling(reader: &mut Reader, tree: Located) -> Option<WrittenCeiling> {
-    if matches!(tree.node, Node::Null) {
-        reader.error(
-            code::WRONG_KIND,
-            &tree.span,
-            "this ceiling is empty",
-            "write `allow` or `deny`, or remove the file and restart the gate",
-        );
-        return None;
-    }
-    let mut entries = reader.entries("ceiling", tree)?;
-    let allow = rules(reader, RuleKind::Allow, entries.take("allow"));
-    let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
-    let observe = entries.take("observe").and_then(|v| never(reader, v));
-    let expires_within = entries.take("expires_within").and_then(|v| days(reader, v));
-    let require = entries.take("require").and_then(|v| require(reader, v));
-    reader.finish(entries, &CEILING_KEYS, &CEILING_RESERVED);
-    Some(WrittenCeiling {
-        allow,
-        deny: deny.unwrap_or_default(),
-        observe,
-        expires_within,
-        require: require.unwrap_or_default(),
-    })
-}
-
-fn never(reader: &mut Reader, value: Located) -> Option<At<Never>> {
-    let word = reader.text("observe", value)?;
-    if word.value != "never" {
-        reader.error(
-            code::BAD_OBSERVE,
-            &word.span,
-            format!("`{}` can't stand here", shown(&word.value)),
-            "in a ceiling write `observe: never`, or leave it out",
-        );
-        return None;
-    }
-    Some(At {
-        value: Never,
-        span: word.span,
-    })
-}
-
-fn days(reader: &mut Reader, value: Located) -> Option<At<u32>> {
-    let word = reader.text("expires_within", value)?;
-    let number = word
-        .value
-        .strip_suffix('d')
-        .and_then(|n| n.parse::<u32>().ok())
-        .filter(|n| (1..=9999).contains(n));
-    match number {
-        Some(value) => Some(At {
-            value,
-            span: word.span,
-        }),
-        None => {
-            reader.error(
-                code::BAD_DATE,
-                &word.span,
-                format!("`{}` is not a number of days", shown(&word.value)),
-                "write it like `400d`, at most `9999d`",
-            );
-            None
-        }
-    }
-}
-
-fn require(reader: &mut Reader, value: Located) -> Option<Vec<At<Required>>> {
-    let names = reader.names("require", value)?;
-    let vocabulary = Required::ALL.map(|(word, _)| word);
-    reader.words(
-        names.value,
-        code::UNKNOWN_KEY,
-        "a key that can be required",
-        &vocabulary,
-        |word| {
-            Required::ALL
-                .iter()
-                .find(|(name, _)| *name == word)
-                .map(|(_, required)| *required)
-        },
-    )
-}
-
-#[cfg(test)]
-#[path = "read_tests.rs"]
-mod tests;
