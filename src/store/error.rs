@@ -87,6 +87,16 @@ pub enum StoreError {
     Sqlite(rusqlite::Error),
 }
 
+impl StoreError {
+    /// Names the file that can't be opened: SQLite does not say which it was.
+    pub(super) fn at(self, path: &std::path::Path) -> Self {
+        match self {
+            Self::NotAStore(_) => Self::NotAStore(path.display().to_string()),
+            other => other,
+        }
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;

@@ -60,6 +60,10 @@ impl Store {
     /// Opens the file, making a new store (mode 0600) when there is none. A store of an older version
     /// is not touched: [`Store::migrate`] is a step of its own.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_at(path).map_err(|error| error.at(path))
+    }
+
+    fn open_at(path: &Path) -> Result<Self, StoreError> {
         prepare_file(path)?;
         let writer = connect(path)?;
         schema::create_or_check(&writer)?;
@@ -78,9 +82,11 @@ impl Store {
 
     /// Brings the file to this version's schema; returns the versions before and after.
     pub fn migrate(path: &Path) -> Result<(u32, u32), StoreError> {
-        prepare_file(path)?;
-        let connection = connect(path)?;
-        schema::migrate(&connection)
+        let migrate = || {
+            prepare_file(path)?;
+            schema::migrate(&connect(path)?)
+        };
+        migrate().map_err(|error: StoreError| error.at(path))
     }
 
     /// The file.
@@ -296,7 +302,8 @@ mod tests {
         let path = dir.path().join("x");
         std::fs::write(&path, b"important notes, more than sixteen bytes").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(Store::open(&path).is_err());
+        let error = Store::open(&path).err().unwrap().to_string();
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
         assert!(std::fs::read(&path).unwrap().starts_with(b"important"));
 
         let other = dir.path().join("other.db");

@@ -1,9 +1,15 @@
 //! The security invariants and requirements, each proved with the bytes an attacker would send.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod answers;
+mod bodies;
+#[path = "../support/child.rs"]
+mod child;
 mod framing;
 mod headers;
 mod paths;
+mod records;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/wire.rs"]

@@ -300,6 +300,15 @@ impl World {
         }
     }
 
+    /// Stops the gate without waiting for what is in flight.
+    pub async fn stop_at_once(&mut self) {
+        if let Some(server) = self.server.take() {
+            let hurry = CancellationToken::new();
+            hurry.cancel();
+            within(server.shutdown(hurry)).await;
+        }
+    }
+
     /// Starts the gate again on what it left behind.
     pub async fn start(&mut self) {
         let server = start_gate(&self.config()).await;

@@ -112,24 +112,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The next answer, whole; `None` when the connection ends instead.
     pub async fn reply(&mut self) -> Option<Reply> {
         let mut reply = self.head().await?;
-        let bodiless = reply.status < 200 || matches!(reply.status, 204 | 304);
-        let length = reply
+        let mut body = Vec::new();
+        reply.whole = self.rest(&reply, &mut body).await;
+        reply.body = body;
+        Some(reply)
+    }
+
+    /// The body behind a head; `true` when it ended as the head had announced.
+    pub async fn rest(&mut self, head: &Reply, into: &mut Vec<u8>) -> bool {
+        let bodiless = head.status < 200 || matches!(head.status, 204 | 304);
+        let length = head
             .header("content-length")
             .map(|value| value.parse::<usize>().unwrap());
-        let chunked = reply
-            .header("transfer-encoding")
-            .is_some_and(|value| value == "chunked");
-        reply.whole = match (bodiless, chunked, length) {
+        let chunked = head.header("transfer-encoding") == Some("chunked");
+        match (bodiless, chunked, length) {
             (true, _, _) => true,
-            (false, true, _) => self.chunks(&mut reply.body).await,
-            (false, false, Some(length)) => self.bytes(length, &mut reply.body).await,
+            (false, true, _) => self.chunks(into).await,
+            (false, false, Some(length)) => self.bytes(length, into).await,
             (false, false, None) => {
                 while self.more().await {}
-                reply.body = std::mem::take(&mut self.buffer);
+                into.append(&mut self.buffer);
                 true
             }
-        };
-        Some(reply)
+        }
     }
 
     /// The next answer's head.

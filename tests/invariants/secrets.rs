@@ -1,0 +1,429 @@
+//! Secrets: who may open the store, how soon a revoked key is dead, and where no secret is ever found.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use scopegate::access::key::KeyId;
+use scopegate::sim::{Action, EchoPlace, Fault, KnownFault, Matching};
+use scopegate::store::{Provenance, Store};
+
+use crate::child::Gate;
+use crate::support::{World, path, scopegate_ok, write_secret};
+use crate::wire::{Reply, Wire, get, post, request};
+
+const GOOD: &str = "/crm/v3/objects/contacts/1001";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_is_in_force_within_half_a_second_on_connections_that_stay_open_too() {
+    let world = World::plain().await;
+    let (key, other) = (world.key("reader"), world.key("reader"));
+    let store = Store::open(&world.home().join("data/scopegate.db")).unwrap();
+    let id = KeyId::parse(key.split('_').nth(2).unwrap()).unwrap();
+    let mut wire = Wire::open(world.gate).await;
+    assert_eq!(wire.ask(get(GOOD, &key)).await.status, 200);
+    let by = Provenance {
+        actor: "cli:test@test".into(),
+        reason: None,
+    };
+    store.revoke_key(&id, &by).unwrap();
+    let committed = Instant::now();
+    let refusal = loop {
+        let reply = wire.ask(get(GOOD, &key)).await;
+        if reply.status != 200 {
+            break reply;
+        }
+        assert!(
+            committed.elapsed() < Duration::from_secs(5),
+            "the key still works"
+        );
+    };
+    let took = committed.elapsed();
+    assert_eq!(
+        (refusal.status, refusal.sub_category().as_str()),
+        (401, "scopegate.key"),
+        "{refusal:?}"
+    );
+    assert!(took < Duration::from_millis(500), "a revocation took {took:?}");
+    assert_eq!(
+        wire.ask(get(GOOD, &other)).await.status,
+        200,
+        "the other key is untouched"
+    );
+
+    // An answer that is being read when its connection is suspended ends there, and not as a whole.
+    let pause = Duration::from_millis(50);
+    world.sim.fault(Fault::once(
+        Matching::any(),
+        Action::Trickle {
+            piece_bytes: 1,
+            pause,
+        },
+    ));
+    let mut reading = Wire::open(world.gate).await;
+    reading.write(get(GOOD, &other)).await;
+    let head = reading.head().await.unwrap();
+    assert_eq!(head.status, 200, "{head:?}");
+    assert!(
+        world
+            .command(&["connection", "suspend", "acme", "--reason", "test"])
+            .status
+            .success()
+    );
+    let mut body = Vec::new();
+    assert!(
+        !reading.rest(&head, &mut body).await,
+        "a suspended answer ended like a whole one"
+    );
+    assert_eq!(
+        wire.ask(get(GOOD, &other)).await.sub_category(),
+        "scopegate.connection"
+    );
+}
+
+fn check(config: &Path) -> (Option<i32>, String) {
+    let output = crate::support::scopegate(&["--config", path(config), "run", "--check"]);
+    assert!(output.stdout.is_empty());
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_master_key_or_a_foreign_store_is_one_clear_error_at_start() {
+    let mut world = World::plain().await;
+    world.stop().await;
+    assert_eq!(check(&world.config()).0, Some(0), "as it was set up it starts");
+    let other = world.dir.path().join("other");
+    scopegate_ok(&["init", path(&other)]);
+    let (key, other_key) = (
+        world.home().join("data/master.key"),
+        other.join("data/master.key"),
+    );
+    let own = std::fs::read_to_string(&key).unwrap();
+    let foreign = std::fs::read_to_string(&other_key).unwrap();
+    assert_ne!(own, foreign);
+
+    let (code, said) = check(&{
+        write_secret(&key, &foreign);
+        world.config()
+    });
+    assert!(code == Some(2) && said.contains("master key"), "{code:?} {said}");
+    assert!(!said.contains(foreign.trim()), "{said}");
+    for broken in [
+        "",
+        "x",
+        &own[..own.len() / 2],
+        &format!("{}{}", own.trim(), own.trim()),
+    ] {
+        write_secret(&key, broken);
+        let (code, said) = check(&world.config());
+        assert!(
+            code == Some(2) && said.contains("master"),
+            "{broken:?}: {code:?} {said}"
+        );
+    }
+    write_secret(&key, &own);
+    assert_eq!(check(&world.config()).0, Some(0));
+
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, said) = check(&world.config());
+    assert!(code == Some(2) && said.contains("master.key"), "{code:?} {said}");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+
+    // This world's store in the other's home, under the other's key.
+    std::fs::copy(
+        world.home().join("data/scopegate.db"),
+        other.join("data/scopegate.db"),
+    )
+    .unwrap();
+    let (code, said) = check(&other.join("scopegate.yaml"));
+    assert!(code == Some(2) && said.contains("master key"), "{code:?} {said}");
+    std::fs::write(world.home().join("data/scopegate.db"), b"this is no store").unwrap();
+    let (code, said) = check(&world.config());
+    assert!(
+        code == Some(2) && said.contains("scopegate.db"),
+        "{code:?} {said}"
+    );
+}
+
+/// What must not be found anywhere: name and text.
+struct Canaries(Vec<(String, String)>);
+
+impl Canaries {
+    fn assert_absent(&self, bytes: &[u8], place: &str) {
+        for (name, text) in &self.0 {
+            let found = memchr::memmem::find(bytes, text.as_bytes()).is_some();
+            assert!(!found, "{name} (`{text}`) stands in {place}");
+        }
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().flatten();
+    entries
+        .flat_map(|entry| {
+            if entry.path().is_dir() {
+                files(&entry.path())
+            } else {
+                vec![entry.path()]
+            }
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_and_nothing_a_client_wrote_stands_in_log_metrics_audit_store_or_errors() {
+    let mut world = World::plain().await;
+    let (writer, reader, revoked) = (world.key("writer"), world.key("reader"), world.key("reader"));
+    world.stop().await;
+    let mut gate = Gate::start_with(
+        &world.config(),
+        "trace,scopegate=trace,hyper=trace,h2=trace,rusqlite=trace",
+    );
+    let revoked_id = revoked.split('_').nth(2).unwrap();
+    assert!(
+        world
+            .command(&["key", "revoke", revoked_id, "--reason", "test"])
+            .status
+            .success()
+    );
+    let secret = |key: &str| key.split('_').nth(3).unwrap().to_owned();
+    let mut canaries = vec![("the upstream token".to_owned(), world.upstream_token.clone())];
+    for (name, key) in [("writer", &writer), ("reader", &reader), ("revoked", &revoked)] {
+        canaries.push((format!("the key of {name}"), secret(key)));
+    }
+    for word in [
+        "path-canary",
+        "query-canary",
+        "body-canary",
+        "header-canary",
+        "cookie-canary",
+        "answer-canary",
+        "wrong-canary",
+    ] {
+        canaries.push((word.to_owned(), word.to_owned()));
+    }
+    let canaries = Canaries(canaries);
+
+    let echo = |place| Action::EchoAuthorization(place);
+    let created = r#"{"properties":{"email":"body-canary@example.com"}}"#;
+    let marked = [
+        "Cookie: cookie-canary",
+        "X-Api-Key: header-canary",
+        "User-Agent: header-canary",
+    ];
+    let calls: Vec<(Option<Action>, String)> = vec![
+        (
+            None,
+            request(
+                "GET",
+                "/crm/v3/objects/contacts/path-canary%40example.com?idProperty=email&x=query-canary",
+                &reader,
+                &marked,
+                "",
+            ),
+        ),
+        (
+            None,
+            get(
+                "/contacts/v1/contact/email/path-canary@example.com/profile",
+                &reader,
+            ),
+        ),
+        (
+            None,
+            get(
+                "/crm/v3/objects/deals/path-canary?query-canary=query-canary",
+                &reader,
+            ),
+        ),
+        (None, get("/path-canary/query-canary", &reader)),
+        (None, get("/crm/v3/objects/contacts/path-canary%zz", &reader)),
+        (
+            None,
+            get("/crm/v3/objects/contacts?hapikey=query-canary", &reader),
+        ),
+        (None, get(GOOD, &revoked)),
+        (None, get(GOOD, &world.upstream_token)),
+        (None, get(GOOD, "sg_l_wrong-canary")),
+        (None, get(&format!("/oauth/v1/access-tokens/{reader}"), &reader)),
+        (
+            None,
+            get(
+                &format!("/oauth/v1/access-tokens/{}", world.upstream_token),
+                &reader,
+            ),
+        ),
+        (
+            None,
+            post(
+                "/oauth/v2/private-apps/get/access-token-info",
+                &reader,
+                &format!(r#"{{"tokenKey":"{reader}"}}"#),
+            ),
+        ),
+        (
+            None,
+            post(
+                "/oauth/v1/token",
+                &reader,
+                &format!("grant_type=refresh_token&refresh_token={writer}"),
+            ),
+        ),
+        (None, post("/crm/v3/objects/contacts", &writer, created)),
+        (
+            None,
+            post(
+                "/crm/v3/objects/contacts",
+                &writer,
+                r#"{"body-canary":1,"body-canary":2}"#,
+            ),
+        ),
+        (None, post("/crm/v3/objects/contacts", &reader, created)),
+        (
+            None,
+            post(
+                "/crm/v3/objects/contacts/search",
+                &reader,
+                r#"{"query":"body-canary"}"#,
+            ),
+        ),
+        (
+            None,
+            format!(
+                "GET {GOOD} HTTP/1.1\r\nHost: gate\r\nHost: header-canary\r\nAuthorization: Bearer {reader}\r\n\r\n"
+            ),
+        ),
+        (None, "path-canary\r\n\r\n".to_owned()),
+        (Some(echo(EchoPlace::Body)), get(GOOD, &reader)),
+        (
+            Some(echo(EchoPlace::Header("x-answer-canary".into()))),
+            get(GOOD, &reader),
+        ),
+        (
+            Some(Action::Raw(
+                "HTTP/1.1 200 answer-canary\r\nanswer canary\r\n\r\n".into(),
+            )),
+            get(GOOD, &reader),
+        ),
+        (Some(Action::Raw("answer-canary".into())), get(GOOD, &reader)),
+        (
+            Some(Action::Known(KnownFault::MissingScopeText)),
+            get(GOOD, &reader),
+        ),
+        (Some(Action::Known(KnownFault::InvalidToken)), get(GOOD, &reader)),
+        (
+            Some(Action::LoseAnswer),
+            post("/crm/v3/objects/contacts", &writer, created),
+        ),
+    ];
+    let calls_made = calls.len();
+    for (fault, bytes) in calls {
+        if let Some(action) = fault {
+            world.sim.fault(Fault::once(Matching::any(), action));
+        }
+        let mut wire = Wire::open(gate.gate).await;
+        wire.write(&bytes).await;
+        let Some(reply) = wire.reply().await else { continue };
+        if reply.header("x-scopegate-source") == Some("gate") && !bytes.contains("/oauth/") {
+            canaries.assert_absent(format!("{reply:?}").as_bytes(), "an answer of the gate's own");
+        }
+        let token = memchr::memmem::find(format!("{reply:?}").as_bytes(), world.upstream_token.as_bytes());
+        assert!(
+            token.is_none() || bytes.contains(&world.upstream_token),
+            "the token in an answer to {bytes}"
+        );
+    }
+    let metrics = Wire::open(gate.admin)
+        .await
+        .ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    assert!(metrics.text().contains("scopegate_requests_total"), "{metrics:?}");
+    canaries.assert_absent(&metrics.body, "the metrics");
+    let environment = std::fs::read(format!("/proc/{}/environ", gate.pid())).unwrap();
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", gate.pid())).unwrap();
+    canaries.assert_absent(
+        &[environment, arguments].concat(),
+        "the environment or the arguments",
+    );
+
+    gate.signal(rustix::process::Signal::TERM);
+    assert_eq!(gate.wait().code(), Some(0), "{}", gate.log());
+    let log = gate.log();
+    assert!(
+        log.lines().count() >= calls_made,
+        "a log at trace says something of each call: {log}"
+    );
+    canaries.assert_absent(log.as_bytes(), "the log");
+    let audit = world.audit_text();
+    assert!(audit.lines().count() > 20, "{audit}");
+    canaries.assert_absent(audit.as_bytes(), "the audit log");
+    assert!(
+        !audit.contains("@example.com") && !log.contains("@example.com"),
+        "an e-mail address was kept"
+    );
+    for file in files(&world.home().join("data")) {
+        canaries.assert_absent(&std::fs::read(&file).unwrap(), path(&file));
+    }
+    let binary = std::fs::read(env!("CARGO_BIN_EXE_scopegate")).unwrap();
+    canaries.assert_absent(&binary, "the program itself");
+}
+
+/// The same answer, but for what differs by design.
+fn comparable(mut reply: Reply) -> (u16, serde_json::Value) {
+    reply.head.clear();
+    let mut body = reply.json();
+    body["correlationId"] = serde_json::Value::Null;
+    (reply.status, body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_good_key_nothing_is_told_about_operations_policies_or_connections() {
+    let world = World::plain().await;
+    let good = world.key("reader");
+    let wrong_secret = {
+        let parts: Vec<&str> = good.split('_').collect();
+        [parts[0], parts[1], parts[2], &"A".repeat(43), parts[4]].join("_")
+    };
+    let body = r#"{"properties":{}}"#;
+    let mut seen = Vec::new();
+    for key in [
+        "x",
+        wrong_secret.as_str(),
+        &format!("{wrong_secret}~acme"),
+        &world.upstream_token,
+        &good[..good.len() - 1],
+    ] {
+        for bytes in [
+            get(GOOD, key),
+            get("/crm/v3/objects/deals", key),
+            get("/no/such/operation", key),
+            get("/crm/v3/objects/contacts/%2e%2e", key),
+            post("/crm/v3/objects/contacts", key, body),
+            post("/crm/v3/objects/contacts", key, "{"),
+            request("DELETE", GOOD, key, &["X-Scopegate-Connection: nowhere"], ""),
+        ] {
+            let reply = Wire::open(world.gate).await.ask(bytes).await;
+            assert!(reply.header("x-scopegate-connection").is_none());
+            seen.push(comparable(reply));
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+    assert_eq!(seen[0].0, 401);
+    for lines in [
+        "Authorization: Basic eDp5\r\n",
+        "Authorization: Bearer\r\n",
+        "Authorization: \r\n",
+        "",
+    ] {
+        let bytes = format!(
+            "GET {GOOD} HTTP/1.1\r\nHost: gate\r\n{lines}X-Api-Key: {good}\r\nCookie: hubspotapi={good}\r\n\r\n"
+        );
+        assert_eq!(
+            comparable(Wire::open(world.gate).await.ask(bytes).await),
+            seen[0],
+            "{lines:?}"
+        );
+    }
+    assert!(world.sim.received().is_empty());
+}
