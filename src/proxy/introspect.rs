@@ -149,6 +149,36 @@ impl Question {
     }
 }
 
+/// Wide scopes that HubSpot accepts wherever the narrower ones stand, as its specifications list
+/// them side by side.
+const COVERS: [(&str, &[&str]); 5] = [
+    ("files", &["files."]),
+    ("hubdb", &["hubdb."]),
+    ("content", &["content.", "marketing.email.", "cms.domains."]),
+    (
+        "communication_preferences.read_write",
+        &[
+            "communication_preferences.read",
+            "communication_preferences.write",
+        ],
+    ),
+    (
+        "e-commerce",
+        &[
+            "crm.objects.products.",
+            "crm.objects.line_items.",
+            "crm.objects.quotes.",
+        ],
+    ),
+];
+
+/// Whether a granted scope includes a narrower one.
+fn covers(granted: &str, wanted: &str) -> bool {
+    COVERS
+        .iter()
+        .any(|(wide, narrow)| *wide == granted && narrow.iter().any(|prefix| wanted.starts_with(prefix)))
+}
+
 impl Case {
     /// Answers a question about the credential itself.
     pub async fn introspect(
@@ -198,12 +228,18 @@ impl Case {
             .audit()
             .push(Record::Decision(Box::new(record)))
             .map_err(|why| self.unrecorded(why))?;
+        self.outcome.owes_record = true;
         self.verdict = Some(Verdict::Allow);
         self.count(Verdict::Allow, Reason::None);
         let catalogue = &self.snapshot.catalogue;
         let account = connection.account();
-        let granted =
-            |name: &&str| account.scopes.is_empty() || account.scopes.iter().any(|scope| scope == name);
+        let granted = |wanted: &&str| {
+            account.scopes.is_empty()
+                || account
+                    .scopes
+                    .iter()
+                    .any(|scope| scope == wanted || covers(scope, wanted))
+        };
         let allowed = policy.granted_scopes();
         let scopes: Vec<&str> = catalogue
             .scope_names(&allowed)
@@ -214,5 +250,22 @@ impl Case {
             StatusCode::OK,
             question.answer(&key, &policy, &connection, &scopes),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_scope_covers_its_narrower_ones_and_no_other() {
+        assert!(covers("files", "files.write"));
+        assert!(covers("e-commerce", "crm.objects.quotes.read"));
+        assert!(
+            !covers("files", "files"),
+            "the same scope is granted, not covered"
+        );
+        assert!(!covers("files.read", "files.write"));
+        assert!(!covers("content", "crm.objects.contacts.read"));
     }
 }
