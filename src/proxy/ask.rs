@@ -30,6 +30,12 @@ pub struct Ask {
     target: Result<Target, Refusal>,
 }
 
+/// Whether the connection must close after the answer, whatever the answer: a chunked HTTP/1 body
+/// ends where hyper says, and the head guard does not follow it there.
+pub fn closes(request: &Request<Incoming>) -> bool {
+    request.version() < Version::HTTP_2 && request.headers().contains_key(header::TRANSFER_ENCODING)
+}
+
 impl Ask {
     /// Checks the head. A target that was not understood is reported later, to callers with a key.
     pub fn read(request: Request<Incoming>, limits: &Limits) -> Result<Self, Stop> {
@@ -59,12 +65,6 @@ impl Ask {
             body: Some(body),
             target,
         })
-    }
-
-    /// Whether the connection must close after the answer: a chunked HTTP/1 body ends where hyper
-    /// says, and the head guard does not follow it there.
-    pub fn closes(&self) -> bool {
-        self.parts.version < Version::HTTP_2 && self.parts.headers.contains_key(header::TRANSFER_ENCODING)
     }
 
     /// The canonical target.

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 
 use super::account;
-use super::ask::Ask;
+use super::ask::{self, Ask};
 use super::case::Case;
 use super::forward::{self, Answered, Call, Outgoing};
 use super::headers;
@@ -49,12 +49,13 @@ pub struct Caller {
 impl Case {
     /// Reads and checks the head.
     pub fn read(&mut self, request: Request<Incoming>) -> Result<Ask, Stop> {
+        // Before anything can be refused: behind a refusal, too, nothing may pass the head guard by.
+        self.closes = ask::closes(&request);
         if !self.worker.gate().may_decide(self.outcome.started()) {
             return Err(Stop::Unready);
         }
         let ask = Ask::read(request, self.worker.limits())?;
         self.authority = headers::authority(&ask.parts).map(str::to_owned);
-        self.closes = ask.closes();
         Ok(ask)
     }
 
