@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 
@@ -51,6 +51,7 @@ impl Case {
     pub fn read(&mut self, request: Request<Incoming>) -> Result<Ask, Stop> {
         // Before anything can be refused: behind a refusal, too, nothing may pass the head guard by.
         self.closes = ask::closes(&request);
+        self.bodiless = request.method() == Method::HEAD;
         if !self.worker.gate().may_decide(self.outcome.started()) {
             return Err(Stop::Unready);
         }

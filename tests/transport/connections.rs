@@ -142,6 +142,9 @@ async fn streams_of_one_clear_text_http2_connection_are_served_side_by_side() {
         .headers_mut()
         .append("authorization", "Bearer x".parse().unwrap());
     assert_eq!(ask(doubled).await.0, 400);
+    for method in ["CONNECT", "TRACE", "OPTIONS", "HEAD"] {
+        assert_eq!(ask(build(method, GOOD, "")).await.0, 400, "{method}");
+    }
     assert!(world.sim.received().is_empty());
     assert_eq!(
         ask(build("GET", GOOD, "")).await.0,
