@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use scopegate::sim::{Action, Canned, Fault, KnownFault, Matching};
 
 use crate::support::{World, samples};
-use crate::wire::{Wire, get, post};
+use crate::wire::{Wire, get, post, request};
 
 const GOOD: &str = "/crm/v3/objects/contacts/1001";
 
@@ -157,4 +157,35 @@ async fn a_401_of_hubspot_never_reaches_an_integration_and_a_static_token_recove
         200,
         "from then on all pass"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_before_the_upload_has_ended_leaves_no_client_waiting_and_spoils_no_connection()
+{
+    let world = World::plain().await;
+    let key = world.key("writer");
+    for length in [200_000, 30_000_000] {
+        let canned = Canned::new(400, r#"{"status":"error","message":"enough"}"#).early();
+        let when = Matching::path("/files").method("POST");
+        world.sim.fault(Fault::once(when, Action::Answer(canned)));
+        let lines = [
+            "Content-Type: multipart/form-data; boundary=b",
+            &format!("Content-Length: {length}"),
+        ];
+        let mut wire = Wire::open(world.gate).await;
+        wire.write(request("POST", "/files/v3/files", &key, &lines, ""))
+            .await;
+        // Whether all of it is taken is the gate's choice.
+        wire.write("x".repeat(length)).await;
+        let reply = wire.reply().await.expect("an answer");
+        // An upstream that answers and closes while it is still being written to may break the
+        // connection before its answer was read: then it is the gate that says so.
+        let early = reply.status == 400 && reply.text().contains("enough");
+        let broken = reply.status == 502 && reply.sub_category() == "scopegate.upstream";
+        assert!(early || broken, "{length}: {reply:?}");
+        for _ in 0..5 {
+            let mut next = Wire::open(world.gate).await;
+            assert_eq!(next.ask(get(GOOD, &key)).await.json()["id"], "1001");
+        }
+    }
 }
