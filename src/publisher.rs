@@ -18,7 +18,7 @@ use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
 use crate::catalogue_file;
 use crate::config::Config;
 use crate::events::{Reloaded, StoreFailed};
-use crate::hubspot::connect::{Upstream, client_tls};
+use crate::hubspot::connect::{Current, Upstream, client_tls};
 use crate::metrics::{ConnectionSample, KeySample, PolicySample, StoreOp};
 use crate::monitor::{Condition, Readiness};
 use crate::policy_files;
@@ -226,7 +226,7 @@ impl Publisher {
             match read_upstream(&self.config) {
                 Ok(upstream) => {
                     let version = self.gate.upstream().1 + 1;
-                    self.gate.upstream.store(Arc::new((upstream, version)));
+                    self.gate.upstream.store(Arc::new(Current { upstream, version }));
                 }
                 Err(error) => {
                     sound = false;

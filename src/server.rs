@@ -21,6 +21,7 @@ use crate::audit::Auditor;
 use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
+use crate::hubspot::connect::SharedUpstream;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::pool::PoolStats;
@@ -29,6 +30,7 @@ use crate::monitor::{self, Condition, Readiness};
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
 use crate::proxy::gate::{Freshness, Gate, Names};
+use crate::proxy::introspect::QUESTIONS_BYTES;
 use crate::proxy::judged::Budget;
 use crate::proxy::links::ORIGIN_BYTES_MOST;
 use crate::proxy::tls;
@@ -100,6 +102,7 @@ impl Prepared {
         if upstream.origin().len() > ORIGIN_BYTES_MOST {
             return Err(CommandError::usage("`upstream.url` is too long"));
         }
+        let shared = upstream.clone().shared();
         let catalogue = Arc::new(catalogue_file::read(&config.catalogue).map_err(usage)?);
         let policies = read_policies(&config, &catalogue, options)?;
         readiness.set(Condition::Policies, true);
@@ -111,7 +114,7 @@ impl Prepared {
         metrics.watch_audit(auditor.watch());
         let applied = store.last_change().map_err(internal)?;
         let live = Live::load(
-            token_parts(&config, &store, vault, upstream.clone(), &metrics),
+            token_parts(&config, &store, vault, Arc::clone(&shared), &metrics),
             &lock,
         )
         .map_err(internal)?;
@@ -128,7 +131,8 @@ impl Prepared {
             compression: config.upstream.compression,
             pool_stats: Arc::new(PoolStats::default()),
             judged: Budget::new(config.limits.judged_total_bytes),
-            upstream: ArcSwap::from_pointee((upstream, 0)),
+            upstream: shared,
+            questions: Budget::new(QUESTIONS_BYTES),
             freshness: Freshness::starting(config.limits.store_max_staleness),
             metrics,
         });
@@ -340,7 +344,7 @@ fn token_parts(
     config: &Config,
     store: &Arc<Store>,
     vault: Arc<Vault>,
-    upstream: crate::hubspot::connect::Upstream,
+    upstream: SharedUpstream,
     metrics: &Arc<Metrics>,
 ) -> LiveParts {
     LiveParts {

@@ -1,7 +1,7 @@
 //! A request as read: its head checked, its target canonical, its body untouched.
 
 use http::request::Parts;
-use http::{Method, Request, Version, header};
+use http::{Method, Request};
 use hyper::body::{Body, Incoming};
 
 use super::headers;
@@ -28,12 +28,6 @@ pub struct Ask {
     /// The body, until somebody reads or forwards it.
     pub body: Option<Incoming>,
     target: Result<Target, Refusal>,
-}
-
-/// Whether the connection must close after the answer, whatever the answer: a chunked HTTP/1 body
-/// ends where hyper says, and the head guard does not follow it there.
-pub fn closes(request: &Request<Incoming>) -> bool {
-    request.version() < Version::HTTP_2 && request.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 impl Ask {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::ask::Ask;
 use super::case::Case;
-use super::judged;
+use super::judged::{self, Share};
 use super::stop::Stop;
 use crate::access::effect::Effect;
 use crate::access::policy::Policy;
@@ -22,8 +22,16 @@ use crate::audit::Record;
 use crate::secret::Secret;
 use crate::tokens::ConnectionState;
 
-/// Longest question body.
-pub const BODY_BYTES_MOST: usize = 16 * 1024;
+/// Bounds of a question's body: a key and a client's id and secret, from a caller who is a stranger
+/// until it was read.
+const BODY_BOUNDS: judged::Bounds = judged::Bounds {
+    bytes: 16 * 1024,
+    idle: std::time::Duration::from_secs(5),
+    total: std::time::Duration::from_secs(5),
+};
+
+/// Questions being read at one time, in bytes.
+pub const QUESTIONS_BYTES: usize = 16 * 1024 * 1024;
 
 /// The life HubSpot's own tokens have; keys have no expiry a client could act on.
 const EXPIRES_IN_SECONDS: u32 = 1800;
@@ -193,8 +201,10 @@ impl Case {
         let key = match (in_path, ask.body.take()) {
             (Some(key), _) => Some(key),
             (None, Some(body)) => {
-                let idle = self.worker.limits().body_idle;
-                let body = judged::read(body, &mut self.share, BODY_BYTES_MOST, idle).await?;
+                // Nobody is authenticated yet: a small budget apart, so that strangers can't use up
+                // the room of those who are.
+                let mut share = Share::of(&self.worker.gate().questions);
+                let body = judged::read(body, &mut share, BODY_BOUNDS).await?;
                 question.key_in_body(&body)
             }
             (None, None) => None,
@@ -202,7 +212,7 @@ impl Case {
         let differs =
             authorization.is_some_and(|sent| key.as_ref().is_none_or(|key| sent.expose() != key.expose()));
         let known = match &key {
-            Some(key) if !differs => self.authenticate(key.clone()),
+            Some(key) if !differs => self.authenticate(key.clone(), selector.clone()),
             Some(_) => Err(Stop::Key(Reason::KeyUnknown)),
             None => Err(Stop::Key(Reason::KeyMissing)),
         };
@@ -218,7 +228,7 @@ impl Case {
             (Ok(_), None, _) => return Err(Stop::Key(Reason::KeyMissing)),
         };
         let policy = self.policy(&caller)?;
-        let connection = self.connection(&caller, &policy, selector)?;
+        let connection = self.connection(&caller, &policy)?;
         self.outcome.effect = Some(Effect::Auth);
         let record = self
             .decision_record(Verdict::Allow, Reason::None)
