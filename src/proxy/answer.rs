@@ -138,7 +138,10 @@ impl Case {
         self.outcome.reason = stop.reason();
         let decided = self.verdict.filter(|verdict| verdict.passes());
         let answer = stop.answer(self.outcome.id(), decided, self.rule.as_deref());
-        let (parts, bytes) = answer.into_parts();
+        let (parts, mut bytes) = answer.into_parts();
+        if self.bodiless {
+            bytes.clear();
+        }
         self.outcome.status = parts.status.as_u16();
         let (head, outcome) = self.finish_head(parts.headers);
         respond(parts.status, head, GateBody::own(bytes, outcome))

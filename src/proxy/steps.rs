@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderValue, Method, Request, Version, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 
@@ -100,6 +100,7 @@ impl Case {
     pub fn read(&mut self, request: Request<Incoming>) -> Result<Ask, Stop> {
         // First of all: whatever becomes of it, a connection with a chunked body closes.
         self.closes = closes(&request);
+        self.bodiless = request.method() == Method::HEAD;
         if !self.worker.gate().may_decide(self.outcome.started()) {
             return Err(Stop::Unready);
         }
