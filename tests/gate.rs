@@ -667,3 +667,23 @@ async fn a_refused_chunked_request_closes_its_connection() {
     assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
     assert!(world.sim.received().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn introspection_tells_the_scopes_that_hold_here_and_under_the_ceiling() {
+    let rules = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.companies.read]\n  - scope: crm.objects.deals.read\n    connections: [other]\n";
+    let text = format!("integration: wide\nowner: test@example.com\nconnections: [acme, other]\n{rules}");
+    let ceiling = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.deals.read]\n";
+    let world = World::with(Setup {
+        policies: vec![("wide", text), ("_ceiling", ceiling.to_owned())],
+        ..Setup::default()
+    })
+    .await;
+    let key = world.key("wide");
+    let answer = world.get(&format!("/oauth/v1/access-tokens/{key}"), "").await;
+    assert_eq!(
+        answer.json()["scopes"],
+        json!(["crm.objects.contacts.read"]),
+        "{:?}",
+        answer.body
+    );
+}

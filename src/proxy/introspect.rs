@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::account;
 use super::answer::Answer;
 use super::ask::Ask;
 use super::case::Case;
@@ -250,7 +251,7 @@ impl Case {
                     .iter()
                     .any(|scope| scope == wanted || covers(scope, wanted))
         };
-        let allowed = policy.granted_scopes();
+        let allowed = policy.granted_scopes(account::as_ref(&connection), self.snapshot.policies.ceiling());
         let scopes: Vec<&str> = catalogue
             .scope_names(&allowed)
             .into_iter()

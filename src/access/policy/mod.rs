@@ -14,6 +14,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
+use self::ceiling::Ceiling;
 use self::resolve::Resolver;
 use self::rule::{AllowRule, DenyRule, Effects, Opens};
 use self::tables::{ConnectionRef, Sizes, Tables};
@@ -148,31 +149,49 @@ impl Policy {
         }
     }
 
-    /// The scopes its rules grant, each once, without those that a rule denies outright: what the
-    /// gate's introspection says the integration holds. Rules by operation grant no scope.
-    pub fn granted_scopes(&self) -> Vec<ScopeIndex> {
-        let denied: Vec<ScopeIndex> = self
+    /// The scopes its rules grant in a connection, each once, as far as the ceiling goes and without
+    /// those that a rule denies outright: what the gate's introspection says the integration holds.
+    /// Rules by operation grant no scope.
+    pub fn granted_scopes(
+        &self,
+        connection: ConnectionRef<'_>,
+        ceiling: Option<&Ceiling>,
+    ) -> Vec<ScopeIndex> {
+        let within = ceiling
+            .and_then(|ceiling| ceiling.allow.as_deref())
+            .map(|rules| granted(rules, connection));
+        let deny = self
             .deny
             .iter()
+            .chain(ceiling.iter().flat_map(|ceiling| &ceiling.deny));
+        let denied: Vec<ScopeIndex> = deny
             .filter(|rule| rule.is_by_scope_alone())
             .filter_map(|rule| rule.scopes.as_ref())
             .flatten()
             .copied()
             .collect();
-        let mut granted: Vec<ScopeIndex> = self
-            .allow
-            .iter()
-            .filter_map(|rule| match &rule.opens {
-                Opens::Scopes { grants, .. } => Some(grants.iter().map(|grant| grant.scope)),
-                Opens::Operations { .. } => None,
-            })
-            .flatten()
-            .filter(|scope| !denied.contains(scope))
-            .collect();
-        granted.sort_unstable();
-        granted.dedup();
+        let mut granted = granted(&self.allow, connection);
+        granted.retain(|scope| {
+            !denied.contains(scope) && within.as_ref().is_none_or(|within| within.contains(scope))
+        });
         granted
     }
+}
+
+/// The scopes that rules open in a connection, in order, each once.
+fn granted(rules: &[AllowRule], connection: ConnectionRef<'_>) -> Vec<ScopeIndex> {
+    let mut scopes: Vec<ScopeIndex> = rules
+        .iter()
+        .filter(|rule| connection.is_selected_by_any(rule.connections.as_deref()))
+        .filter_map(|rule| match &rule.opens {
+            Opens::Scopes { grants, .. } => Some(grants.iter().map(|grant| grant.scope)),
+            Opens::Operations { .. } => None,
+        })
+        .flatten()
+        .collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
 }
 
 impl Observe {
