@@ -52,6 +52,15 @@ pub(super) struct Marks {
     pub(super) delete_if_removing: bool,
 }
 
+impl Marks {
+    /// Adds what `other` marks; nothing is taken away.
+    pub(super) fn merge(&mut self, other: Marks) {
+        self.inline_associations |= other.inline_associations;
+        self.irreversible_if_archived |= other.irreversible_if_archived;
+        self.delete_if_removing |= other.delete_if_removing;
+    }
+}
+
 /// One method and path template.
 #[derive(Debug)]
 pub struct Row {
