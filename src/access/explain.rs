@@ -110,6 +110,7 @@ pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_
 /// The steps of the live path up to the decision.
 fn understand(catalogue: &Catalogue, asked: &Asked<'_>, answer: &mut Explanation) -> Result<Facts, Refusal> {
     let target = Target::parse(asked.method, asked.target)?;
+    target.check_holds_no_key()?;
     let recognised = catalogue.recognise(&target)?;
     answer.operation = catalogue
         .operation(recognised.operation)

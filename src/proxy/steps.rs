@@ -152,6 +152,7 @@ impl Case {
 
     /// Which operation is asked for.
     pub fn recognise(&mut self, target: &Target) -> Result<Recognised, Stop> {
+        target.check_holds_no_key().map_err(Stop::Refused)?;
         let catalogue = &self.snapshot.catalogue;
         let recognised = catalogue.recognise(target).map_err(Stop::Refused)?;
         if let Some(operation) = catalogue.operation(recognised.operation) {

@@ -185,12 +185,19 @@ impl Store {
         })
     }
 
-    /// Makes the stored access token count as expired: it turned out to be another account's.
-    pub fn expire_access(&self, id: &ConnectionId) -> Result<(), StoreError> {
+    /// Lets the access token of one generation serve until `expires`: its portal is known now. Nothing
+    /// happens when the grant has moved on.
+    pub fn confirm_access(
+        &self,
+        id: &ConnectionId,
+        generation: u64,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        let generation = stored_number(generation)?;
         self.write(|tx| {
             tx.execute(
-                "UPDATE connections SET access_expires_at = access_obtained_at WHERE id = ?1",
-                params![id.as_str()],
+                "UPDATE connections SET access_expires_at = ?3 WHERE id = ?1 AND generation = ?2",
+                params![id.as_str(), generation, expires.as_millisecond()],
             )?;
             Ok(())
         })
