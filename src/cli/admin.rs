@@ -171,11 +171,6 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A reserved word that is not built yet.
-pub fn not_yet(what: &str) -> CommandError {
-    CommandError::usage(format!("`{what}` is not supported yet"))
-}
-
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();

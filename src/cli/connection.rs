@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::admin::{Admin, ReasonArgs, columns, not_yet, print, provenance};
+use super::admin::{Admin, ReasonArgs, columns, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::hubspot::oauth::Endpoints;
@@ -28,15 +28,6 @@ pub enum ConnectionCommand {
     Resume(ChangeArgs),
     /// Remove a connection, destroy its credential, revoke the keys bound to it.
     Remove(ChangeArgs),
-    /// Reserved.
-    #[command(hide = true)]
-    Import(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    Rotate(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    Install(Reserved),
 }
 
 /// Arguments of `connection add`.
@@ -92,14 +83,6 @@ pub struct ChangeArgs {
     pub reason: ReasonArgs,
 }
 
-/// Whatever follows a word that is reserved.
-#[derive(Debug, clap::Args)]
-pub struct Reserved {
-    /// Ignored.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub rest: Vec<String>,
-}
-
 /// Runs a command about connections.
 ///
 /// # Errors
@@ -123,9 +106,6 @@ fn execute(
         ConnectionCommand::Suspend(args) => suspend(&args, admin, err),
         ConnectionCommand::Resume(args) => resume(&args, admin, err),
         ConnectionCommand::Remove(args) => remove(&args, admin, err),
-        ConnectionCommand::Import(_) => Err(not_yet("connection import")),
-        ConnectionCommand::Rotate(_) => Err(not_yet("connection rotate")),
-        ConnectionCommand::Install(_) => Err(not_yet("connection install")),
     }
 }
 

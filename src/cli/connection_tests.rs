@@ -138,12 +138,3 @@ fn removing_says_what_went_with_it() {
     assert!(err.contains("revoked 0 of its keys"), "{err}");
     assert!(admin.store.connections().unwrap().is_empty());
 }
-
-#[test]
-fn reserved_words_are_not_supported_yet() {
-    let (_dir, admin) = admin(NOWHERE);
-    let command = ConnectionCommand::Import(Reserved { rest: Vec::new() });
-    let error = ran(command, &admin).unwrap_err();
-    assert_eq!(error.exit, Exit::Usage);
-    assert!(error.message.contains("not supported yet"));
-}
