@@ -11,7 +11,7 @@ use crate::config::{Config, Overrides};
 use crate::hubspot::connect::{Upstream, client_tls};
 use crate::hubspot::control::ControlClient;
 use crate::store::{Follower, Provenance, Store, StoreError};
-use crate::tokens::{EnrolError, UnlockError, unlock};
+use crate::tokens::{EnrolError, ResumeError, UnlockError, unlock};
 use crate::vault::Vault;
 
 /// How long a command waits for running gates to follow.
@@ -175,11 +175,6 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A reserved word that is not built yet.
-pub fn not_yet(what: &str) -> CommandError {
-    CommandError::usage(format!("`{what}` is not supported yet"))
-}
-
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
@@ -219,6 +214,22 @@ impl From<EnrolError> for CommandError {
             }
             EnrolError::NoSuchApp(_) => Self::findings(message),
             EnrolError::Vault(_) | EnrolError::NoRandomness => Self::internal(message),
+        }
+    }
+}
+
+impl From<ResumeError> for CommandError {
+    fn from(error: ResumeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResumeError::WrongPortal { .. } => Self::findings(message).hint(
+                "remove the connection with `scopegate connection remove`, and add it with a credential of its portal",
+            ),
+            ResumeError::NotTold { .. } => Self::findings(message).hint(
+                "try again when HubSpot can be asked, or remove the connection and add it anew",
+            ),
+            ResumeError::Changed(_) => Self::findings(message),
+            ResumeError::Enrol(error) => error.into(),
         }
     }
 }

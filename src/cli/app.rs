@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::admin::{Admin, ReasonArgs, not_yet, print, provenance};
-use super::connection::Reserved;
+use super::admin::{Admin, ReasonArgs, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::is_name;
 use crate::hubspot::oauth::Endpoints;
@@ -19,18 +18,6 @@ const CLIENT_ID_MAX: usize = 128;
 pub enum AppCommand {
     /// Add an app with its client id and secret.
     Add(AddArgs),
-    /// Reserved.
-    #[command(hide = true)]
-    List(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    Show(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    RotateSecret(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    Remove(Reserved),
 }
 
 /// Arguments of `app add`.
@@ -58,13 +45,7 @@ pub struct AddArgs {
 /// # Errors
 /// Usage and configuration (2), a name that is taken (1), the store's failures (3).
 pub fn run(command: AppCommand, globals: &Globals) -> CommandResult {
-    let args = match command {
-        AppCommand::Add(args) => args,
-        AppCommand::List(_) => return Err(not_yet("app list")),
-        AppCommand::Show(_) => return Err(not_yet("app show")),
-        AppCommand::RotateSecret(_) => return Err(not_yet("app rotate-secret")),
-        AppCommand::Remove(_) => return Err(not_yet("app remove")),
-    };
+    let AppCommand::Add(args) = command;
     let admin = Admin::open(globals)?;
     add(&args, &admin, &mut std::io::stdout().lock())
 }

@@ -122,7 +122,6 @@ mod tests {
     const SETTINGS: &str = "\
 store: sqlite:x.db
 master_key: { command: [kms, canary] }
-apps: { marketing: { redirect_uri: https://x/callback } }
 upstream:
   allow_private: true
 ";
@@ -132,10 +131,9 @@ upstream:
         let (text, folder) = printed(SETTINGS, false);
         for (line, origin) in [
             ("  url: sqlite:x.db", "scopegate.yaml:1"),
-            ("  allow_private: true", "scopegate.yaml:5"),
+            ("  allow_private: true", "scopegate.yaml:4"),
             ("workers: 3", "flag"),
             ("  grace: 25s", "default"),
-            ("    redirect_uri: https://x/callback", "scopegate.yaml:3"),
         ] {
             let found = text
                 .lines()

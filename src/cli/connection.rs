@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::admin::{Admin, ReasonArgs, columns, not_yet, print, provenance};
+use super::admin::{Admin, ReasonArgs, columns, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::hubspot::oauth::Endpoints;
-use crate::store::ConnectionRow;
+use crate::store::{ConnectionRow, Resumed};
 use crate::tokens::Enrolment;
 use crate::vault::secret_file;
 
@@ -28,15 +28,6 @@ pub enum ConnectionCommand {
     Resume(ChangeArgs),
     /// Remove a connection, destroy its credential, revoke the keys bound to it.
     Remove(ChangeArgs),
-    /// Reserved.
-    #[command(hide = true)]
-    Import(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    Rotate(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    Install(Reserved),
 }
 
 /// Arguments of `connection add`.
@@ -92,14 +83,6 @@ pub struct ChangeArgs {
     pub reason: ReasonArgs,
 }
 
-/// Whatever follows a word that is reserved.
-#[derive(Debug, clap::Args)]
-pub struct Reserved {
-    /// Ignored.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub rest: Vec<String>,
-}
-
 /// Runs a command about connections.
 ///
 /// # Errors
@@ -123,9 +106,6 @@ fn execute(
         ConnectionCommand::Suspend(args) => suspend(&args, admin, err),
         ConnectionCommand::Resume(args) => resume(&args, admin, err),
         ConnectionCommand::Remove(args) => remove(&args, admin, err),
-        ConnectionCommand::Import(_) => Err(not_yet("connection import")),
-        ConnectionCommand::Rotate(_) => Err(not_yet("connection rotate")),
-        ConnectionCommand::Install(_) => Err(not_yet("connection install")),
     }
 }
 
@@ -155,10 +135,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
         client: &client,
         endpoints: &endpoints,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::internal(format!("no runtime: {error}")))?;
+    let runtime = runtime()?;
     let added = match &args.app {
         Some(app) => runtime.block_on(enrolment.add_grant(&name, portal, app, &credential, &by)),
         None => runtime.block_on(enrolment.add_static(&name, portal, &credential, &by)),
@@ -205,7 +182,7 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             row.app.clone().unwrap_or_else(|| "-".to_owned()),
             row.standing.as_str().to_owned(),
             expires_of(&row).map_or_else(|| "-".to_owned(), short),
-            row.standing_why.or(row.health).unwrap_or_default(),
+            trouble_of(row).unwrap_or_default(),
         ]);
     }
     print(out, &columns(&table))?;
@@ -244,53 +221,70 @@ fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
 }
 
 fn suspend(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
-    let from = [
-        Standing::Pending,
-        Standing::Unverified,
-        Standing::Ok,
-        Standing::InstallerRemoved,
-    ];
-    change(args, admin, err, &from, Standing::Suspended, "connection suspend")
-}
-
-fn resume(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
-    change(
-        args,
-        admin,
-        err,
-        &[Standing::Suspended],
-        Standing::Ok,
-        "connection resume",
-    )
-}
-
-fn change(
-    args: &ChangeArgs,
-    admin: &Admin,
-    err: &mut dyn Write,
-    from: &[Standing],
-    to: Standing,
-    action: &str,
-) -> CommandResult {
     let by = provenance(&args.reason)?;
     let row = find(&args.name, admin)?;
-    let why = by.reason.as_deref().filter(|_| to.refusal().is_some());
-    let before = admin.store.change_standing(&row.id, from, to, why, action, &by)?;
-    if before == to {
-        // Nobody to tell if stderr is gone.
-        let _ = writeln!(err, "connection `{}` is `{}` already", row.name, to.as_str());
-        return Ok(Exit::Fine);
-    }
+    let (from, to) = ([Standing::Unverified, Standing::Ok], Standing::Suspended);
+    let why = by.reason.as_deref();
+    let before = admin
+        .store
+        .change_standing(&row.id, &from, to, why, "connection suspend", &by)?;
     if !from.contains(&before) {
-        return Err(CommandError::findings(format!(
-            "connection `{}` is `{}`: that can't be changed to `{}`",
-            row.name,
-            before.as_str(),
-            to.as_str()
-        )));
+        return unchanged(&row, before, to, err);
     }
     admin.tell_followers(err);
     Ok(Exit::Fine)
+}
+
+fn resume(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
+    let by = provenance(&args.reason)?;
+    let row = find(&args.name, admin)?;
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let enrolment = Enrolment {
+        store: &admin.store,
+        vault: &vault,
+        client: &client,
+        endpoints: &endpoints,
+    };
+    let to = match runtime()?.block_on(enrolment.resume(&row, &by))? {
+        Resumed::Passes(to) => to,
+        Resumed::NotSuspended(before @ Standing::Unverified) => return unchanged(&row, before, before, err),
+        Resumed::NotSuspended(before) => return unchanged(&row, before, Standing::Ok, err),
+        // Invariant: the enrolment asks and says so itself.
+        Resumed::Foreign => return Err(CommandError::findings("the connection stays suspended")),
+    };
+    if to == Standing::Unverified {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(
+            err,
+            "warning: connection `{}` is `unverified`: it was suspended before HubSpot said whose its credential \
+             is; calls pass, and the gate verifies it as soon as it can",
+            row.name
+        );
+    }
+    admin.tell_followers(err);
+    Ok(Exit::Fine)
+}
+
+/// Says that a connection has the wished standing already, or that it can't have it.
+fn unchanged(row: &ConnectionRow, is: Standing, wished: Standing, err: &mut dyn Write) -> CommandResult {
+    if is == wished {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(err, "connection `{}` is `{}` already", row.name, is.as_str());
+        return Ok(Exit::Fine);
+    }
+    Err(CommandError::findings(format!(
+        "connection `{}` is `{}`: that can't be changed to `{}`",
+        row.name,
+        is.as_str(),
+        wished.as_str()
+    )))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::internal(format!("no runtime: {error}")))
 }
 
 fn remove(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
@@ -317,6 +311,15 @@ fn find(name: &str, admin: &Admin) -> Result<ConnectionRow, CommandError> {
             CommandError::findings("there is no connection of that name")
                 .hint("see `scopegate connection list`")
         })
+}
+
+/// The one trouble a list has room for: why nothing passes, or else what is the matter now, or else
+/// why it was not in order at the beginning.
+fn trouble_of(row: ConnectionRow) -> Option<String> {
+    match row.standing.refusal() {
+        Some(_) => row.standing_why.or(row.health),
+        None => row.health.or(row.standing_why),
+    }
 }
 
 fn expires_of(row: &ConnectionRow) -> Option<Timestamp> {

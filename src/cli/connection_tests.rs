@@ -84,10 +84,44 @@ fn suspending_and_resuming_say_what_they_found() {
         text.contains("suspended") && text.contains("maintenance"),
         "{text}"
     );
-    ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap();
-    assert_eq!(standing(), Standing::Ok);
+    let (_, err) = ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap();
+    assert!(err.contains("`unverified`"), "{err}");
+    assert_eq!(standing(), Standing::Unverified);
+    let (_, err) = ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap();
+    assert!(err.contains("already"), "{err}");
     let unknown = ran(ConnectionCommand::Resume(change_args("other")), &admin).unwrap_err();
     assert_eq!(unknown.exit, Exit::Findings);
+}
+
+#[test]
+fn a_connection_of_another_portal_is_not_resumed_while_hubspot_can_not_be_asked() {
+    let (dir, admin) = admin(NOWHERE);
+    ran(add_args(&dir, "acme", "1"), &admin).unwrap();
+    let row = || admin.store.connections().unwrap().remove(0);
+    let by = provenance(&ReasonArgs::default()).unwrap();
+    let why = "its token belongs to another portal";
+    admin.store.suspend_foreign(&row().id, why, "x", &by).unwrap();
+    let error = ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap_err();
+    assert_eq!(error.exit, Exit::Findings);
+    assert!(error.message.contains("stays suspended"), "{}", error.message);
+    assert!(!error.message.contains("canary"));
+    assert_eq!(row().standing, Standing::Suspended);
+}
+
+#[test]
+fn the_list_shows_what_is_the_matter_now() {
+    let (dir, admin) = admin(NOWHERE);
+    ran(add_args(&dir, "acme", "1"), &admin).unwrap();
+    let id = admin.store.connections().unwrap()[0].id;
+    admin.store.note_health(&id, Some("rejected")).unwrap();
+    let listed = || {
+        ran(ConnectionCommand::List(ListArgs::default()), &admin)
+            .unwrap()
+            .0
+    };
+    assert!(listed().contains("rejected"), "{}", listed());
+    ran(ConnectionCommand::Suspend(change_args("acme")), &admin).unwrap();
+    assert!(listed().contains("maintenance"), "{}", listed());
 }
 
 #[test]
@@ -103,13 +137,4 @@ fn removing_says_what_went_with_it() {
     let (_, err) = ran(ConnectionCommand::Remove(change_args("acme")), &admin).unwrap();
     assert!(err.contains("revoked 0 of its keys"), "{err}");
     assert!(admin.store.connections().unwrap().is_empty());
-}
-
-#[test]
-fn reserved_words_are_not_supported_yet() {
-    let (_dir, admin) = admin(NOWHERE);
-    let command = ConnectionCommand::Import(Reserved { rest: Vec::new() });
-    let error = ran(command, &admin).unwrap_err();
-    assert_eq!(error.exit, Exit::Usage);
-    assert!(error.message.contains("not supported yet"));
 }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::admin::{not_yet, print};
-use super::connection::Reserved;
+use super::admin::print;
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::vault::{MasterKey, secret_file};
 
@@ -15,12 +14,6 @@ use crate::vault::{MasterKey, secret_file};
 pub enum MasterKeyCommand {
     /// Make a master key: print it, or write it to a file for its owner alone.
     New(NewArgs),
-    /// Reserved.
-    #[command(hide = true)]
-    Rotate(Reserved),
-    /// Reserved.
-    #[command(hide = true)]
-    Verify(Reserved),
 }
 
 /// Arguments of `master-key new`.
@@ -38,8 +31,6 @@ pub struct NewArgs {
 pub fn run(command: MasterKeyCommand, _globals: &Globals) -> CommandResult {
     match command {
         MasterKeyCommand::New(args) => new(&args, &mut std::io::stdout().lock()),
-        MasterKeyCommand::Rotate(_) => Err(not_yet("master-key rotate")),
-        MasterKeyCommand::Verify(_) => Err(not_yet("master-key verify")),
     }
 }
 

@@ -13,13 +13,17 @@ pub mod key;
 mod key_life;
 pub mod master_key;
 pub mod policy;
+mod reserved;
 pub mod run;
 pub mod sim;
 pub mod store;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::error::ErrorKind;
 
 /// Exit status of a command (contracts.md §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,9 +147,42 @@ enum Command {
 
 /// Parses the arguments, runs the command, prints what went wrong.
 pub fn main() -> ExitCode {
-    let cli = <Cli as clap::Parser>::parse();
+    let outcome = match parse(std::env::args_os()) {
+        Ok(cli) => execute(cli),
+        Err(Ok(reserved)) => Err(reserved),
+        // Help and the version are "errors", too; it knows where each goes and how to exit.
+        Err(Err(error)) => error.exit(),
+    };
+    let exit = outcome.unwrap_or_else(|error| {
+        let mut stderr = std::io::stderr().lock();
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(stderr, "error: {}", error.message);
+        if let Some(hint) = error.hint {
+            let _ = writeln!(stderr, "help: {hint}");
+        }
+        error.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// Reads the arguments; what is not understood is a reserved word, or else the parser's own error.
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, Result<CommandError, clap::Error>> {
+    let arguments: Vec<OsString> = arguments.collect();
+    <Cli as clap::Parser>::try_parse_from(&arguments).map_err(|error| {
+        let unknown = matches!(
+            error.kind(),
+            ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument
+        );
+        match reserved::find(arguments).filter(|_| unknown) {
+            Some(reserved) => Ok(reserved),
+            None => Err(error),
+        }
+    })
+}
+
+fn execute(cli: Cli) -> CommandResult {
     let globals = Globals { config: cli.config };
-    let outcome = match cli.command {
+    match cli.command {
         Command::Demo(args) => demo::run(args, &globals),
         Command::Run(args) => run::run(args, &globals),
         Command::Sim(args) => sim::run(args, &globals),
@@ -160,15 +197,5 @@ pub fn main() -> ExitCode {
         Command::MasterKey(command) => master_key::run(command, &globals),
         Command::Config(args) => config::run(args, &globals),
         Command::Health(args) => health::run(args, &globals),
-    };
-    let exit = outcome.unwrap_or_else(|error| {
-        let mut stderr = std::io::stderr().lock();
-        // Nobody to tell if stderr is gone.
-        let _ = writeln!(stderr, "error: {}", error.message);
-        if let Some(hint) = error.hint {
-            let _ = writeln!(stderr, "help: {hint}");
-        }
-        error.exit
-    });
-    ExitCode::from(exit as u8)
+    }
 }

@@ -2,8 +2,7 @@
 
 use std::io::Write;
 
-use super::admin::{Admin, not_yet, print};
-use super::connection::Reserved;
+use super::admin::{Admin, print};
 use super::{CommandResult, Exit, Globals};
 use crate::config::Overrides;
 use crate::store::Store;
@@ -16,9 +15,6 @@ pub enum StoreCommand {
     Check,
     /// Bring the file to this version's schema.
     Migrate,
-    /// Reserved.
-    #[command(hide = true)]
-    Backup(Reserved),
 }
 
 /// Runs a command about the store.
@@ -38,7 +34,6 @@ pub fn run(command: StoreCommand, globals: &Globals) -> CommandResult {
             print(&mut std::io::stdout().lock(), &text)?;
             Ok(Exit::Fine)
         }
-        StoreCommand::Backup(_) => Err(not_yet("store backup")),
     }
 }
 

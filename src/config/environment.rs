@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
+use super::settings::{self, RESERVED, SETTINGS, SHORTHANDS, Secrecy};
 use crate::access::policy_text::nearest::nearest;
 use crate::vault::secret_file;
 
@@ -21,8 +21,6 @@ pub(super) struct Environment(BTreeMap<String, String>);
 pub(super) enum Found {
     /// A setting and its value.
     Setting(&'static str, String),
-    /// A value of an app.
-    App(String, &'static str, String),
     /// A setting whose value could not be read.
     Unreadable(String),
     /// No setting; perhaps this one was meant.
@@ -53,21 +51,23 @@ impl Environment {
             .filter(|path| !path.is_empty())
     }
 
-    /// Each variable and what it is. `apps` are the apps of the file.
-    pub(super) fn settings(&self, apps: &[String]) -> Vec<(String, Found)> {
-        let known = Known::new(apps);
+    /// Each variable and what it is.
+    pub(super) fn settings(&self) -> Vec<(String, Found)> {
+        let known = Known::new();
         let mut found = Vec::new();
         for (variable, value) in &self.0 {
             if variable == CONFIG {
                 continue;
             }
             let what = match known.plain.get(variable) {
-                Some(Named::Setting(name)) => Some(Found::Setting(name, value.clone())),
-                Some(Named::App(app, key)) => Some(Found::App(app.clone(), key, value.clone())),
+                Some(name) => Some(Found::Setting(name, value.clone())),
                 None => match known.files.get(variable) {
                     Some(name) => Some(self.out_of_file(name, variable, value)),
                     None if is_service_link(variable) => None,
-                    None => Some(Found::Unknown(known.nearest(variable))),
+                    None => Some(match reserved(variable) {
+                        Some(name) => Found::Setting(name, value.clone()),
+                        None => Found::Unknown(known.nearest(variable)),
+                    }),
                 },
             };
             found.extend(what.map(|what| (variable.clone(), what)));
@@ -87,24 +87,19 @@ impl Environment {
     }
 }
 
-enum Named {
-    Setting(&'static str),
-    App(String, &'static str),
-}
-
 /// All variables that mean something.
 struct Known {
-    plain: BTreeMap<String, Named>,
+    plain: BTreeMap<String, &'static str>,
     /// `_FILE` variants of values that may hold a secret.
     files: BTreeMap<String, &'static str>,
 }
 
 impl Known {
-    fn new(apps: &[String]) -> Self {
+    fn new() -> Self {
         let mut plain = BTreeMap::new();
         let mut files = BTreeMap::new();
         for (short, main) in SHORTHANDS {
-            plain.insert(settings::variable(short), Named::Setting(main));
+            plain.insert(settings::variable(short), main);
             files.insert(settings::variable(short) + "_FILE", main);
         }
         for setting in SETTINGS {
@@ -112,13 +107,7 @@ impl Known {
             if setting.secrecy != Secrecy::Plain {
                 files.insert(format!("{variable}_FILE"), setting.name);
             }
-            plain.insert(variable, Named::Setting(setting.name));
-        }
-        for app in apps {
-            for key in APP_KEYS {
-                let variable = settings::variable(&format!("{NAMED}.{app}.{key}"));
-                plain.insert(variable, Named::App(app.clone(), key));
-            }
+            plain.insert(variable, setting.name);
         }
         Self { plain, files }
     }
@@ -129,6 +118,15 @@ impl Known {
         let nearest = nearest(&bare(variable), names.iter().map(String::as_str))?;
         Some(format!("{PREFIX}{}", nearest.to_ascii_uppercase()))
     }
+}
+
+/// The reserved setting that a variable is below of.
+fn reserved(variable: &str) -> Option<&'static str> {
+    RESERVED.into_iter().find(|name| {
+        variable
+            .strip_prefix(&settings::variable(name))
+            .is_some_and(|rest| rest.starts_with('_'))
+    })
 }
 
 /// What Kubernetes sets for a service whose name begins with `scopegate`: `…_PORT`,
@@ -164,14 +162,14 @@ mod tests {
             ("SCOPEGATE_PORT_80_TCP", "tcp://10.0.0.1:80"),
             ("SCOPEGATE_ADMIN_PORT_9465_TCP_PROTO", "tcp"),
         ]);
-        assert_eq!(environment.settings(&[]), []);
+        assert_eq!(environment.settings(), []);
     }
 
     #[test]
     fn an_unknown_variable_is_named_with_what_was_likely_meant() {
         let environment = Environment::of(&[("SCOPEGATE_UPSTREAM_URI", "x"), ("SCOPEGATE_FROBNICATE", "x")]);
         assert_eq!(
-            environment.settings(&[]),
+            environment.settings(),
             [
                 ("SCOPEGATE_FROBNICATE".to_owned(), Found::Unknown(None)),
                 (

@@ -7,10 +7,9 @@ use std::ops::Range;
 use super::environment::{Environment, Found};
 use super::load::{Origin, Overrides};
 use super::mistakes::Mistake;
-use super::settings::{self, APP_KEYS, NAMED, SETTINGS, SHORTHANDS, Secrecy};
+use super::settings::{self, SETTINGS, SHORTHANDS, Secrecy};
 use super::tree::{self, Key, Kind, Node};
 use super::value::Value;
-use crate::access::connection::is_name;
 use crate::access::policy_text::nearest::nearest;
 
 /// A value of the strongest layer that has one.
@@ -20,17 +19,9 @@ pub(super) struct Layered {
     pub(super) place: Option<Range<usize>>,
 }
 
-/// One value of an app.
-pub(super) struct AppValue {
-    pub(super) app: String,
-    pub(super) key: &'static str,
-    pub(super) layered: Layered,
-}
-
 pub(super) struct Layers<'a> {
     pub(super) source: &'a str,
     pub(super) values: BTreeMap<&'static str, Layered>,
-    pub(super) apps: Vec<AppValue>,
     /// The one source of the master key that is in force, unless it is the default.
     pub(super) master_key: Option<&'static str>,
     /// Where values stand that may hold a secret.
@@ -69,9 +60,7 @@ impl Layers<'_> {
     }
 
     fn entry(&mut self, section: &str, name: &str, key: &Key, node: &Node) {
-        if name == NAMED {
-            self.named(node);
-        } else if let Some(setting) = settings::by_name(name) {
+        if let Some(setting) = settings::by_name(name) {
             self.setting(setting.name, node);
         } else if let Some(main) = shorthand(name)
             && matches!(node.kind, Kind::Text(_))
@@ -96,7 +85,7 @@ impl Layers<'_> {
             self.secrets.push(node.place.clone());
         }
         // A reserved setting's own refusal says more than that it is a mapping.
-        let reserved = name == "admin.tls";
+        let reserved = settings::RESERVED.contains(&name);
         match value(node) {
             Some(value) => self.put(name, value, node),
             None if reserved => self.put(name, Value::List(Vec::new()), node),
@@ -123,59 +112,8 @@ impl Layers<'_> {
         }
     }
 
-    fn named(&mut self, node: &Node) {
-        let Kind::Map(apps) = &node.kind else {
-            return self.section(NAMED, node);
-        };
-        for (name, app) in apps {
-            if !is_name(&name.name) {
-                self.mistakes.push(
-                    Mistake::new("an app's name is at most 64 lower-case letters, digits and hyphens")
-                        .at(Some(name.place.clone())),
-                );
-                continue;
-            }
-            let entries = match &app.kind {
-                Kind::Map(entries) => entries.as_slice(),
-                Kind::Null => &[],
-                _ => return self.section(&format!("{NAMED}.{}", name.name), app),
-            };
-            // The app exists even if its entry says nothing.
-            let layered = self.of_file(Value::Null, app);
-            self.push_app(&name.name, "redirect_uri", layered);
-            for (key, node) in entries {
-                match (APP_KEYS.iter().find(|known| **known == key.name), value(node)) {
-                    (Some(known), Some(value)) => {
-                        let layered = self.of_file(value, node);
-                        self.push_app(&name.name, known, layered);
-                    }
-                    (Some(known), None) => self.mistakes.push(
-                        Mistake::new(format!("`{known}` must be one value")).at(Some(node.place.clone())),
-                    ),
-                    (None, _) => {
-                        let full = format!("{NAMED}.{}.{}", name.name, key.name);
-                        let known: Vec<_> = APP_KEYS.iter().map(|key| (*key).to_owned()).collect();
-                        let mistake = unknown(&full, &key.name, &known);
-                        self.mistakes.push(mistake.at(Some(key.place.clone())));
-                    }
-                }
-            }
-        }
-    }
-
-    fn push_app(&mut self, app: &str, key: &'static str, layered: Layered) {
-        self.apps
-            .retain(|value| (value.app.as_str(), value.key) != (app, key));
-        self.apps.push(AppValue {
-            app: app.to_owned(),
-            key,
-            layered,
-        });
-    }
-
     pub(super) fn environment(&mut self, environment: &Environment) {
-        let apps: Vec<String> = self.apps.iter().map(|value| value.app.clone()).collect();
-        for (variable, found) in environment.settings(&apps) {
+        for (variable, found) in environment.settings() {
             let layered = |text: &str| Layered {
                 value: Value::from_text(text),
                 origin: Origin::Environment(variable.clone()),
@@ -185,7 +123,6 @@ impl Layers<'_> {
                 Found::Setting(name, text) => {
                     self.values.insert(name, layered(&text));
                 }
-                Found::App(app, key, text) => self.push_app(&app, key, layered(&text)),
                 Found::Unreadable(why) => self.mistakes.push(Mistake::new(format!("`{variable}`: {why}"))),
                 Found::Unknown(nearest) => self.warnings.push(match nearest {
                     Some(nearest) => format!("`{variable}` is no setting: did you mean `{nearest}`?"),
@@ -254,7 +191,6 @@ fn names_in(section: &str) -> Vec<String> {
     let mut names: Vec<String> = SETTINGS
         .iter()
         .map(|setting| setting.name)
-        .chain([NAMED])
         .filter_map(|name| match section {
             "" => name.split('.').next(),
             _ => name.strip_prefix(section)?.strip_prefix('.'),

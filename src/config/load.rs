@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::environment::Environment;
 use super::layers::{Layered, Layers, without};
 use super::mistakes::{ConfigErrors, Mistake};
-use super::settings::{self, NAMED, SETTINGS, Secrecy};
+use super::settings::{SETTINGS, Secrecy};
 use super::tree;
 use super::value::Value;
 use super::{Config, check};
@@ -89,7 +89,6 @@ pub(super) fn load_with(
     let mut loading = Layers {
         source: &source,
         values: BTreeMap::new(),
-        apps: Vec::new(),
         master_key: None,
         secrets: Vec::new(),
         mistakes: Vec::new(),
@@ -167,13 +166,6 @@ impl Layers<'_> {
                 self.mistakes.push(mistake(setting.name, layered, needed));
             }
         }
-        for value in &self.apps {
-            if let Err(needed) = settings::apply_app(&mut config, &value.app, value.key, &value.layered.value)
-            {
-                let name = format!("{NAMED}.{}.{}", value.app, value.key);
-                self.mistakes.push(mistake(&name, &value.layered, needed));
-            }
-        }
         let values = &self.values;
         let place = |name: &str| values.get(name).and_then(|layered| layered.place.clone());
         check::whole(&mut config, &place, &mut self.mistakes, &mut self.warnings);
@@ -216,7 +208,7 @@ impl Layers<'_> {
     }
 
     fn effective(&self) -> Vec<Effective> {
-        let mut effective: Vec<_> = SETTINGS
+        SETTINGS
             .iter()
             .map(|setting| {
                 let (value, origin) = match self.values.get(setting.name) {
@@ -230,13 +222,7 @@ impl Layers<'_> {
                     origin,
                 }
             })
-            .collect();
-        effective.extend(self.apps.iter().map(|value| Effective {
-            name: format!("{NAMED}.{}.{}", value.app, value.key),
-            value: value.layered.value.shown(),
-            origin: value.layered.origin.clone(),
-        }));
-        effective
+            .collect()
     }
 }
 

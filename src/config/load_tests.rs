@@ -44,7 +44,7 @@ listen: 127.0.0.1:8080
 tls: { cert: gate.pem, key: gate.key, client_ca: clients.pem }
 admin:   { listen: 127.0.0.1:9465 }
 monitor: { listen: null }
-install: { listen: null, public_url: https://connect.example.com }
+install: { listen: null }
 upstream: { url: https://api.hubapi.com, ca: null, allow_private: false, compression: false }
 public_url: http://127.0.0.1:8080
 policies: policies/
@@ -54,8 +54,6 @@ master_key: { file: data/master.key }
 audit: { dir: data/audit }
 instance: null
 workers: 0
-apps:
-  marketing: { redirect_uri: https://connect.example.com/callback, new_portals: refuse }
 shutdown: { delay: 5s, grace: 25s }
 ";
 
@@ -70,10 +68,6 @@ fn the_sample_of_the_contract_loads_and_paths_are_relative_to_the_file() {
     let tls = loaded.config.tls.unwrap();
     assert_eq!(tls.cert, folder.join("gate.pem"));
     assert_eq!(tls.client_ca, Some(folder.join("clients.pem")));
-    assert_eq!(
-        loaded.config.apps["marketing"].redirect_uri.as_deref(),
-        Some("https://connect.example.com/callback")
-    );
     assert!(loaded.config.workers >= 1);
 }
 
@@ -129,8 +123,6 @@ upstream:
   alow_private: true
 shutdown: { grace: 25 }
 workers: many
-apps:
-  marketing: { redirect_url: https://x }
 ";
     assert_eq!(
         mistakes(text),
@@ -150,10 +142,6 @@ apps:
                 Some((6, 10)),
                 "`workers`: a whole number from 0 to 1024 is needed here".to_owned()
             ),
-            (
-                Some((8, 16)),
-                "`apps.marketing.redirect_url` is no setting".to_owned()
-            ),
         ]
     );
     let errors = Case::file(text).load(Overrides::default(), &[]).unwrap_err();
@@ -161,7 +149,6 @@ apps:
     for part in [
         "did you mean `listen`?",
         "did you mean `allow_private`?",
-        "did you mean `redirect_uri`?",
         "scopegate.yaml:4:3",
     ] {
         assert!(rendered.contains(part), "{part} in\n{rendered}");
@@ -174,7 +161,13 @@ fn what_does_not_exist_yet_is_an_error_and_its_off_value_is_not() {
         ("store: postgres://user@host/db", "PostgreSQL"),
         ("install: { listen: 127.0.0.1:1 }", "`install.listen`"),
         ("admin: { tls: { cert: a, key: b } }", "`admin.tls`"),
-        ("apps: { a: { new_portals: accept } }", "`new_portals`"),
+        (
+            "install: { public_url: https://connect.example.com }",
+            "`install.public_url`",
+        ),
+        ("apps: { a: { redirect_uri: https://x/callback } }", "`apps`"),
+        ("apps: { a: { new_portals: accept } }", "`apps`"),
+        ("apps:\n  a: {}", "`apps`"),
         ("admin: { listen: 0.0.0.0:9465 }", "`admin.tls`"),
     ] {
         let mistakes = mistakes(text);
@@ -186,7 +179,7 @@ fn what_does_not_exist_yet_is_an_error_and_its_off_value_is_not() {
         );
         assert!(place.is_some(), "{text}");
     }
-    loaded("install: { listen: null }\napps: { a: { new_portals: refuse } }\nadmin: { tls: null }\n");
+    loaded("install: { listen: null }\napps: null\nadmin: { tls: null }\n");
 }
 
 #[test]
@@ -214,7 +207,6 @@ fn settings_that_do_not_fit_together_are_mistakes() {
         ("listen: { a: b }", "one value"),
         ("upstream: https://x", "must be a mapping"),
         ("- a", "must be a mapping"),
-        ("apps: { UPPER: {} }", "lower-case"),
         ("limits: { connections: 0 }", "whole number"),
         ("store: sqlite://", "`sqlite:data/scopegate.db`"),
     ] {
@@ -302,7 +294,7 @@ fn unknown_variables_warn_and_never_stop_a_start() {
 
 #[test]
 fn a_value_of_the_environment_is_judged_like_one_of_the_file() {
-    let case = Case::file("apps: { marketing: {} }\nlisten: 127.0.0.1:8080");
+    let case = Case::file("listen: 127.0.0.1:8080");
     let environment = [
         ("SCOPEGATE_LISTEN", "nowhere"),
         ("SCOPEGATE_APPS_MARKETING_REDIRECT_URI", "http://elsewhere"),
@@ -314,7 +306,7 @@ fn a_value_of_the_environment_is_judged_like_one_of_the_file() {
         "{messages:?}"
     );
     assert!(
-        messages[1].starts_with("`SCOPEGATE_APPS_MARKETING_REDIRECT_URI`: an https URL"),
+        messages[1].starts_with("`SCOPEGATE_APPS_MARKETING_REDIRECT_URI`: `apps` is not supported yet"),
         "{messages:?}"
     );
     assert_eq!(messages.len(), 2);

@@ -12,7 +12,6 @@ mod settings;
 mod tree;
 mod value;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -55,8 +54,6 @@ pub struct Config {
     pub instance: String,
     /// Data-plane threads, at least 1.
     pub workers: usize,
-    /// HubSpot apps by name.
-    pub apps: BTreeMap<String, AppSettings>,
     /// Draining.
     pub shutdown: ShutdownSettings,
     /// Bounds of the request path.
@@ -95,7 +92,6 @@ impl Config {
             },
             instance: host_name(),
             workers: cores(),
-            apps: BTreeMap::new(),
             shutdown: ShutdownSettings {
                 delay: Duration::from_secs(5),
                 grace: Duration::from_secs(25),
@@ -193,13 +189,6 @@ pub struct AuditSettings {
     pub max_wait: Duration,
     /// Size at which a new file is begun.
     pub file_bytes: u64,
-}
-
-/// A HubSpot app.
-#[derive(Clone, Debug)]
-pub struct AppSettings {
-    /// The redirect URI registered with HubSpot.
-    pub redirect_uri: Option<String>,
 }
 
 /// How the gate goes down.

@@ -1,7 +1,6 @@
 //! Every setting in one table: its name, its default, how it is read. File, environment, flags,
 //! `config --print` and the nearest valid name all follow from it.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -35,8 +34,8 @@ pub(super) enum Secrecy {
 /// The scalar spelling of a section's main setting: `store: sqlite:…` is `store: { url: sqlite:… }`.
 pub(super) const SHORTHANDS: [(&str, &str); 1] = [("store", "store.url")];
 
-/// Sections whose keys are names of the operator's own.
-pub(super) const NAMED: &str = "apps";
+/// Sections and settings that are promised and not built yet: what is below them is refused as a whole.
+pub(super) const RESERVED: [&str; 2] = ["admin.tls", "apps"];
 
 /// The setting with this name.
 pub(super) fn by_name(name: &str) -> Option<&'static Setting> {
@@ -45,13 +44,12 @@ pub(super) fn by_name(name: &str) -> Option<&'static Setting> {
 
 /// Whether settings begin with `name` and a point.
 pub(super) fn is_section(name: &str) -> bool {
-    name == NAMED
-        || SETTINGS.iter().any(|setting| {
-            setting
-                .name
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with('.'))
-        })
+    SETTINGS.iter().any(|setting| {
+        setting
+            .name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 /// The environment variable of a setting.
@@ -88,7 +86,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "admin.tls" = "null" => |_c, v, _| not_yet(v, "`admin.tls`", "leave it out, and `admin.listen` on a loopback address")?;
     "monitor.listen" = "null" => |c, v, _| c.monitor_listen = v.optional(Value::address)?;
     "install.listen" = "null" => |_c, v, _| not_yet(v, "`install.listen`", "leave it out; connections are added by `scopegate connection add`")?;
-    "install.public_url" = "null" => |_c, v, _| drop(v.optional(Value::origin)?);
+    "install.public_url" = "null" => |_c, v, _| not_yet(v, "`install.public_url`", "leave it out")?;
     "upstream.url" = "https://api.hubapi.com" => |c, v, _| c.upstream.url = v.origin()?;
     "upstream.ca" = "null" => |c, v, base| c.upstream.ca = v.optional(|v| v.path(base))?;
     "upstream.allow_private" = "false" => |c, v, _| c.upstream.allow_private = v.boolean()?;
@@ -111,6 +109,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "audit.file_size" = "256MiB" => |c, v, _| c.audit.file_bytes = v.size(1 << 20..=1 << 40)?;
     "instance" = "null" => |c, v, _| if let Some(instance) = v.optional(name)? { c.instance = instance };
     "workers" = "0" => |c, v, _| c.workers = workers(v)?;
+    "apps" = "null" => |_c, v, _| not_yet(v, "`apps`", "leave it out; an app's client id and secret are stored by `scopegate app add`")?;
     "shutdown.delay" = "5s" => |c, v, _| c.shutdown.delay = v.duration(seconds(0, 3600))?;
     "shutdown.grace" = "25s" => |c, v, _| c.shutdown.grace = v.duration(seconds(0, 3600))?;
     "log.format" = "auto" => |c, v, _| c.log = log_format(v)?;
@@ -139,30 +138,6 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "limits.total_wait" = "15m" => |c, v, _| c.limits.total = v.duration(seconds(1, 86_400))?;
     "limits.token_wait" = "10s" => |c, v, _| c.limits.token = v.duration(WAIT)?;
 };
-
-/// What an app's entry may say.
-pub(super) const APP_KEYS: [&str; 2] = ["redirect_uri", "new_portals"];
-
-/// Reads one value of the app `name`.
-pub(super) fn apply_app(config: &mut Config, name: &str, key: &str, value: &Value) -> Reading<()> {
-    let apps: &mut BTreeMap<_, _> = &mut config.apps;
-    let app = apps
-        .entry(name.to_owned())
-        .or_insert_with(|| super::AppSettings { redirect_uri: None });
-    match key {
-        "redirect_uri" => app.redirect_uri = value.optional(redirect_uri)?,
-        "new_portals" => match value.optional(|v| v.word(&["refuse", "pending", "accept"]))? {
-            None | Some("refuse") => {}
-            Some(_) => {
-                return Err(
-                    "`new_portals` other than `refuse` is not supported yet; leave it out".to_owned(),
-                );
-            }
-        },
-        _ => return Err("no such setting".to_owned()),
-    }
-    Ok(())
-}
 
 fn tls(config: &mut Config) -> &mut TlsFiles {
     config.tls.get_or_insert_with(|| TlsFiles {
@@ -254,21 +229,6 @@ fn command(value: &Value) -> Reading<Vec<String>> {
         _ => Err(
             "a list of a program and its arguments is needed here, as `[/usr/bin/kms, decrypt]`".to_owned(),
         ),
-    }
-}
-
-fn redirect_uri(value: &Value) -> Reading<String> {
-    let text = value.text()?;
-    let uri: Option<http::Uri> = text.parse().ok();
-    let fits = uri.as_ref().is_some_and(|uri| {
-        let secure = uri.scheme_str() == Some("https");
-        let local = uri.scheme_str() == Some("http") && matches!(uri.host(), Some("localhost" | "127.0.0.1"));
-        (secure || local) && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
-    });
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("an https URL is needed here (http only for localhost)".to_owned())
     }
 }
 

@@ -5,12 +5,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
 use super::keys::end_keys_of;
+use super::standings::Whose;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::vault::{Sealed, WrappedKey};
 
-const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, health, user_id, \
-     scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
+const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, whose, health, \
+     user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
      intent_at, created_at";
 
 /// An access token as stored.
@@ -43,6 +44,8 @@ pub struct ConnectionRow {
     pub standing_why: Option<String>,
     /// Since when.
     pub standing_since: Timestamp,
+    /// Whose its credential is, as far as HubSpot told.
+    pub whose: Whose,
     /// What troubles it without changing its standing: `rejected`, `configuration`, ….
     pub health: Option<String>,
     /// The installer's numeric id.
@@ -144,10 +147,10 @@ impl Store {
             check_free(tx, &new.name, new.app.as_deref(), new.portal)?;
             let access = new.access.as_ref();
             tx.execute(
-                "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, user_id, scopes,
+                "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
                      data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
                      standing_since, created_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, now, now
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, now, now
                  FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
                 params![
                     new.id.as_str(),
@@ -157,6 +160,7 @@ impl Store {
                     new.app,
                     new.standing.as_str(),
                     new.standing_why,
+                    Whose::of_new(new.standing).as_str(),
                     user_id,
                     new.scopes.join(" "),
                     new.data_key.as_stored(),
@@ -191,57 +195,6 @@ impl Store {
         Ok(revoked)
     }
 
-    /// Changes a connection's standing if it is one of `from`; returns the standing it had. `action`
-    /// is the word in the event.
-    pub fn change_standing(
-        &self,
-        id: &ConnectionId,
-        from: &[Standing],
-        to: Standing,
-        why: Option<&str>,
-        action: &str,
-        by: &Provenance,
-    ) -> Result<Standing, StoreError> {
-        self.write(|tx| {
-            let word: Option<String> = tx
-                .query_row(
-                    "SELECT standing FROM connections WHERE id = ?1",
-                    params![id.as_str()],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            let word = word.ok_or_else(|| gone(id))?;
-            let before = Standing::parse(&word).ok_or(StoreError::Damaged("a connection's standing"))?;
-            if from.contains(&before) && before != to {
-                set_standing(tx, id, to, why)?;
-                record_event(tx, by, action, id.as_str())?;
-            }
-            Ok(before)
-        })
-    }
-
-    /// Notes what HubSpot said about an unverified connection's credential, and that it is in order.
-    pub fn verify_connection(
-        &self,
-        id: &ConnectionId,
-        user_id: Option<u64>,
-        scopes: &[String],
-        by: &Provenance,
-    ) -> Result<(), StoreError> {
-        let user_id = user_id.map(stored_number).transpose()?;
-        self.write(|tx| {
-            let changed = tx.execute(
-                "UPDATE connections SET user_id = ?2, scopes = ?3 WHERE id = ?1 AND standing = 'unverified'",
-                params![id.as_str(), user_id, scopes.join(" ")],
-            )?;
-            if changed > 0 {
-                set_standing(tx, id, Standing::Ok, None)?;
-                record_event(tx, by, "connection verified", id.as_str())?;
-            }
-            Ok(())
-        })
-    }
-
     /// Notes what troubles a connection, for lists; changes nothing a gate must see.
     pub fn note_health(&self, id: &ConnectionId, health: Option<&str>) -> Result<(), StoreError> {
         self.write(|tx| {
@@ -252,20 +205,6 @@ impl Store {
             Ok(())
         })
     }
-}
-
-pub(super) fn set_standing(
-    tx: &Transaction<'_>,
-    id: &ConnectionId,
-    to: Standing,
-    why: Option<&str>,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE connections SET standing = ?2, standing_why = ?3,
-             standing_since = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = ?1",
-        params![id.as_str(), to.as_str(), why],
-    )?;
-    record_change(tx, ChangeKind::Connection, id.as_str())
 }
 
 fn check_free(
@@ -305,7 +244,7 @@ fn check_free(
     }
 }
 
-fn gone(id: &ConnectionId) -> StoreError {
+pub(super) fn gone(id: &ConnectionId) -> StoreError {
     StoreError::NotFound {
         what: "connection with id",
         name: id.to_string(),
@@ -333,6 +272,7 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
         standing: Standing::parse(&text("standing")?).ok_or(damaged("a connection's standing"))?,
         standing_why: row.get("standing_why")?,
         standing_since: timestamp(row.get("standing_since")?)?,
+        whose: Whose::parse(&text("whose")?).ok_or(damaged("whose a credential is"))?,
         health: row.get("health")?,
         user_id: row
             .get::<_, Option<i64>>("user_id")?
@@ -355,4 +295,4 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
 
 #[cfg(test)]
 #[path = "connections_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::store::testing::{by_test, store};
 
-fn new(seed: u8, name: &str, portal: u64) -> NewConnection {
+pub(in crate::store) fn new(seed: u8, name: &str, portal: u64) -> NewConnection {
     NewConnection {
         id: ConnectionId::generate([seed; 12]),
         name: ConnectionName::parse(name).unwrap(),
@@ -63,21 +63,4 @@ fn removing_destroys_the_data_key_in_the_file_and_its_log() {
     store.remove_connection(&added.id, &by_test()).unwrap();
     assert!(!holds_key());
     assert!(store.remove_connection(&added.id, &by_test()).is_err());
-}
-
-#[test]
-fn a_standing_changes_only_from_where_it_may() {
-    let (_dir, store) = store();
-    let added = new(1, "acme", 1);
-    store.add_connection(&added, &by_test()).unwrap();
-    let change = |from: &[Standing], to| {
-        store
-            .change_standing(&added.id, from, to, Some("why"), "x", &by_test())
-            .unwrap()
-    };
-    assert_eq!(change(&[Standing::Dead], Standing::Suspended), Standing::Ok);
-    assert_eq!(change(&[Standing::Ok], Standing::Suspended), Standing::Ok);
-    assert_eq!(change(&[Standing::Suspended], Standing::Ok), Standing::Suspended);
-    let row = store.connection(&added.id).unwrap().unwrap();
-    assert_eq!(row.standing, Standing::Ok);
 }

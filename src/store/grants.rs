@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::changes::record_event;
-use super::connections::set_standing;
+use super::standings::{Whose, note_whose, set_standing};
 use super::{GateLock, Provenance, Store, StoreError, read_number, stored_number, timestamp_opt};
 use crate::access::connection::{ConnectionId, PortalId, Standing};
 use crate::vault::{Sealed, WrappedKey};
@@ -175,11 +175,14 @@ impl Store {
             if changed == 0 {
                 return saved_before(tx, ticket);
             }
-            if let Some((standing, why)) = grant.standing
-                && may_become(tx, &ticket.connection, standing)?
-            {
-                set_standing(tx, &ticket.connection, standing, why)?;
-                record_event(tx, by, "connection refreshed", ticket.connection.as_str())?;
+            if let Some((standing, why)) = grant.standing {
+                let foreign = standing.refusal().is_some();
+                let whose = if foreign { Whose::Foreign } else { Whose::Own };
+                note_whose(tx, &ticket.connection, whose)?;
+                if may_become(tx, &ticket.connection, standing)? {
+                    set_standing(tx, &ticket.connection, standing, why)?;
+                    record_event(tx, by, "connection refreshed", ticket.connection.as_str())?;
+                }
             }
             Ok(Saved::Yes)
         })

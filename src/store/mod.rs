@@ -15,6 +15,7 @@ mod grants;
 mod keys;
 mod lock;
 mod schema;
+mod standings;
 
 pub use admin_events::AdminEvent;
 pub use apps::{AppRow, NewApp};
@@ -24,6 +25,7 @@ pub use error::StoreError;
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
 pub use keys::{KeyRow, NewKey, Revoked};
 pub use lock::{GateLock, LockError};
+pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};

@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &["CREATE TABLE meta (
         standing TEXT NOT NULL,
         standing_why TEXT,
         standing_since INTEGER NOT NULL,
+        whose TEXT NOT NULL,
         health TEXT,
         user_id INTEGER,
         scopes TEXT NOT NULL,

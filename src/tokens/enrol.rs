@@ -133,7 +133,12 @@ impl Enrolment<'_> {
         )
     }
 
-    async fn introspect(&self, app: &AppRow, refresh_token: &Secret) -> Result<Introspection, EnrolError> {
+    /// Asks whose a grant is, with the app's secrets in turn.
+    pub(super) async fn introspect(
+        &self,
+        app: &AppRow,
+        refresh_token: &Secret,
+    ) -> Result<Introspection, EnrolError> {
         let owner = Owner::app(&app.name);
         let key = self.vault.data_key(&owner, &app.data_key)?;
         let mut told = Introspection::WrongClient;

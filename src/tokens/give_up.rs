@@ -6,9 +6,10 @@ use crate::access::connection::Standing;
 use crate::events::ConnectionChanged;
 use crate::hubspot::control::ControlError;
 use crate::hubspot::errors::TokenFailure;
-use crate::hubspot::oauth::RefreshError;
+use crate::hubspot::oauth::{Identity, RefreshError};
 use crate::metrics::RefreshResult;
-use crate::tokens::connection::ConnectionState;
+use crate::store::StoreError;
+use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::Engine;
 use crate::tokens::flight::Outcome;
 use crate::tokens::lease::Trouble;
@@ -95,7 +96,48 @@ impl Attempt<'_> {
     }
 }
 
-/// Takes on a standing the gate found out by itself, in memory and in the store; an operator's stays.
+/// Suspends a connection whose credential turned out to be another portal's, in memory and in the store.
+pub(super) async fn suspend_foreign(
+    engine: &Engine,
+    connection: &ConnectionState,
+    why: &'static str,
+    action: &'static str,
+) {
+    note_standing(connection, Standing::Suspended, why);
+    let (id, by) = (connection.id(), engine.provenance());
+    let written = engine
+        .on_disk(move |store| store.suspend_foreign(&id, why, action, &by))
+        .await;
+    if let Err(error) = written {
+        tracing::error!(connection = %connection.name(), error = %error, "suspension not written");
+    }
+}
+
+/// Notes that a connection's credential is its portal's, in the store and in memory: an unverified one
+/// becomes `ok`.
+pub(super) async fn verified(
+    engine: &Engine,
+    connection: &ConnectionState,
+    identity: Identity,
+) -> Result<(), StoreError> {
+    if connection.standing() != Standing::Unverified {
+        return Ok(());
+    }
+    let (id, by) = (connection.id(), engine.provenance());
+    let account = Account {
+        scopes: identity.scopes.clone(),
+        user_id: identity.user_id,
+    };
+    engine
+        .on_disk(move |store| store.verify_connection(&id, identity.user_id, &identity.scopes, &by))
+        .await?;
+    connection.set_account(account);
+    note_standing(connection, Standing::Ok, "verified");
+    Ok(())
+}
+
+/// Takes on a standing that stops traffic and that the gate found out by itself, in memory and in the
+/// store; an operator's stays.
 pub(super) async fn settle(
     engine: &Engine,
     connection: &ConnectionState,
@@ -106,9 +148,8 @@ pub(super) async fn settle(
     note_standing(connection, to, why);
     let (id, by) = (connection.id(), engine.provenance());
     let passing = [Standing::Ok, Standing::Unverified];
-    let why = to.refusal().map(|_| why);
     let written = engine
-        .on_disk(move |store| store.change_standing(&id, &passing, to, why, action, &by))
+        .on_disk(move |store| store.change_standing(&id, &passing, to, Some(why), action, &by))
         .await;
     if let Err(error) = written {
         tracing::error!(connection = %connection.name(), error = %error, "standing not written");

@@ -21,7 +21,7 @@ use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, Need, jitter};
 use crate::tokens::expiry::{LIFE_MAX, Validity};
 use crate::tokens::flight::{Outcome, Unsaved};
-use crate::tokens::give_up::{note_standing, settle};
+use crate::tokens::give_up::{note_standing, suspend_foreign, verified};
 use crate::tokens::lease::{LiveToken, Trouble};
 use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH, take_up};
 use crate::vault::{DataKey, Owner, Place, VaultError};
@@ -246,13 +246,18 @@ impl Attempt<'_> {
         let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
         let parts = &self.engine.parts;
         let told = oauth::introspect_grant(&parts.client, &parts.endpoints, credentials, refresh).await;
-        if let Introspection::Known(identity) = told {
-            let (standing, why) = standing_of(identity.hub_id, self.ticket.portal);
-            let (engine, connection) = (self.engine, self.connection);
-            let why = why.unwrap_or("verified");
-            settle(engine, connection, standing, why, "connection refreshed").await;
-            if standing.refusal().is_none() {
-                self.confirm_stored(expiry(grant.obtained, answer.life)).await;
+        let Introspection::Known(identity) = told else {
+            return;
+        };
+        if identity.hub_id != self.ticket.portal.get() {
+            suspend_foreign(self.engine, self.connection, PORTAL_CHANGED, "connection refreshed").await;
+            return;
+        }
+        match verified(self.engine, self.connection, identity).await {
+            Ok(_) => self.confirm_stored(expiry(grant.obtained, answer.life)).await,
+            Err(error) => {
+                // It stays unverified; the next refresh asks again.
+                tracing::error!(connection = %self.connection.name(), error = %error, "verification not written");
             }
         }
     }

@@ -6,10 +6,10 @@ use crate::access::connection::Standing;
 use crate::hubspot::oauth::{self, Introspection};
 use crate::secret::Secret;
 use crate::store::ConnectionRow;
-use crate::tokens::connection::{Account, ConnectionState};
+use crate::tokens::connection::ConnectionState;
 use crate::tokens::engine::Engine;
 use crate::tokens::flight::Outcome;
-use crate::tokens::give_up::{note_standing, settle};
+use crate::tokens::give_up::{suspend_foreign, verified};
 use crate::tokens::lease::Trouble;
 use crate::tokens::refresh::Ended;
 use crate::tokens::stock::ACCESS;
@@ -41,39 +41,46 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
     let (_, told) = oauth::introspect_static(&parts.client, &parts.endpoints, &token).await;
     match told {
         Introspection::Known(identity) if identity.hub_id == row.portal.get() => {
-            let account = Account {
-                scopes: identity.scopes.clone(),
-                user_id: identity.user_id,
-            };
-            let by = engine.provenance();
-            let written = engine
-                .on_disk(move |store| store.verify_connection(&id, identity.user_id, &identity.scopes, &by))
-                .await;
-            if written.is_err() {
-                return failed(Trouble::Store);
+            match verified(engine, connection, identity).await {
+                Ok(()) => (Outcome::Settled, None),
+                Err(_) => failed(Trouble::Store),
             }
-            connection.set_account(account);
-            note_standing(connection, Standing::Ok, "verified");
-            (Outcome::Settled, None)
         }
         Introspection::Known(_) => {
             let why = "its token belongs to another portal";
-            settle(
-                engine,
-                connection,
-                Standing::Suspended,
-                why,
-                "connection verified",
-            )
-            .await;
+            suspend_foreign(engine, connection, why, "connection verified").await;
             (Outcome::Settled, None)
         }
-        Introspection::NotGood | Introspection::WrongClient => failed(Trouble::Rejected),
+        Introspection::NotGood | Introspection::WrongClient => {
+            note_rejected(engine, &row).await;
+            failed(Trouble::Rejected)
+        }
         Introspection::CantTell(_) => failed(Trouble::Unreachable),
     }
 }
 
-fn open(row: &ConnectionRow, vault: &Vault) -> Result<Secret, VaultError> {
+/// Lets `connection list` show that HubSpot refuses the token; one alert when it begins.
+async fn note_rejected(engine: &Engine, row: &ConnectionRow) {
+    let word = Trouble::Rejected.as_str();
+    if row.health.as_deref() == Some(word) {
+        return;
+    }
+    tracing::error!(
+        connection = %row.name,
+        "HubSpot refuses the token of an unverified connection: it is wrong, rotated or deactivated; remove \
+         the connection and add it with a good one"
+    );
+    let id = row.id;
+    let noted = engine
+        .on_disk(move |store| store.note_health(&id, Some(word)))
+        .await;
+    if let Err(error) = noted {
+        tracing::debug!(error = %error, "rejection not noted");
+    }
+}
+
+/// The static token of a row, in plain form.
+pub(super) fn open(row: &ConnectionRow, vault: &Vault) -> Result<Secret, VaultError> {
     let stored = row.access.as_ref().ok_or(VaultError::DoesNotOpen)?;
     let owner = Owner::connection(&row.id);
     let place = Place {

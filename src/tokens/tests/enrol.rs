@@ -1,7 +1,8 @@
 //! What adding a connection finds out, and what it leaves behind when it fails.
 
 use super::*;
-use crate::tokens::EnrolError;
+use crate::store::Resumed;
+use crate::tokens::{EnrolError, ResumeError};
 
 async fn with_app(client_secret: &str) -> World {
     let world = World::empty().await;
@@ -79,4 +80,25 @@ async fn an_app_is_connected_to_a_portal_once() {
         message.contains("connected to portal 62515 already, as `acme`"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn a_grant_of_another_portal_is_resumed_only_by_what_hubspot_says() {
+    let world = with_app("canary-app-secret").await;
+    add(&world, PORTAL, "marketing", "canary-refresh-0")
+        .await
+        .unwrap();
+    let endpoints = Endpoints::default();
+    let id = world.row().id;
+    world.store.suspend_foreign(&id, "why", "x", &by_test()).unwrap();
+    let resume = async || world.enrolment(&endpoints).resume(&world.row(), &by_test()).await;
+    world.fake.set(|state| state.hub_id = Some(1));
+    assert!(matches!(
+        resume().await,
+        Err(ResumeError::WrongPortal { found: 1, .. })
+    ));
+    assert_eq!(world.standing(), Standing::Suspended);
+    world.fake.set(|state| state.hub_id = Some(PORTAL));
+    assert_eq!(resume().await.unwrap(), Resumed::Passes(Standing::Ok));
+    assert_eq!(world.fake.calls(), 0, "asking uses nothing up");
 }

@@ -33,6 +33,8 @@ pub struct State {
     pub secret: String,
     /// The account of any private-app token; `None` = that endpoint is not there.
     pub static_hub: Option<u64>,
+    /// Whether any other question with a static token is answered 401.
+    pub static_refused: bool,
     /// Answered before anything else, in order.
     pub script: VecDeque<(u16, String)>,
     /// Rotate, then hang up without an answer, this many times.
@@ -56,6 +58,7 @@ impl Fake {
             refresh: "canary-refresh-0".to_owned(),
             secret: "canary-app-secret".to_owned(),
             static_hub: None,
+            static_refused: false,
             script: VecDeque::new(),
             lose_answers: 0,
             calls: 0,
@@ -114,6 +117,7 @@ impl Fake {
             },
             "/oauth/2026-03/token/introspect" => self.introspect(&field("token"), &field("client_secret")),
             "/oauth/v2/private-apps/get/access-token-info" => self.private_app(),
+            _ if self.0.lock().unwrap().static_refused => (401, "{}".to_owned()),
             _ => (404, "{}".to_owned()),
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));

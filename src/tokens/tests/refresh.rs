@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::fake::Rotation;
 use super::*;
+use crate::store::Resumed;
 use crate::tokens::engine::Need;
 use crate::tokens::{Trouble, keeper};
 use tokio::time::Instant;
@@ -190,13 +191,13 @@ async fn a_grant_of_another_portal_suspends_the_connection_and_its_token_is_neve
         let row = world.row();
         assert_eq!(row.standing, Standing::Suspended);
         assert_eq!(row.generation, 2, "what came back is kept all the same");
-        let (from, to) = ([Standing::Suspended], Standing::Ok);
+        // Whoever asked was told it is in order again.
         let resume = || {
-            world
-                .store
-                .change_standing(&row.id, &from, to, None, "x", &by_test())
+            let row = world.row();
+            assert_eq!(world.store.resume(&row.id, &by_test()).unwrap(), Resumed::Foreign);
+            world.store.resume_verified(&row, None, &[], &by_test())
         };
-        resume().unwrap();
+        assert!(resume().unwrap());
         gate.follow();
         let again = gate.lease().await;
         assert_eq!(
@@ -205,7 +206,7 @@ async fn a_grant_of_another_portal_suspends_the_connection_and_its_token_is_neve
             "asked anew: {told}"
         );
         drop(gate);
-        resume().unwrap();
+        assert!(resume().unwrap());
         let gate = world.gate();
         assert_eq!(
             gate.lease().await.unwrap_err(),
@@ -264,20 +265,20 @@ async fn a_suspension_is_seen_by_who_waits_and_ended_by_resuming() {
     let id = acme.id();
     let waiter = tokio::spawn(async move { live.lease(&acme, permit()).await });
     tokio::time::sleep(Duration::from_millis(30)).await;
-    let change = |from, to| {
-        world
-            .store
-            .change_standing(&id, &[from], to, None, "x", &by_test())
-            .unwrap();
-        gate.follow();
-    };
-    change(Standing::Ok, Standing::Suspended);
+    let (from, to) = ([Standing::Ok], Standing::Suspended);
+    world
+        .store
+        .change_standing(&id, &from, to, None, "x", &by_test())
+        .unwrap();
+    gate.follow();
     assert_eq!(
         waiter.await.unwrap().unwrap_err(),
         CredentialError::Blocked(Standing::Suspended)
     );
     assert_eq!(world.row().generation, 2, "the refresh was completed and stored");
-    change(Standing::Suspended, Standing::Ok);
+    let resumed = world.store.resume(&id, &by_test()).unwrap();
+    assert_eq!(resumed, Resumed::Passes(Standing::Ok));
+    gate.follow();
     assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-1");
     assert_eq!(world.fake.calls(), 1);
 }

@@ -1,7 +1,8 @@
 //! Private-app tokens and service keys: nothing to refresh.
 
 use super::*;
-use crate::tokens::Trouble;
+use crate::store::Resumed;
+use crate::tokens::{ResumeError, Trouble};
 
 async fn with_static() -> World {
     let world = World::empty().await;
@@ -95,4 +96,50 @@ async fn a_rejection_is_shown_in_lists_while_it_lasts() {
     .await;
     lease.accepted();
     eventually("it is over", || world.row().health.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_another_portal_passes_nothing_until_hubspot_says_it_is_its_own() {
+    let world = with_static().await;
+    let gate = world.gate();
+    let keeper = keep(&gate);
+    world.fake.set(|state| state.static_hub = Some(PORTAL + 1));
+    eventually("it is suspended", || world.standing() == Standing::Suspended).await;
+    let endpoints = Endpoints::default();
+    let resume = async || {
+        let outcome = world.enrolment(&endpoints).resume(&world.row(), &by_test()).await;
+        gate.follow();
+        outcome
+    };
+    let blocked = CredentialError::Blocked(Standing::Suspended);
+    let refused = resume().await;
+    assert!(
+        matches!(refused, Err(ResumeError::WrongPortal { found, .. }) if found == PORTAL + 1),
+        "{refused:?}"
+    );
+    assert_eq!(gate.lease().await.unwrap_err(), blocked);
+    world.fake.set(|state| state.static_hub = None);
+    assert!(matches!(resume().await, Err(ResumeError::NotTold { .. })));
+    assert_eq!(gate.lease().await.unwrap_err(), blocked);
+    world.fake.set(|state| state.static_hub = Some(PORTAL));
+    assert_eq!(resume().await.unwrap(), Resumed::Passes(Standing::Ok));
+    assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer pat-na1-canary");
+    drop((keeper, gate));
+    assert!(world.gate().lease().await.is_ok(), "after a start");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_hubspot_refuses_while_it_is_unverified_is_shown_as_rejected() {
+    let world = with_static().await;
+    world.fake.set(|state| state.static_refused = true);
+    let gate = world.gate();
+    let _keeper = keep(&gate);
+    eventually("it is shown", || {
+        world.row().health.as_deref() == Some("rejected")
+    })
+    .await;
+    assert_eq!(world.standing(), Standing::Unverified);
+    world.fake.set(|state| state.static_hub = Some(PORTAL));
+    eventually("it is over", || world.row().health.is_none()).await;
+    assert_eq!(world.standing(), Standing::Ok);
 }
