@@ -260,6 +260,15 @@ impl Mistake {
     }
 }
 
+/// The mistakes of a file as a person goes through it.
+pub fn in_order(mut mistakes: Vec<Mistake>, file: &Arc<str>) -> Vec<Mistake> {
+    mistakes.sort_by_key(|mistake| (mistake.span.line, mistake.span.column));
+    mistakes
+        .into_iter()
+        .map(|mistake| mistake.in_file(file))
+        .collect()
+}
+
 /// A range inside the text and on character borders, at most to the end of its first line: a
 /// mistake in a mapping points at its beginning, not at the whole of it.
 fn visible_range(text: &str, bytes: &Range<usize>) -> Range<usize> {
