@@ -5,10 +5,10 @@ use http::{Method, Request};
 use hyper::body::{Body, Incoming};
 
 use super::headers;
-use super::introspect::Question;
 use super::judged::TOO_LARGE;
 use super::stop::Stop;
 use crate::access::connection::Selector;
+use crate::access::introspection::Question;
 use crate::access::refusal::{Reason, Refusal};
 use crate::access::target::Target;
 use crate::config::Limits;

@@ -15,9 +15,9 @@ use super::case::Case;
 use super::judged::{self, Share};
 use super::stop::Stop;
 use crate::access::effect::Effect;
+use crate::access::introspection::Question;
 use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
-use crate::access::target::{Method, Target};
 use crate::access::verdict::Verdict;
 use crate::audit::Record;
 use crate::secret::Secret;
@@ -37,59 +37,7 @@ pub const QUESTIONS_BYTES: usize = 16 * 1024 * 1024;
 /// The life HubSpot's own tokens have; keys have no expiry a client could act on.
 const EXPIRES_IN_SECONDS: u32 = 1800;
 
-/// Which question it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// `GET /oauth/v1/access-tokens/{token}`.
-    AccessToken,
-    /// `POST /oauth/v2/private-apps/get/access-token-info`, JSON.
-    PrivateApp,
-    /// `POST /oauth/{version}/token/introspect`, form.
-    Introspect,
-    /// `POST /oauth/{version}/token`: the gate issues no tokens.
-    Token,
-}
-
 impl Question {
-    /// The template, for audit.
-    pub fn template(self) -> &'static str {
-        match self {
-            Question::AccessToken => "/oauth/v1/access-tokens/{token}",
-            Question::PrivateApp => "/oauth/v2/private-apps/get/access-token-info",
-            Question::Introspect => "/oauth/{version}/token/introspect",
-            Question::Token => "/oauth/{version}/token",
-        }
-    }
-
-    /// Recognises a question, and the key that stands in the path.
-    pub fn recognise(target: &Target) -> Option<(Self, Option<Secret>)> {
-        let mut segments = target.segments();
-        if segments.next()? != "oauth" {
-            return None;
-        }
-        let rest: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
-        match (target.method(), rest) {
-            (Method::Get, [Some("v1"), Some("access-tokens"), Some(token), None, None]) => {
-                Some((Question::AccessToken, Some(Secret::new(token.to_owned()))))
-            }
-            (
-                Method::Post,
-                [
-                    Some("v2"),
-                    Some("private-apps"),
-                    Some("get"),
-                    Some("access-token-info"),
-                    None,
-                ],
-            ) => Some((Question::PrivateApp, None)),
-            (Method::Post, [Some(_), Some("token"), Some("introspect"), None, None]) => {
-                Some((Question::Introspect, None))
-            }
-            (Method::Post, [Some(_), Some("token"), None, None, None]) => Some((Question::Token, None)),
-            _ => None,
-        }
-    }
-
     /// The key in the body. HubSpot's docs call the field three names.
     pub fn key_in_body(self, body: &[u8]) -> Option<Secret> {
         match self {

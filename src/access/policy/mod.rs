@@ -20,8 +20,8 @@ use self::rule::{AllowRule, DenyRule, Effects, Opens};
 use self::tables::{ConnectionRef, Sizes, Tables};
 use super::catalogue::Catalogue;
 use super::facts::{Risks, ScopeIndex};
-use super::policy_text::mistake::{Mistake, code};
-use super::policy_text::read;
+use super::policy_text::mistake::{Mistake, code, in_order};
+use super::policy_text::read::{self, Reading};
 use super::policy_text::written::{At, Selector, WrittenObserve, WrittenPolicy};
 
 /// Longest that a policy may observe, in days.
@@ -77,8 +77,8 @@ impl Policy {
     /// `stem` is the file's name without `.yaml`, `now` judges `observe.until` alone.
     ///
     /// # Errors
-    /// Every mistake of the text; if the text is sound, every mistake of the names in it.
-    /// Warnings come beside a policy that loads.
+    /// Every mistake of the text and of the names in it, in the order of the file. Warnings come
+    /// beside a policy that loads.
     pub fn load(
         file: &Arc<str>,
         stem: &str,
@@ -86,19 +86,26 @@ impl Policy {
         catalogue: &Catalogue,
         now: Timestamp,
     ) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
-        let named = |mistakes: Vec<Mistake>| -> Vec<Mistake> {
-            mistakes.into_iter().map(|m| m.in_file(file)).collect()
+        let named = |mistakes| in_order(mistakes, file);
+        let Reading {
+            written,
+            mut mistakes,
+        } = read::policy(stem, text);
+        let Some(written) = written else {
+            return Err(named(mistakes));
         };
-        let written = read::policy(stem, text).map_err(named)?;
         let mut resolver = Resolver::new(catalogue, stem);
         resolver.unique_ids(&written.allow, &written.deny);
         let allow = resolver.allow(&written.allow);
         let deny = resolver.deny(&written.deny);
-        let mut mistakes = resolver.mistakes;
+        mistakes.extend(resolver.mistakes);
         covered_connections(&written, &mut mistakes);
         if let Some(observe) = &written.observe {
             observe_in_bounds(observe, now, &mut mistakes);
         }
+        let (Some(owner), Some(connections)) = (written.owner, written.connections) else {
+            return Err(named(mistakes));
+        };
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
         }
@@ -106,10 +113,10 @@ impl Policy {
         let policy = Self {
             integration: stem.into(),
             description: written.description.map(|d| d.value),
-            owner: written.owner.value,
+            owner: owner.value,
             review_by: written.review_by.map(|d| d.value),
             expires: written.expires.as_ref().map(|d| d.value),
-            connections: written.connections.value.into_iter().map(|c| c.value).collect(),
+            connections: connections.value.into_iter().map(|c| c.value).collect(),
             allow,
             deny,
             observe: written.observe.map(|o| Observe::new(stem, &o.value)),
@@ -244,7 +251,9 @@ fn end_of_day(day: Date) -> Option<Timestamp> {
 /// A rule's connections must be some of the policy's: a name elsewhere is a slip of the pen. What
 /// a policy with `{app: …}` or `"*"` takes in, only the store knows.
 fn covered_connections(written: &WrittenPolicy, mistakes: &mut Vec<Mistake>) {
-    let policy = &written.connections.value;
+    let Some(At { value: policy, .. }) = &written.connections else {
+        return;
+    };
     if !policy.iter().all(|s| matches!(s.value, Selector::Name(_))) {
         return;
     }
