@@ -41,6 +41,7 @@ use crate::store::{GateLock, Store};
 use crate::tokens::{Live, LiveParts, TokenSettings};
 use crate::vault::MasterKey;
 use crate::vault::Vault;
+use crate::watch::Watch;
 
 /// One question to HubSpot's token endpoint and its answer: HubSpot's own edge gives up at 100 s, a
 /// refresh that takes a third of that is not going to come.
@@ -83,7 +84,6 @@ pub struct Server {
     stop_tokens: CancellationToken,
     live: Live,
     auditor: Auditor,
-    _watcher: Option<notify::RecommendedWatcher>,
     _lock: GateLock,
 }
 
@@ -104,7 +104,7 @@ impl Prepared {
         }
         let shared = upstream.clone().shared();
         let catalogue = Arc::new(catalogue_file::read(&config.catalogue).map_err(usage)?);
-        let policies = read_policies(&config, &catalogue, options)?;
+        let (policies, said) = read_policies(&config, &catalogue, options)?;
         readiness.set(Condition::Policies, true);
         let metrics = metrics(&config)?;
         let auditor = Auditor::start(&config.audit, &config.instance).map_err(|error| {
@@ -148,6 +148,10 @@ impl Prepared {
             readiness: Arc::clone(&readiness),
             applied,
             boot: uuid::Uuid::new_v4(),
+            watch: None,
+            runtime: tokio::runtime::Handle::current(),
+            said,
+            warned: std::collections::BTreeSet::new(),
         };
         Ok(Self {
             config,
@@ -186,9 +190,9 @@ impl Prepared {
         watch_pool(&gate);
 
         let (messages, inbox) = mpsc::channel();
-        let watcher = publisher::watch(&config, messages.clone())
-            .map_err(|error| tracing::warn!(event = "watch.failed", error = %error, "changed files are read on SIGHUP only"))
-            .ok();
+        let mut publisher = publisher;
+        publisher.announce().map_err(internal)?;
+        publisher.watch = Some(Watch::new(&config, messages.clone()));
         publisher.show_policies(&gate.snapshot.load());
         publisher.show_keys_and_connections();
         publisher.show_clipped();
@@ -248,7 +252,6 @@ impl Prepared {
             live: gate.live.clone(),
             auditor,
             config,
-            _watcher: watcher,
             _lock: lock,
         })
     }
@@ -368,7 +371,7 @@ fn read_policies(
     config: &Config,
     catalogue: &crate::access::catalogue::Catalogue,
     options: StartOptions,
-) -> Result<PolicySet, CommandError> {
+) -> Result<(PolicySet, Vec<String>), CommandError> {
     let files = policy_files::read_folder(&config.policies).map_err(|error| {
         CommandError::usage(format!("`policies` `{}`: {error}", config.policies.display()))
     })?;
@@ -387,7 +390,7 @@ fn read_policies(
     if options.strict && mistakes.iter().any(Mistake::is_error) {
         return Err(CommandError::usage("a policy does not load, and `--strict` was given").hint(check));
     }
-    Ok(set)
+    Ok((set, mistakes.iter().map(Mistake::one_line).collect()))
 }
 
 fn metrics(config: &Config) -> Result<Arc<Metrics>, CommandError> {
