@@ -27,14 +27,15 @@ async fn a_revocation_is_in_force_within_half_a_second_on_connections_that_stay_
     store.revoke_key(&id, &by).unwrap();
     let committed = Instant::now();
     let refusal = loop {
-        let reply = wire.ask(get(GOOD, &key)).await;
-        if reply.status != 200 {
-            break reply;
+        wire.write(get(GOOD, &key)).await;
+        match wire.reply().await {
+            Some(reply) if reply.status != 200 => break reply,
+            Some(reply) if reply.whole => {}
+            // The answer to a read that is under way when its key dies is cut off.
+            _ => wire = Wire::open(world.gate).await,
         }
-        assert!(
-            committed.elapsed() < Duration::from_secs(5),
-            "the key still works"
-        );
+        let waited = committed.elapsed();
+        assert!(waited < Duration::from_secs(5), "the key still works");
     };
     let took = committed.elapsed();
     assert_eq!(
