@@ -250,7 +250,13 @@ impl Attempt<'_> {
             return;
         };
         if identity.hub_id != self.ticket.portal.get() {
-            suspend_foreign(self.engine, self.connection, PORTAL_CHANGED, "connection refreshed").await;
+            suspend_foreign(
+                self.engine,
+                self.connection,
+                PORTAL_CHANGED,
+                "connection refreshed",
+            )
+            .await;
             return;
         }
         match verified(self.engine, self.connection, identity).await {
