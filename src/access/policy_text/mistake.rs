@@ -148,8 +148,11 @@ pub mod code {
     /// Cases for a policy that is not there.
     pub const LINT_ORPHAN_CASES: &str = "SG153";
 
+    /// A comment that looks like a silencing one and is none.
+    pub const LINT_MISWRITTEN_SILENCE: &str = "SG154";
+
     /// Every code, each once.
-    pub const ALL: [&str; 42] = [
+    pub const ALL: [&str; 43] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -192,6 +195,7 @@ pub mod code {
         LINT_NO_SCHEMA_COMMENT,
         LINT_IDLE_SILENCE,
         LINT_ORPHAN_CASES,
+        LINT_MISWRITTEN_SILENCE,
     ];
 }
 

@@ -98,8 +98,8 @@ fn words(error: &Error) -> (String, &'static str) {
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => return words(error),
         Error::DuplicateMappingKey { key, .. } => {
             let message = match key {
-                Some(key) => format!("the key `{}` stands in this mapping twice", shown(key)),
-                None => "a key stands in this mapping twice".to_owned(),
+                Some(key) => format!("duplicate key `{}` in this mapping", shown(key)),
+                None => "duplicate key in this mapping".to_owned(),
             };
             return (message, "keep one of them");
         }
@@ -170,7 +170,7 @@ mod tests {
         for (text, line, column, part) in [
             ("a: [1, 2\n", 1, 4, "bracket is not closed"),
             ("a: b\nc: ]\n", 2, 4, "closes nothing"),
-            ("a: 1\na: 2\n", 2, 1, "`a` stands in this mapping twice"),
+            ("a: 1\na: 2\n", 2, 1, "duplicate key `a`"),
             ("a: 1\n---\nb: 2\n", 3, 1, "second YAML document"),
             ("é: *\n", 1, 4, "quotes"),
             (

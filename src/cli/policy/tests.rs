@@ -287,3 +287,43 @@ fn two_files_for_one_integration_are_both_read_and_neither_loads() {
     );
     assert!(folder.policy("t", now()).is_err());
 }
+
+#[test]
+fn one_missing_day_is_one_mistake_although_the_ceiling_asks_for_it_twice() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let policy = "# yaml-language-server: $schema=x\nintegration: t\nowner: o\nconnections: [a]\n";
+    let found = |ceiling: &str| {
+        let folder = folder(&catalogue, &[("_ceiling.yaml", ceiling), ("t.yaml", policy)]);
+        assert_eq!(folder.mistakes, []);
+        folder.set.beyond_ceiling(&catalogue, now())
+    };
+    for ceiling in [
+        "expires_within: 400d\nrequire: [owner, expires]\n",
+        "expires_within: 400d\n",
+        "require: [expires]\n",
+    ] {
+        assert_eq!(found(ceiling).len(), 1, "{ceiling}");
+    }
+}
+
+#[test]
+fn a_file_that_does_not_load_is_not_said_to_lack_cases_nor_to_have_idle_comments() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let head = "integration: t\nowner: o\nconnections: [a]\nallow:\n";
+    let broken = format!("{head}  # scopegate: ignore SG141: needed\n  - scope: tickts\n");
+    let sound = "integration: u\nowner: o\nconnections: [a]\n";
+    let folder = folder(&catalogue, &[("t.yaml", &broken), ("u.yaml", sound)]);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let options = cases::Options {
+        integration: None,
+        json: false,
+    };
+    cases::run(&folder, &catalogue, now(), &options, &mut out, &mut err).unwrap();
+    let err = String::from_utf8(err).unwrap();
+    assert!(
+        !err.contains("t has no cases") && err.contains("u has no cases"),
+        "{err}"
+    );
+    let (_, _, shown) = checked(&folder, &catalogue, false, false);
+    assert!(!shown.contains("SG152") && shown.contains("SG110"), "{shown}");
+}
