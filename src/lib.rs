@@ -6,6 +6,7 @@ pub mod catalogue_file;
 pub mod cli;
 pub mod config;
 pub mod events;
+pub mod harden;
 pub mod hubspot;
 pub mod logging;
 pub mod metrics;

@@ -56,6 +56,7 @@ pub fn run(args: DemoArgs, globals: &Globals) -> CommandResult {
     refuse_other_upstream(globals)?;
     logging::init(LogFormat::Auto);
     logging::install_panic_hook();
+    crate::harden::no_core_dumps();
     let home = tempfile::Builder::new()
         .prefix("scopegate-demo-")
         .tempdir()

@@ -214,6 +214,6 @@ mod tests {
                 !name.starts_with("tls.") && !name.starts_with("master_key.") && !name.starts_with("install.")
             })
             .collect();
-        assert_eq!(silent, ["admin.tls", "store.max_staleness"]);
+        assert_eq!(silent, ["admin.tls", "store.max_staleness", "apps"]);
     }
 }

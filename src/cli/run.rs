@@ -40,6 +40,7 @@ pub fn run(args: RunArgs, globals: &Globals) -> CommandResult {
         .map_err(|errors| CommandError::usage(errors.render(false)))?;
     logging::init(loaded.config.log);
     logging::install_panic_hook();
+    crate::harden::no_core_dumps();
     crate::tokens::failpoints::arm_from_environment();
     for warning in &loaded.warnings {
         tracing::warn!(event = "config.warning", warning = warning.as_str());

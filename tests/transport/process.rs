@@ -190,3 +190,16 @@ async fn a_check_opens_no_port_and_strictness_is_asked_for() {
     ]);
     assert_eq!(nowhere.status.code(), Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_gate_leaves_no_core_file() {
+    let mut world = World::plain().await;
+    world.stop().await;
+    let gate = Gate::start(&world.config());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gate.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
