@@ -62,7 +62,7 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     }
     let caller = case.authenticate(ask.take_credential()?)?;
     let policy = case.policy(&caller)?;
-    let connection = case.connection(&caller, &policy, ask.take_selector()?)?;
+    let connection = case.connection(&caller, &policy, ask.take_selector())?;
     let recognised = case.recognise(ask.target()?)?;
     let body = case.judge_body(&mut ask, &recognised).await?;
     let facts = case.gather(&ask, &recognised, &body)?;
