@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::integration::KeyIndex;
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
-use crate::audit::Auditor;
+use crate::audit::{self, Auditor};
 use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
@@ -161,6 +161,29 @@ impl Prepared {
             readiness,
             lock,
         })
+    }
+
+    /// Whether a start would get as far as its ports: the same steps, but nothing is taken or written
+    /// that a gate running on the same store and audit folder would notice.
+    pub fn check(config: &Config, options: StartOptions) -> Result<(), CommandError> {
+        let store = Arc::new(Store::open(&config.store).map_err(usage)?);
+        open_vault(config, &store)?;
+        let upstream = read_upstream(config).map_err(CommandError::usage)?;
+        if upstream.origin().len() > ORIGIN_BYTES_MOST {
+            return Err(CommandError::usage("`upstream.url` is too long"));
+        }
+        let catalogue = Arc::new(catalogue_file::read(&config.catalogue).map_err(usage)?);
+        read_policies(config, &catalogue, options)?;
+        metrics(config)?;
+        audit::check(&config.audit, &config.instance).map_err(|error| {
+            CommandError::usage(format!("`audit.dir` `{}`: {error}", config.audit.dir.display()))
+        })?;
+        store.connections().map_err(internal)?;
+        store.keys().map_err(internal)?;
+        if let Some(files) = &config.tls {
+            tls::server_config(files).map_err(usage)?;
+        }
+        Ok(())
     }
 
     /// Opens the ports and starts every part.

@@ -565,6 +565,7 @@ async fn a_body_the_gate_would_read_otherwise_than_hubspot_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+<<<<<<< HEAD
 async fn a_policy_folder_that_is_swapped_as_a_whole_is_noticed() {
     let world = World::plain().await;
     let key = world.key("reader");
@@ -686,4 +687,54 @@ async fn introspection_tells_the_scopes_that_hold_here_and_under_the_ceiling() {
         "{:?}",
         answer.body
     );
+=======
+async fn a_check_works_beside_a_running_gate_and_leaves_no_trace() {
+    let world = World::plain().await;
+    let folder = world.home().join("data/audit");
+    let folder = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let checked = world.command(&["run", "--check"]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success(), "{said}");
+    assert!(said.contains("a gate runs on this store"), "{said}");
+    let mut runs = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        assert!(!file.file_name().to_string_lossy().contains("check"));
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        runs += text.matches(r#""kind":"gate""#).count();
+    }
+    assert_eq!(runs, 1, "the start of the gate that runs, and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selector_that_can_name_nothing_is_answered_like_an_unknown_connection() {
+    let world = World::plain().await;
+    let key = world.key("reader");
+    let target = "/crm/v3/objects/contacts?limit=1";
+    for selector in ["unknown", "Bad!", "../x", ""] {
+        let answer = world.get(target, &format!("{key}~{selector}")).await;
+        assert_eq!(answer.status, 401, "{selector}");
+        assert_eq!(answer.sub_category(), "scopegate.connection", "{selector}");
+    }
+    assert_eq!(world.sim.received().len(), 0);
+}
+
+#[test]
+fn a_command_that_only_looks_makes_no_store() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("scopegate.yaml");
+    std::fs::write(&path, "store: sqlite:data/x.db\n").unwrap();
+    for words in [&["store", "check"][..], &["connection", "list"], &["key", "list"]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_scopegate"))
+            .arg("--config")
+            .arg(&path)
+            .args(words)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+        assert!(said.contains("data/x.db"), "{words:?}: {said}");
+        assert!(!home.path().join("data").exists(), "{words:?}");
+    }
+>>>>>>> fixb
 }

@@ -115,9 +115,16 @@ pub enum Selector {
     Name(ConnectionName),
     /// By portal; may match connections of several apps, which is then ambiguous.
     Portal(PortalId),
+    /// By a text that is neither: it names no connection, like a name that is nobody's.
+    Unreadable,
 }
 
 impl Selector {
+    /// Reads what a request sent, whatever it is.
+    pub fn of_request(text: &str) -> Self {
+        Self::parse(text).unwrap_or(Self::Unreadable)
+    }
+
     /// Reads a selector; `None` when it can name no connection.
     pub fn parse(text: &str) -> Option<Self> {
         ConnectionName::parse(text)

@@ -44,6 +44,16 @@ pub(super) struct Files {
     max_bytes: u64,
 }
 
+/// Makes the folder and, for a moment, a file in it, and reads the names there.
+pub(super) fn check(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let probe = folder.join(format!(".check-{}", std::process::id()));
+    let written = private().open(&probe).and_then(|mut file| file.write_all(b"\n"));
+    let removed = fs::remove_file(&probe);
+    written.and(removed)?;
+    names(folder).map(|_| ())
+}
+
 impl Files {
     /// Opens the newest file for appending, cut to its last whole line, or begins the first.
     pub(super) fn open(folder: &Path, max_bytes: u64, now: Timestamp) -> io::Result<(Self, Found)> {

@@ -68,6 +68,12 @@ impl Drop for Auditor {
     }
 }
 
+/// Whether a log could be started in `dir/INSTANCE`: the folder can be made, and a file in it. Leaves
+/// the log itself alone, and a gate that writes it.
+pub fn check(settings: &AuditSettings, instance: &str) -> io::Result<()> {
+    files::check(&settings.dir.join(instance))
+}
+
 impl Auditor {
     /// Opens (or makes) `dir/INSTANCE`, cuts a torn last line, and starts the writer thread.
     ///

@@ -40,13 +40,18 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Reads the configuration and opens the store it names.
-    pub fn open(globals: &Globals) -> Result<Self, CommandError> {
-        let loaded = super::config::load(globals, Overrides::default())?;
-        Self::of(loaded.config)
+    /// Reads the configuration and opens the store it names; only a command that adds something may
+    /// make it.
+    pub fn open(globals: &Globals, make: bool) -> Result<Self, CommandError> {
+        let config = super::config::load(globals, Overrides::default())?.config;
+        if make {
+            return Self::of(config);
+        }
+        let store = Arc::new(Store::open_existing(&config.store)?);
+        Ok(Self { config, store })
     }
 
-    /// Opens the store of a configuration.
+    /// Opens the store of a configuration, or makes it.
     pub fn of(config: Config) -> Result<Self, CommandError> {
         let store = Arc::new(Store::open(&config.store)?);
         Ok(Self { config, store })
@@ -183,6 +188,7 @@ impl From<StoreError> for CommandError {
                 Self::findings(message)
             }
             StoreError::File { .. }
+            | StoreError::Missing(_)
             | StoreError::Exposed(_)
             | StoreError::NetworkFilesystem { .. }
             | StoreError::NotAStore(_)

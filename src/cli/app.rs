@@ -46,7 +46,7 @@ pub struct AddArgs {
 /// Usage and configuration (2), a name that is taken (1), the store's failures (3).
 pub fn run(command: AppCommand, globals: &Globals) -> CommandResult {
     let AppCommand::Add(args) = command;
-    let admin = Admin::open(globals)?;
+    let admin = Admin::open(globals, true)?;
     add(&args, &admin, &mut std::io::stdout().lock())
 }
 

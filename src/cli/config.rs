@@ -93,6 +93,8 @@ fn print_json(loaded: &Loaded, out: &mut dyn Write) -> io::Result<()> {
         origin: from,
     } in &loaded.settings
     {
+        // Text that says `null` is printed in quotes: this is the absent value alone.
+        let value = (value != "null").then_some(value);
         let line = serde_json::json!({ "setting": name, "value": value, "origin": origin(from, &file) });
         writeln!(out, "{line}")?;
     }
@@ -162,6 +164,10 @@ upstream:
             (&"3".into(), &"flag".into())
         );
         assert!(!text.contains("canary"));
+        let value = |name: &str| &values.iter().find(|value| value["setting"] == name).unwrap()["value"];
+        assert!(value("monitor.listen").is_null());
+        assert_eq!(value("public_url"), "http://127.0.0.1:8080");
+        assert!(value("instance").is_string());
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub struct ChangeArgs {
 /// # Errors
 /// Usage and configuration (2), a wrong portal or an unknown name (1), the store's failures (3).
 pub fn run(command: ConnectionCommand, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals)?;
+    let admin = Admin::open(globals, matches!(command, ConnectionCommand::Add(_)))?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     execute(command, &admin, &mut out, &mut err)
 }

@@ -96,7 +96,7 @@ pub struct RotateArgs {
 /// # Errors
 /// Usage and configuration (2), unknown or ambiguous names (1), the store's failures (3).
 pub fn run(command: KeyCommand, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals)?;
+    let admin = Admin::open(globals, matches!(command, KeyCommand::Create(_)))?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     execute(command, &admin, &mut out, &mut err)
 }

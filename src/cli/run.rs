@@ -6,9 +6,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, CommandResult, Exit, Globals};
-use crate::config::{self, Overrides};
+use crate::config::{self, Config, Overrides};
 use crate::logging;
 use crate::server::{Prepared, Server, StartOptions};
+use crate::store::gate_runs;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -45,18 +46,32 @@ pub fn run(args: RunArgs, globals: &Globals) -> CommandResult {
     for warning in &loaded.warnings {
         tracing::warn!(event = "config.warning", warning = warning.as_str());
     }
+    let options = StartOptions { strict: args.strict };
+    if args.check {
+        return check(&loaded.config, options);
+    }
     let runtime = control_plane()?;
     runtime.block_on(async {
-        let prepared = Prepared::new(loaded.config, StartOptions { strict: args.strict }).await?;
-        if args.check {
-            return Ok(Exit::Fine);
-        }
+        let prepared = Prepared::new(loaded.config, options).await?;
         let server = prepared.listen().await?;
         say(&server.ready_line())?;
         // Not under systemd is no error.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         serve(server).await
     })
+}
+
+/// All of a start but what would disturb a gate that runs.
+fn check(config: &Config, options: StartOptions) -> CommandResult {
+    Prepared::check(config, options)?;
+    if gate_runs(&config.store) {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "note: a gate runs on this store; it was left alone, and the store's lock was not tried"
+        );
+    }
+    Ok(Exit::Fine)
 }
 
 /// The control plane: store, refresh, audit, monitor. Never on the path of a request.

@@ -23,7 +23,7 @@ pub enum StoreCommand {
 /// Usage and configuration (2), the store's failures (3); findings are exit 1.
 pub fn run(command: StoreCommand, globals: &Globals) -> CommandResult {
     match command {
-        StoreCommand::Check => check(&Admin::open(globals)?, &mut std::io::stdout().lock()),
+        StoreCommand::Check => check(&Admin::open(globals, false)?, &mut std::io::stdout().lock()),
         StoreCommand::Migrate => {
             let loaded = super::config::load(globals, Overrides::default())?;
             let (before, after) = Store::migrate(&loaded.config.store)?;

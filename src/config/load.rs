@@ -100,7 +100,7 @@ pub(super) fn load_with(
     let config = loading.config(&base);
     if loading.mistakes.is_empty() {
         return Ok(Loaded {
-            settings: loading.effective(),
+            settings: loading.effective(&config),
             warnings: loading.warnings,
             config,
             file,
@@ -207,7 +207,8 @@ impl Layers<'_> {
             .is_some_and(|one| name.starts_with("master_key.") && name != one)
     }
 
-    fn effective(&self) -> Vec<Effective> {
+    /// What is in force, also where it follows from other settings or from the machine.
+    fn effective(&self, config: &Config) -> Vec<Effective> {
         SETTINGS
             .iter()
             .map(|setting| {
@@ -215,6 +216,11 @@ impl Layers<'_> {
                     _ if self.is_overruled(setting.name) => (Value::Null, Origin::Default),
                     Some(layered) => (layered.value.clone(), layered.origin.clone()),
                     None => (Value::from_text(setting.default), Origin::Default),
+                };
+                let value = match (setting.name, value) {
+                    ("public_url", Value::Null) => Value::Text(config.public_url.clone()),
+                    ("instance", Value::Null) => Value::Text(config.instance.clone()),
+                    (_, value) => value,
                 };
                 Effective {
                     name: setting.name.to_owned(),

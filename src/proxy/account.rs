@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use smallvec::SmallVec;
 
 use super::headers::SELECTOR;
 use super::stop::Stop;
@@ -10,7 +11,7 @@ use crate::access::connection::Selector;
 use crate::access::integration::{Binding, KeyEntry};
 use crate::access::policy::Policy;
 use crate::access::policy::tables::ConnectionRef;
-use crate::access::refusal::{Reason, Refusal};
+use crate::access::refusal::Reason;
 use crate::tokens::{ConnectionState, Live};
 
 /// The connection as policies see it.
@@ -22,20 +23,9 @@ pub fn as_ref(connection: &ConnectionState) -> ConnectionRef<'_> {
 }
 
 /// Takes the selector header out of the map.
-pub fn take_selector(headers: &mut HeaderMap) -> Result<Option<Selector>, Refusal> {
-    let Some(value) = headers.remove(SELECTOR) else {
-        return Ok(None);
-    };
-    value
-        .to_str()
-        .ok()
-        .and_then(Selector::parse)
-        .map(Some)
-        .ok_or(Refusal::new(
-            Reason::RefusedHeader,
-            "`x-scopegate-connection` is neither a connection's name nor a portal id",
-            "send one of the two, or leave it out",
-        ))
+pub fn take_selector(headers: &mut HeaderMap) -> Option<Selector> {
+    let value = headers.remove(SELECTOR)?;
+    Some(value.to_str().map_or(Selector::Unreadable, Selector::of_request))
 }
 
 /// Chooses the connection, in the order of the contract: the key's own, the one named, the policy's
@@ -78,6 +68,7 @@ fn is_selected(connection: &ConnectionState, selector: &Selector) -> bool {
     match selector {
         Selector::Name(name) => connection.name() == name,
         Selector::Portal(portal) => connection.portal() == *portal,
+        Selector::Unreadable => false,
     }
 }
 
@@ -86,6 +77,7 @@ fn one_of(live: &Live, policy: &Policy, selector: &Selector) -> Result<Arc<Conne
     let mut found = match selector {
         Selector::Name(name) => live.by_name(name).into_iter().collect(),
         Selector::Portal(portal) => live.by_portal(*portal),
+        Selector::Unreadable => SmallVec::new(),
     };
     found.retain(|connection| policy.covers(as_ref(connection)));
     match (found.pop(), found.is_empty()) {

@@ -85,7 +85,7 @@ impl Ask {
     }
 
     /// Takes the selector header, if there is one.
-    pub fn take_selector(&mut self) -> Result<Option<Selector>, Stop> {
-        super::account::take_selector(&mut self.parts.headers).map_err(Stop::Refused)
+    pub fn take_selector(&mut self) -> Option<Selector> {
+        super::account::take_selector(&mut self.parts.headers)
     }
 }

@@ -146,7 +146,7 @@ impl Case {
     ) -> Result<Answer, Stop> {
         self.template = Some(question.template().into());
         let authorization = ask.take_optional_credential()?;
-        let selector = ask.take_selector()?;
+        let selector = ask.take_selector();
         let key = match (in_path, ask.body.take()) {
             (Some(key), _) => Some(key),
             (None, Some(body)) => {

@@ -91,6 +91,8 @@ impl Store {
                 return Err(StoreError::NameTaken {
                     what: "app",
                     name: new.name.clone(),
+                    remedy: "its connections go on using it; choose another name for an app with another client \
+                             id or secret",
                 });
             }
             tx.execute(

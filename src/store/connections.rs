@@ -224,6 +224,7 @@ fn check_free(
         return Err(StoreError::NameTaken {
             what: "connection",
             name: name.to_string(),
+            remedy: "choose another name, or remove it first with `scopegate connection remove`",
         });
     }
     let Some(app) = app else { return Ok(()) };

@@ -13,6 +13,12 @@ pub enum StoreError {
         /// The system's word.
         cause: std::io::Error,
     },
+    /// Nobody has made it yet.
+    #[error(
+        "there is no store at `{}`: it is made by `scopegate connection add`, `key create`, `app add` and `run`; see \
+         that `store` names the right file", .0.display()
+    )]
+    Missing(PathBuf),
     /// Others can open it.
     #[error("the store `{}` can be opened by everybody on this machine: run `chmod 0600 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),
@@ -50,12 +56,14 @@ pub enum StoreError {
     #[error("the store is damaged: {0} in it can't be read; run `scopegate store check`")]
     Damaged(&'static str),
     /// The name is taken.
-    #[error("there is a {what} named `{name}` already: choose another name, or remove it first")]
+    #[error("{what} `{name}` is there already: {remedy}")]
     NameTaken {
         /// Connection or app.
         what: &'static str,
         /// The name.
         name: String,
+        /// What can be done.
+        remedy: &'static str,
     },
     /// The app is connected to the portal already.
     #[error(

@@ -64,6 +64,11 @@ impl GateLock {
     }
 }
 
+/// Whether a gate runs on the store at `store`, as far as can be told from outside without disturbing it.
+pub fn gate_runs(store: &Path) -> bool {
+    holder_is_alive(store) == Some(true)
+}
+
 /// Whether the process named in the lock file is alive on this host; `None` when that can't be told
 /// (another host, no lock file).
 pub(super) fn holder_is_alive(store: &Path) -> Option<bool> {

@@ -24,7 +24,7 @@ pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
 pub use keys::{KeyRow, NewKey, Revoked};
-pub use lock::{GateLock, LockError};
+pub use lock::{GateLock, LockError, gate_runs};
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -65,6 +65,12 @@ impl Store {
         Self::open_at(path).map_err(|error| error.at(path))
     }
 
+    /// Opens the file if it is there: for who only looks, or changes what must be there already.
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        must_exist(path)?;
+        Self::open(path)
+    }
+
     fn open_at(path: &Path) -> Result<Self, StoreError> {
         prepare_file(path)?;
         let writer = connect(path)?;
@@ -85,6 +91,7 @@ impl Store {
     /// Brings the file to this version's schema; returns the versions before and after.
     pub fn migrate(path: &Path) -> Result<(u32, u32), StoreError> {
         let migrate = || {
+            must_exist(path)?;
             prepare_file(path)?;
             schema::migrate(&connect(path)?)
         };
@@ -134,6 +141,10 @@ impl Store {
 
     /// What is wrong with the file itself; empty when nothing is.
     pub fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        self.check_pages().map_err(|error| error.at(&self.path))
+    }
+
+    fn check_pages(&self) -> Result<Vec<String>, StoreError> {
         let reader = self.reader();
         let mut findings = Vec::new();
         let mut statement = reader.prepare("PRAGMA integrity_check(20)")?;
@@ -187,6 +198,17 @@ impl Store {
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Store({})", self.path.display())
+    }
+}
+
+fn must_exist(path: &Path) -> Result<(), StoreError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StoreError::Missing(path.to_owned())),
+        Err(cause) => Err(StoreError::File {
+            path: path.to_owned(),
+            cause,
+        }),
     }
 }
 
@@ -315,6 +337,23 @@ mod tests {
             .unwrap();
         std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(Store::open(&other), Err(StoreError::NotAStore(_))));
+    }
+
+    #[test]
+    fn who_only_looks_makes_no_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data/scopegate.db");
+        for error in [
+            Store::open_existing(&path).err().unwrap(),
+            Store::migrate(&path).unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::Missing(_)), "{error}");
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+        assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
+        drop(Store::open(&path).unwrap());
+        assert!(Store::open_existing(&path).is_ok());
+        assert!(Store::migrate(&path).is_ok());
     }
 
     #[test]
