@@ -565,7 +565,6 @@ async fn a_body_the_gate_would_read_otherwise_than_hubspot_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-<<<<<<< HEAD
 async fn a_policy_folder_that_is_swapped_as_a_whole_is_noticed() {
     let world = World::plain().await;
     let key = world.key("reader");
@@ -687,7 +686,9 @@ async fn introspection_tells_the_scopes_that_hold_here_and_under_the_ceiling() {
         "{:?}",
         answer.body
     );
-=======
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_works_beside_a_running_gate_and_leaves_no_trace() {
     let world = World::plain().await;
     let folder = world.home().join("data/audit");
@@ -736,5 +737,4 @@ fn a_command_that_only_looks_makes_no_store() {
         assert!(said.contains("data/x.db"), "{words:?}: {said}");
         assert!(!home.path().join("data").exists(), "{words:?}");
     }
->>>>>>> fixb
 }

@@ -61,8 +61,7 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     if let Some((question, key)) = ask.question() {
         return case.introspect(question, key, ask).await;
     }
-<<<<<<< HEAD
-    let caller = case.authenticate(ask.take_credential()?, ask.take_selector()?)?;
+    let caller = case.authenticate(ask.take_credential()?, ask.take_selector())?;
     let mut at = case.locate(&caller, &ask)?;
     let body = case.judge_body(&mut ask, &at.recognised).await?;
     if case.renew() {
@@ -71,15 +70,6 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     let facts = case.gather(&ask, &at.recognised, &body)?;
     let permit = case.decide(&at.policy, &facts, &at.connection)?;
     let call = case.compose(ask, body)?;
-=======
-    let caller = case.authenticate(ask.take_credential()?)?;
-    let policy = case.policy(&caller)?;
-    let connection = case.connection(&caller, &policy, ask.take_selector())?;
-    let recognised = case.recognise(ask.target()?)?;
-    let body = case.judge_body(&mut ask, &recognised).await?;
-    let facts = case.gather(&ask, &recognised, &body)?;
-    let permit = case.decide(&policy, &facts, &connection)?;
->>>>>>> fixb
     case.record(&permit).await?;
     let rights = caller.rights(&at.connection);
     let lease = case.lease(&rights, &permit).await?;
