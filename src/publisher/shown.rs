@@ -1,0 +1,126 @@
+//! What the publisher shows people of what it published: metrics, warnings of `/readyz?verbose`, and
+//! each mistake once in the log.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::Publisher;
+use crate::access::connection::Standing;
+use crate::access::policy_text::mistake::Mistake;
+use crate::metrics::{ConnectionSample, KeySample, PolicySample};
+use crate::snapshot::Snapshot;
+
+impl Publisher {
+    /// Each set of mistakes once.
+    pub(super) fn say_mistakes(&mut self, mistakes: &[Mistake]) {
+        let lines: Vec<String> = mistakes.iter().map(Mistake::one_line).collect();
+        if lines != self.said {
+            log_mistakes(mistakes);
+            self.said = lines;
+        }
+    }
+
+    /// What the ceiling clips: for people, and after the swap, so that it delays nothing.
+    pub fn show_clipped(&self) {
+        let snapshot = self.gate.snapshot.load_full();
+        log_mistakes(
+            &snapshot
+                .policies
+                .beyond_ceiling(&snapshot.catalogue, Timestamp::now()),
+        );
+    }
+
+    /// Everything the metrics say about policies.
+    pub fn show_policies(&mut self, snapshot: &Snapshot) {
+        let samples: Vec<PolicySample<'_>> = snapshot
+            .policies
+            .integrations()
+            .map(|(name, policy, loads)| PolicySample {
+                integration: name,
+                invalid: !loads,
+                expires: policy.and_then(|policy| policy.expires_at()),
+            })
+            .collect();
+        let invalid = samples.iter().filter(|sample| sample.invalid);
+        let why = "does not load; see the log, or run `scopegate policy check`";
+        let found = invalid
+            .map(|sample| (format!("policy {}", sample.integration), why.to_owned()))
+            .collect();
+        self.warn_about("policy ", found);
+        self.gate.metrics.set_policies(&snapshot.policy_digest, &samples);
+        self.gate.metrics.set_catalogue(&snapshot.catalogue_digest);
+    }
+
+    /// Everything the metrics say about keys and connections.
+    pub fn show_keys_and_connections(&mut self) {
+        let snapshot = self.gate.snapshot.load_full();
+        let keys: Vec<KeySample<'_>> = snapshot
+            .keys
+            .iter()
+            .filter(|key| key.fault(Timestamp::now()).is_none())
+            .filter_map(|key| {
+                Some(KeySample {
+                    integration: &key.integration,
+                    expires: key.expires?,
+                })
+            })
+            .collect();
+        self.gate.metrics.set_keys(&keys);
+        let all = self.gate.live.all();
+        let connections: Vec<ConnectionSample<'_>> = all
+            .iter()
+            .map(|connection| ConnectionSample {
+                connection: connection.name().as_str(),
+                app: connection.app(),
+                state: connection.standing().as_str(),
+                token_expires: connection.token_expires(),
+            })
+            .collect();
+        let troubled = connections
+            .iter()
+            .filter(|sample| sample.state != Standing::Ok.as_str());
+        let found = troubled.map(|sample| {
+            (
+                format!("connection {}", sample.connection),
+                format!("is `{}`", sample.state),
+            )
+        });
+        let found = found.collect();
+        self.gate.metrics.set_connections(&connections);
+        self.warn_about("connection ", found);
+    }
+
+    /// Lists these warnings, and takes earlier ones of the kind off the list.
+    fn warn_about(&mut self, kind: &str, found: BTreeMap<String, String>) {
+        for over in self
+            .warned
+            .iter()
+            .filter(|subject| subject.starts_with(kind) && !found.contains_key(*subject))
+        {
+            self.readiness.clear_warning(over);
+        }
+        self.warned.retain(|subject| !subject.starts_with(kind));
+        for (subject, text) in found {
+            self.readiness.warn(subject.clone(), text);
+            self.warned.insert(subject);
+        }
+    }
+}
+
+/// Each mistake once, where it stands, without the text of the file.
+pub fn log_mistakes(mistakes: &[Mistake]) {
+    for mistake in mistakes {
+        let (code, file, line, what) = (
+            mistake.code,
+            &*mistake.file,
+            mistake.span.line,
+            mistake.message.as_str(),
+        );
+        if mistake.is_error() {
+            tracing::error!(event = "policy.mistake", code, file, line, what);
+        } else {
+            tracing::warn!(event = "policy.mistake", code, file, line, what);
+        }
+    }
+}
