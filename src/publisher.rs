@@ -4,21 +4,21 @@
 //! A thread of its own: it reads files and the store, and neither may hold up a runtime. Nobody
 //! else writes the snapshot.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use notify::{RecursiveMode, Watcher};
 
+use crate::access::connection::Standing;
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
 use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
 use crate::catalogue_file;
 use crate::config::Config;
 use crate::events::{Reloaded, StoreFailed};
-use crate::hubspot::connect::{Upstream, client_tls};
+use crate::hubspot::connect::{Current, Upstream, client_tls};
 use crate::metrics::{ConnectionSample, KeySample, PolicySample, StoreOp};
 use crate::monitor::{Condition, Readiness};
 use crate::policy_files;
@@ -26,12 +26,16 @@ use crate::proxy::gate::Gate;
 use crate::proxy::tls;
 use crate::snapshot::Snapshot;
 use crate::store::{ChangeKind, Store, StoreError};
+use crate::watch::Watch;
 
 /// How often the store is asked for changes: a revocation is in force within twice this.
 const POLL: Duration = Duration::from_millis(200);
 
 /// A reload begins this long after the last change: editors and deployments touch a file several times.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// And no later than this after the first one: a folder that never rests must not delay a tightening.
+const SETTLE_MOST: Duration = Duration::from_secs(2);
 
 /// What others tell the publisher.
 pub enum Message {
@@ -61,38 +65,14 @@ pub struct Publisher {
     pub audited: i64,
     /// A random id of this run of the process.
     pub boot: uuid::Uuid,
-}
-
-/// Watches the folders of everything that is re-read on change. Folders, not files: a replaced file
-/// or a swapped symbolic link is another file.
-pub fn watch(config: &Config, messages: Sender<Message>) -> notify::Result<notify::RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reads are events, too: following them would reload for ever.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
-            let _ = messages.send(Message::FilesChanged);
-        }
-    })?;
-    watcher.watch(&config.policies, RecursiveMode::Recursive)?;
-    let tls = config
-        .tls
-        .iter()
-        .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
-    let others = tls
-        .flatten()
-        .chain(&config.upstream.ca)
-        .chain(&config.catalogue.extra);
-    let mut folders: Vec<PathBuf> = others
-        .filter_map(|file| file.parent().map(Path::to_path_buf))
-        .collect();
-    folders.sort();
-    folders.dedup();
-    for folder in folders
-        .iter()
-        .filter(|folder| !folder.starts_with(&config.policies))
-    {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    Ok(watcher)
+    /// What tells of changed files.
+    pub watch: Option<Watch>,
+    /// Where durable records are waited for.
+    pub runtime: tokio::runtime::Handle,
+    /// The mistakes that were said last: said again only when they change.
+    pub said: Vec<String>,
+    /// What `/readyz?verbose` lists on the publisher's word.
+    pub warned: BTreeSet<String>,
 }
 
 /// The upstream, with the trust it is verified by.
@@ -111,19 +91,22 @@ pub fn read_upstream(config: &Config) -> Result<Upstream, String> {
 impl Publisher {
     /// Follows until told to stop, or until nobody can tell any more.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut reload_at: Option<Instant> = None;
+        let mut due: Option<Due> = None;
         self.begin();
         loop {
-            let now = Instant::now();
-            let wait = reload_at.map_or(POLL, |at| at.saturating_duration_since(now).min(POLL));
+            let wait = due.map_or(POLL, |due| {
+                due.at().saturating_duration_since(Instant::now()).min(POLL)
+            });
             match messages.recv_timeout(wait) {
-                Ok(Message::FilesChanged) => reload_at = Some(Instant::now() + SETTLE),
-                Ok(Message::Reload) => reload_at = Some(Instant::now()),
+                Ok(Message::FilesChanged) => due = Some(Due::again(due)),
+                Ok(Message::Reload) => self.reload(),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if reload_at.is_some_and(|at| at <= Instant::now()) || self.stand_ins_are_over() {
-                reload_at = None;
+            let is_due = due.is_some_and(|due| due.at() <= Instant::now());
+            let swapped = self.watch.as_mut().is_some_and(Watch::swapped);
+            if is_due || swapped || self.stand_ins_are_over() {
+                due = None;
                 self.reload();
             }
             self.follow_store();
@@ -132,12 +115,17 @@ impl Publisher {
         let _ = self.store.forget_instance(&self.config.instance);
     }
 
-    /// Says that this gate follows, and records what was commanded while none ran.
+    /// Says that this gate follows: from here on commands wait for it. Before it accepts anything, so
+    /// that whoever saw it ready is answered about this gate.
+    pub fn announce(&self) -> Result<(), StoreError> {
+        self.store.note_applied(&self.config.instance, self.applied)
+    }
+
+    /// Files are read once more: what changed between the first reading and the first watching told
+    /// nobody. What was commanded while no gate ran is recorded.
     fn begin(&mut self) {
-        let begun = self
-            .audit_commands()
-            .and_then(|()| self.store.note_applied(&self.config.instance, self.applied));
-        if let Err(error) = begun {
+        self.reload();
+        if let Err(error) = self.audit_commands() {
             StoreFailed {
                 op: StoreOp::Write,
                 detail: &error,
@@ -154,6 +142,7 @@ impl Publisher {
 
     /// Reads all watched files. What can't be read leaves what is in force, and says so.
     fn reload(&mut self) {
+        self.watch_anew();
         let before = self.gate.snapshot.load_full();
         let mut sound = self.reload_trust();
         let catalogue = match catalogue_file::read(&self.config.catalogue) {
@@ -179,13 +168,13 @@ impl Publisher {
             }
         };
         sound &= !mistakes.iter().any(Mistake::is_error) && policies.ceiling_state() != CeilingState::Kept;
-        log_mistakes(&mistakes);
+        self.say_mistakes(&mistakes);
         let changed =
             policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();
         let next = before.with_policies(catalogue, Arc::new(policies));
         self.show_policies(&next);
         let policies = next.policies.integrations().count();
-        let errors = mistakes.iter().filter(|mistake| mistake.is_error()).count() + usize::from(!sound);
+        let errors = mistakes.iter().filter(|mistake| mistake.is_error()).count();
         let (digest, snapshot) = (Arc::clone(&next.policy_digest), next.version);
         self.gate.snapshot.store(Arc::new(next));
         Reloaded {
@@ -210,6 +199,20 @@ impl Publisher {
         }
     }
 
+    fn watch_anew(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        match watch.renew() {
+            Ok(()) => self.readiness.clear_warning("watch"),
+            Err(error) => {
+                self.readiness.warn(
+                    "watch",
+                    "changed files are not noticed by themselves: send SIGHUP after a change",
+                );
+                self.complain("watch", &error.to_string());
+            }
+        }
+    }
+
     /// Certificates, key, client CA and upstream CA.
     fn reload_trust(&self) -> bool {
         let mut sound = true;
@@ -226,7 +229,7 @@ impl Publisher {
             match read_upstream(&self.config) {
                 Ok(upstream) => {
                     let version = self.gate.upstream().1 + 1;
-                    self.gate.upstream.store(Arc::new((upstream, version)));
+                    self.gate.upstream.store(Arc::new(Current { upstream, version }));
                 }
                 Err(error) => {
                     sound = false;
@@ -235,6 +238,15 @@ impl Publisher {
             }
         }
         sound
+    }
+
+    /// Each set of mistakes once.
+    fn say_mistakes(&mut self, mistakes: &[Mistake]) {
+        let lines: Vec<String> = mistakes.iter().map(Mistake::one_line).collect();
+        if lines != self.said {
+            log_mistakes(mistakes);
+            self.said = lines;
+        }
     }
 
     fn complain(&self, what: &str, error: &str) {
@@ -311,11 +323,11 @@ impl Publisher {
                 self.gate.snapshot.store(Arc::new(next));
             }
             self.applied = last;
-            self.audit_commands()?;
             self.store.note_applied(&self.config.instance, self.applied)?;
             self.show_keys_and_connections();
         }
-        Ok(())
+        // After the change is in force: recording it must not delay it.
+        self.audit_commands()
     }
 
     fn apply_key(
@@ -353,28 +365,31 @@ impl Publisher {
         Ok(())
     }
 
-    /// Puts the commands behind the changes into the audit log.
+    /// Puts the commands behind the changes into the audit log, each before it is ticked off: one that
+    /// does not reach the disk is tried again, and at the next start.
     fn audit_commands(&mut self) -> Result<(), StoreError> {
         for event in self.store.admin_events_after(self.audited)? {
-            self.audited = event.id;
+            let id = event.id;
             let record = AdminRecord {
                 time: event.at,
-                event: event.id,
+                event: id,
                 actor: event.actor,
                 action: event.action,
                 subject: event.subject,
                 reason: event.reason,
             };
-            if self.audit.push(Record::Admin(Box::new(record))).is_err() {
+            let recorded = self.audit.push_durable(Record::Admin(Box::new(record)));
+            if self.runtime.block_on(recorded).is_err() {
                 break;
             }
-            self.store.note_audited(&self.config.instance, self.audited)?;
+            self.audited = id;
+            self.store.note_audited(&self.config.instance, id)?;
         }
         Ok(())
     }
 
     /// Everything the metrics say about policies.
-    pub fn show_policies(&self, snapshot: &Snapshot) {
+    pub fn show_policies(&mut self, snapshot: &Snapshot) {
         let samples: Vec<PolicySample<'_>> = snapshot
             .policies
             .integrations()
@@ -384,12 +399,18 @@ impl Publisher {
                 expires: policy.and_then(|policy| policy.expires_at()),
             })
             .collect();
+        let invalid = samples.iter().filter(|sample| sample.invalid);
+        let why = "does not load; see the log, or run `scopegate policy check`";
+        let found = invalid
+            .map(|sample| (format!("policy {}", sample.integration), why.to_owned()))
+            .collect();
+        self.warn_about("policy ", found);
         self.gate.metrics.set_policies(&snapshot.policy_digest, &samples);
         self.gate.metrics.set_catalogue(&snapshot.catalogue_digest);
     }
 
     /// Everything the metrics say about keys and connections.
-    pub fn show_keys_and_connections(&self) {
+    pub fn show_keys_and_connections(&mut self) {
         let snapshot = self.gate.snapshot.load_full();
         let keys: Vec<KeySample<'_>> = snapshot
             .keys
@@ -410,10 +431,57 @@ impl Publisher {
                 connection: connection.name().as_str(),
                 app: connection.app(),
                 state: connection.standing().as_str(),
-                token_expires: None,
+                token_expires: connection.token_expires(),
             })
             .collect();
+        let troubled = connections
+            .iter()
+            .filter(|sample| sample.state != Standing::Ok.as_str());
+        let found = troubled.map(|sample| {
+            (
+                format!("connection {}", sample.connection),
+                format!("is `{}`", sample.state),
+            )
+        });
+        let found = found.collect();
         self.gate.metrics.set_connections(&connections);
+        self.warn_about("connection ", found);
+    }
+
+    /// Lists these warnings, and takes earlier ones of the kind off the list.
+    fn warn_about(&mut self, kind: &str, found: BTreeMap<String, String>) {
+        for over in self
+            .warned
+            .iter()
+            .filter(|subject| subject.starts_with(kind) && !found.contains_key(*subject))
+        {
+            self.readiness.clear_warning(over);
+        }
+        self.warned.retain(|subject| !subject.starts_with(kind));
+        for (subject, text) in found {
+            self.readiness.warn(subject.clone(), text);
+            self.warned.insert(subject);
+        }
+    }
+}
+/// When a reload is due: a while after the last change, not too long after the first.
+#[derive(Clone, Copy)]
+struct Due {
+    first: Instant,
+    last: Instant,
+}
+
+impl Due {
+    fn again(before: Option<Self>) -> Self {
+        let now = Instant::now();
+        Self {
+            first: before.map_or(now, |due| due.first),
+            last: now,
+        }
+    }
+
+    fn at(self) -> Instant {
+        (self.last + SETTLE).min(self.first + SETTLE_MOST)
     }
 }
 

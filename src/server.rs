@@ -21,6 +21,7 @@ use crate::audit::{self, Auditor};
 use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
+use crate::hubspot::connect::SharedUpstream;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::pool::PoolStats;
@@ -29,6 +30,7 @@ use crate::monitor::{self, Condition, Readiness};
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
 use crate::proxy::gate::{Freshness, Gate, Names};
+use crate::proxy::introspect::QUESTIONS_BYTES;
 use crate::proxy::judged::Budget;
 use crate::proxy::links::ORIGIN_BYTES_MOST;
 use crate::proxy::tls;
@@ -39,6 +41,7 @@ use crate::store::{GateLock, Store};
 use crate::tokens::{Live, LiveParts, TokenSettings};
 use crate::vault::MasterKey;
 use crate::vault::Vault;
+use crate::watch::Watch;
 
 /// One question to HubSpot's token endpoint and its answer: HubSpot's own edge gives up at 100 s, a
 /// refresh that takes a third of that is not going to come.
@@ -81,7 +84,6 @@ pub struct Server {
     stop_tokens: CancellationToken,
     live: Live,
     auditor: Auditor,
-    _watcher: Option<notify::RecommendedWatcher>,
     _lock: GateLock,
 }
 
@@ -100,8 +102,9 @@ impl Prepared {
         if upstream.origin().len() > ORIGIN_BYTES_MOST {
             return Err(CommandError::usage("`upstream.url` is too long"));
         }
+        let shared = upstream.clone().shared();
         let catalogue = Arc::new(catalogue_file::read(&config.catalogue).map_err(usage)?);
-        let policies = read_policies(&config, &catalogue, options)?;
+        let (policies, said) = read_policies(&config, &catalogue, options)?;
         readiness.set(Condition::Policies, true);
         let metrics = metrics(&config)?;
         let auditor = Auditor::start(&config.audit, &config.instance).map_err(|error| {
@@ -111,7 +114,7 @@ impl Prepared {
         metrics.watch_audit(auditor.watch());
         let applied = store.last_change().map_err(internal)?;
         let live = Live::load(
-            token_parts(&config, &store, vault, upstream.clone(), &metrics),
+            token_parts(&config, &store, vault, Arc::clone(&shared), &metrics),
             &lock,
         )
         .map_err(internal)?;
@@ -128,7 +131,8 @@ impl Prepared {
             compression: config.upstream.compression,
             pool_stats: Arc::new(PoolStats::default()),
             judged: Budget::new(config.limits.judged_total_bytes),
-            upstream: ArcSwap::from_pointee((upstream, 0)),
+            upstream: shared,
+            questions: Budget::new(QUESTIONS_BYTES),
             freshness: Freshness::starting(config.limits.store_max_staleness),
             metrics,
         });
@@ -144,6 +148,10 @@ impl Prepared {
             readiness: Arc::clone(&readiness),
             applied,
             boot: uuid::Uuid::new_v4(),
+            watch: None,
+            runtime: tokio::runtime::Handle::current(),
+            said,
+            warned: std::collections::BTreeSet::new(),
         };
         Ok(Self {
             config,
@@ -205,9 +213,9 @@ impl Prepared {
         watch_pool(&gate);
 
         let (messages, inbox) = mpsc::channel();
-        let watcher = publisher::watch(&config, messages.clone())
-            .map_err(|error| tracing::warn!(event = "watch.failed", error = %error, "changed files are read on SIGHUP only"))
-            .ok();
+        let mut publisher = publisher;
+        publisher.announce().map_err(internal)?;
+        publisher.watch = Some(Watch::new(&config, messages.clone()));
         publisher.show_policies(&gate.snapshot.load());
         publisher.show_keys_and_connections();
         publisher.show_clipped();
@@ -267,7 +275,6 @@ impl Prepared {
             live: gate.live.clone(),
             auditor,
             config,
-            _watcher: watcher,
             _lock: lock,
         })
     }
@@ -363,7 +370,7 @@ fn token_parts(
     config: &Config,
     store: &Arc<Store>,
     vault: Arc<Vault>,
-    upstream: crate::hubspot::connect::Upstream,
+    upstream: SharedUpstream,
     metrics: &Arc<Metrics>,
 ) -> LiveParts {
     LiveParts {
@@ -387,7 +394,7 @@ fn read_policies(
     config: &Config,
     catalogue: &crate::access::catalogue::Catalogue,
     options: StartOptions,
-) -> Result<PolicySet, CommandError> {
+) -> Result<(PolicySet, Vec<String>), CommandError> {
     let files = policy_files::read_folder(&config.policies).map_err(|error| {
         CommandError::usage(format!("`policies` `{}`: {error}", config.policies.display()))
     })?;
@@ -406,7 +413,7 @@ fn read_policies(
     if options.strict && mistakes.iter().any(Mistake::is_error) {
         return Err(CommandError::usage("a policy does not load, and `--strict` was given").hint(check));
     }
-    Ok(set)
+    Ok((set, mistakes.iter().map(Mistake::one_line).collect()))
 }
 
 fn metrics(config: &Config) -> Result<Arc<Metrics>, CommandError> {

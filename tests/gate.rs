@@ -614,3 +614,127 @@ fn a_command_that_only_looks_makes_no_store() {
         assert!(!home.path().join("data").exists(), "{words:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_folder_that_is_swapped_as_a_whole_is_noticed() {
+    let world = World::plain().await;
+    let key = world.key("reader");
+    let target = "/crm/v3/objects/contacts?limit=1";
+    assert_eq!(world.get(target, &key).await.status, 200);
+    let (home, tighter) = (world.home(), world.home().join("tighter"));
+    std::fs::create_dir(&tighter).unwrap();
+    let rules = "allow:\n  - scope: crm.objects.contacts.read\ndeny:\n  - effects: [read]\n";
+    std::fs::write(tighter.join("reader.yaml"), policy("reader", rules)).unwrap();
+    std::fs::rename(home.join("policies"), home.join("before")).unwrap();
+    std::os::unix::fs::symlink(&tighter, home.join("policies")).unwrap();
+    world
+        .until("the link is followed", async |world| {
+            world.get(target, &key).await.status == 403
+        })
+        .await;
+    std::fs::write(tighter.join("reader.yaml"), support::reader()).unwrap();
+    world
+        .until("edits behind the link are seen", async |world| {
+            world.get(target, &key).await.status == 200
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_body_does_not_outlive_a_tightening() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::plain().await;
+    let key = world.key("writer");
+    let body = r#"{"properties":{"email":"slow@example.com"}}"#;
+    let head = format!(
+        "POST /crm/v3/objects/contacts HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        world.gate,
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(world.gate).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body.as_bytes()[..5]).await.unwrap();
+    let rules = "allow:\n  - scope: crm.objects.contacts.write\ndeny:\n  - effects: [write]\n";
+    std::fs::write(world.home().join("policies/writer.yaml"), policy("writer", rules)).unwrap();
+    world
+        .until("the tightening is in force", async |world| {
+            world
+                .send("POST", "/crm/v3/objects/contacts", &key, Some(body))
+                .await
+                .status
+                == 403
+        })
+        .await;
+    world.sim.forget_received();
+    stream.write_all(&body.as_bytes()[5..]).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 403");
+    assert!(world.sim.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_ends_an_answer_that_is_being_read() {
+    use scopegate::sim::{Action, Fault, Matching};
+    let world = World::plain().await;
+    let key = world.key("reader");
+    let trickle = Action::Trickle {
+        piece_bytes: 20,
+        pause: std::time::Duration::from_millis(50),
+    };
+    world.sim.fault(Fault::always(
+        Matching::path("/crm/v3/objects/contacts?limit=50"),
+        trickle,
+    ));
+    let request = http::Request::get("/crm/v3/objects/contacts?limit=50")
+        .header("host", world.gate.to_string())
+        .header("authorization", format!("Bearer {key}"))
+        .body(http_body_util::Full::default())
+        .unwrap();
+    let id = key.split('_').nth(2).unwrap().to_owned();
+    let (answer, revoked) = tokio::join!(world.request(request), async {
+        world
+            .until("the read is under way", async |world| {
+                !world.sim.received().is_empty()
+            })
+            .await;
+        world.command(&["key", "revoke", &id])
+    });
+    assert!(revoked.status.success());
+    assert!(answer.is_err(), "cut off, never a shorter whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_chunked_request_closes_its_connection() {
+    let world = World::plain().await;
+    let key = world.key("reader");
+    let refused = "POST /crm/v3/objects/contacts/search HTTP/1.1\r\nHost: g\r\nExpect: foo\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let second =
+        format!("GET /crm/v3/objects/contacts HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {key}\r\n\r\n");
+    let answer = world.raw(format!("{refused}{second}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+    assert!(world.sim.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn introspection_tells_the_scopes_that_hold_here_and_under_the_ceiling() {
+    let rules = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.companies.read]\n  - scope: crm.objects.deals.read\n    connections: [other]\n";
+    let text = format!("integration: wide\nowner: test@example.com\nconnections: [acme, other]\n{rules}");
+    let ceiling = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.deals.read]\n";
+    let world = World::with(Setup {
+        policies: vec![("wide", text), ("_ceiling", ceiling.to_owned())],
+        ..Setup::default()
+    })
+    .await;
+    let key = world.key("wide");
+    let answer = world.get(&format!("/oauth/v1/access-tokens/{key}"), "").await;
+    assert_eq!(
+        answer.json()["scopes"],
+        json!(["crm.objects.contacts.read"]),
+        "{:?}",
+        answer.body
+    );
+}

@@ -6,8 +6,10 @@ use serde::Serialize;
 use super::catalogue::{BodyNeed, Catalogue};
 use super::decide::{Question, decide};
 use super::decision::Decision;
+use super::effect::Effect;
 use super::facts::Facts;
 use super::gather::gather;
+use super::introspection;
 use super::json::{JudgedBody, check_content_type};
 use super::policy::Policy;
 use super::policy::ceiling::Ceiling;
@@ -57,7 +59,7 @@ pub struct Explanation {
     pub scopes: Vec<String>,
     /// `allow`, `deny` or `refuse`; null without an integration.
     pub decision: Option<&'static str>,
-    /// Why not; null when allowed.
+    /// Why not; null when allowed by a rule.
     pub reason: Option<&'static str>,
     /// The rule that decided.
     pub rule: Option<String>,
@@ -73,6 +75,9 @@ pub struct Explanation {
     #[serde(skip)]
     pub observed: bool,
 }
+
+/// The reason given for a request that the gate answers itself, without asking any rule.
+pub const ANSWERED_BY_THE_GATE: &str = "answered by the gate";
 
 /// Explains a request, and decides it if rules are given.
 pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_>>) -> Explanation {
@@ -90,6 +95,10 @@ pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_
         lacks: Vec::new(),
         observed: false,
     };
+    if let Some((target, question)) = own_question(asked) {
+        answer.answered_by_the_gate(catalogue, &target, question, under);
+        return answer;
+    }
     match understand(catalogue, asked, &mut answer) {
         Ok(facts) => {
             answer.describe(catalogue, &facts);
@@ -107,9 +116,17 @@ pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_
     answer
 }
 
+/// A question about the credential itself, which the live path answers before all else.
+fn own_question(asked: &Asked<'_>) -> Option<(Target, introspection::Question)> {
+    let target = Target::parse(asked.method, asked.target).ok()?;
+    let (question, _) = introspection::Question::recognise(&target)?;
+    Some((target, question))
+}
+
 /// The steps of the live path up to the decision.
 fn understand(catalogue: &Catalogue, asked: &Asked<'_>, answer: &mut Explanation) -> Result<Facts, Refusal> {
     let target = Target::parse(asked.method, asked.target)?;
+    target.check_holds_no_key()?;
     let recognised = catalogue.recognise(&target)?;
     answer.operation = catalogue
         .operation(recognised.operation)
@@ -153,11 +170,52 @@ impl Explanation {
         self.scopes = names(needed.flat_map(|term| catalogue.scope_names(term)));
     }
 
-    fn decide(&mut self, catalogue: &Catalogue, facts: &Facts, under: &Under<'_>) {
-        if !under.policy.covers(under.connection) {
+    fn answered_by_the_gate(
+        &mut self,
+        catalogue: &Catalogue,
+        target: &Target,
+        question: introspection::Question,
+        under: Option<&Under<'_>>,
+    ) {
+        self.operation = catalogue
+            .recognise(target)
+            .ok()
+            .and_then(|recognised| catalogue.operation(recognised.operation))
+            .map(|operation| operation.id.to_string());
+        self.template = Some(question.template().to_owned());
+        self.effect = Some(Effect::Auth.as_str());
+        self.reason = Some(ANSWERED_BY_THE_GATE);
+        if question == introspection::Question::Token {
+            self.decision = Some("refuse");
+            self.cause = Some("the gate issues no tokens");
+            self.remedy = Some("send the scopegate key itself as the bearer token".to_owned());
+            return;
+        }
+        let Some(under) = under else {
+            return;
+        };
+        if under.policy.is_expired(under.now) {
+            self.decision = Some("deny");
+            self.reason = Some(Reason::PolicyExpired.as_str());
+            self.remedy = Some("review the policy and set a later `expires`".to_owned());
+        } else if !self.denied_there(under) {
+            self.decision = Some("allow");
+        }
+    }
+
+    /// Whether the policy does not hold for the connection at all.
+    fn denied_there(&mut self, under: &Under<'_>) -> bool {
+        let is_foreign = !under.policy.covers(under.connection);
+        if is_foreign {
             self.decision = Some("deny");
             self.reason = Some(Reason::ConnectionForeign.as_str());
             self.remedy = Some("add the connection to the policy's `connections`".to_owned());
+        }
+        is_foreign
+    }
+
+    fn decide(&mut self, catalogue: &Catalogue, facts: &Facts, under: &Under<'_>) {
+        if self.denied_there(under) {
             return;
         }
         let decision = decide(&Question {
@@ -243,6 +301,82 @@ mod tests {
             found["scopes"],
             serde_json::json!(["crm.objects.contacts.read", "crm.objects.deals.read"])
         );
+    }
+
+    #[test]
+    fn what_the_gate_answers_itself_needs_no_rule_but_a_policy_in_force() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let day = |text: &str| text.parse::<Timestamp>().unwrap();
+        let text = "integration: t\nowner: o\nconnections: [acme]\nexpires: 2027-01-31\n";
+        let (policy, _) = Policy::load(
+            &"t.yaml".into(),
+            "t",
+            &text.into(),
+            &catalogue,
+            day("2026-11-22T10:00:00Z"),
+        )
+        .unwrap();
+        let decided = |method: &str, target: &str, connection: &str, now: &str| {
+            let asked = Asked {
+                method,
+                target,
+                body: Some(b"token=x"),
+                content_type: Some("application/x-www-form-urlencoded"),
+            };
+            let under = Under {
+                policy: &policy,
+                ceiling: None,
+                connection: ConnectionRef {
+                    name: connection,
+                    app: None,
+                },
+                now: day(now),
+            };
+            let found = explain(&catalogue, &asked, Some(&under));
+            assert!(found.scopes.is_empty() && found.rule.is_none());
+            assert_eq!(found.effect, Some("auth"));
+            (found.operation, found.decision.unwrap(), found.reason.unwrap())
+        };
+        let now = "2026-11-22T10:00:00Z";
+        for (method, target, operation, decision) in [
+            (
+                "GET",
+                "/oauth/v1/access-tokens/x",
+                Some("oauth.access-tokens.get"),
+                "allow",
+            ),
+            (
+                "POST",
+                "/oauth/2026-03/token/introspect",
+                Some("oauth.token.introspect"),
+                "allow",
+            ),
+            ("POST", "/oauth/v9/token/introspect", None, "allow"),
+            ("POST", "/oauth/v1/token", Some("oauth.token.create"), "refuse"),
+        ] {
+            let expected = (operation.map(str::to_owned), decision, ANSWERED_BY_THE_GATE);
+            assert_eq!(
+                decided(method, target, "acme", now),
+                expected,
+                "{method} {target}"
+            );
+        }
+        let private = "/oauth/v2/private-apps/get/access-token-info";
+        assert_eq!(decided("POST", private, "acme", now).1, "allow");
+        let elsewhere = decided("POST", private, "beta", now);
+        assert_eq!(
+            (elsewhere.1, elsewhere.2),
+            ("deny", Reason::ConnectionForeign.as_str())
+        );
+        let expired = decided("POST", private, "acme", "2027-02-01T00:00:00Z");
+        assert_eq!((expired.1, expired.2), ("deny", Reason::PolicyExpired.as_str()));
+        let nobody = answer("GET", "/oauth/v1/access-tokens/x", None);
+        assert_eq!(
+            (nobody.decision, nobody.reason),
+            (None, Some(ANSWERED_BY_THE_GATE))
+        );
+        let revoke = answer("POST", "/oauth/v1/token/revoke", None);
+        assert_ne!(revoke.reason, Some(ANSWERED_BY_THE_GATE));
     }
 
     #[test]

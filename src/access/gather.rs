@@ -35,6 +35,9 @@ pub fn gather(
         if row.may_carry_associations() {
             refuse_associations(body)?;
         }
+        if row.may_associate_types() {
+            refuse_associated_objects(body)?;
+        }
         if row.is_delete_if_removing() && removes(body)? {
             effect = raise(effect, Effect::Delete);
         }
@@ -168,6 +171,24 @@ fn refuse_associations_in(value: &Json) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// `associatedObjects` makes definitions of other types: until they are judged, a schema passes
+/// only without them.
+fn refuse_associated_objects(body: &Json) -> Result<(), Refusal> {
+    let Json::Object(members) = body else {
+        return Err(NOT_AN_OBJECT);
+    };
+    let tied = |(key, value): &(_, Json)| is_associated_objects(key) && !value.is_empty();
+    match members.iter().any(tied) {
+        true => Err(ASSOCIATED_OBJECTS),
+        false => Ok(()),
+    }
+}
+
+/// In any case of its letters: upstream may take another spelling for it.
+fn is_associated_objects(key: &impl AsRef<str>) -> bool {
+    key.as_ref().eq_ignore_ascii_case("associatedObjects")
+}
+
 /// Whether the body of an add-and-remove names records to remove.
 fn removes(body: &Json) -> Result<bool, Refusal> {
     let Json::Object(members) = body else {
@@ -188,6 +209,11 @@ const INLINE_ASSOCIATIONS: Refusal = Refusal::new(
     Reason::RefusedUnjudged,
     "the body carries `associations`, which the gate does not judge yet",
     "create the record without `associations`, then link it with `crm.associations.create`",
+);
+const ASSOCIATED_OBJECTS: Refusal = Refusal::new(
+    Reason::RefusedUnjudged,
+    "the body carries `associatedObjects`, which the gate does not judge yet",
+    "create the schema without `associatedObjects`; tie it to other types in HubSpot's settings",
 );
 const MISSPELT_KEY: Refusal = Refusal::new(
     Reason::RefusedUnjudged,

@@ -285,3 +285,66 @@ fn a_v1_deal_with_its_associations_is_a_read_of_each_of_them() {
     );
     assert_eq!(twice.unwrap_err().reason, Reason::RefusedQuery);
 }
+
+#[test]
+fn a_schema_that_ties_itself_to_other_types_is_refused() {
+    for path in [
+        "/crm/v3/schemas",
+        "/crm/schemas/v3",
+        "/crm-object-schemas/v3/schemas",
+        "/crm-object-schemas/2025-09/schemas",
+        "/crm-object-schemas/2026-03/schemas",
+        "/crm-object-schemas/2026-09/schemas",
+    ] {
+        let create = format!("POST {path}");
+        for body in [
+            r#"{"name":"car","associatedObjects":["CONTACT"]}"#,
+            r#"{"name":"car","associatedObjects":"0-1"}"#,
+            r#"{"name":"car","AssociatedObjects":["0-1"]}"#,
+            r#"{"name":"car","associatedObjects":{"0-1":{}}}"#,
+        ] {
+            assert_eq!(
+                reason(&create, Some(body)),
+                Reason::RefusedUnjudged,
+                "{create} {body}"
+            );
+        }
+        for body in [
+            r#"{"name":"car"}"#,
+            r#"{"name":"car","associatedObjects":null}"#,
+            r#"{"name":"car","associatedObjects":[]}"#,
+        ] {
+            assert_eq!(
+                needs(&create, Some(body)),
+                ["crm.schemas.create write "],
+                "{create} {body}"
+            );
+        }
+        assert_eq!(reason(&create, Some("[]")), Reason::RefusedBody);
+        assert_eq!(reason(&create, None), Reason::RefusedBody);
+    }
+}
+
+#[test]
+fn bodies_that_name_another_type_than_the_path_are_refused() {
+    let between = r#"{"fromObjectTypeId":"0-1","toObjectTypeId":"0-3","name":"x"}"#;
+    for request in [
+        "POST /crm/v3/schemas/2-1/associations",
+        "POST /crm/schemas/v3/2-1/associations",
+        "POST /crm-object-schemas/v3/schemas/2-1/associations",
+        "POST /crm-object-schemas/2025-09/schemas/p_car/associations",
+        "POST /crm-object-schemas/2026-03/schemas/2-1/associations",
+        "POST /crm-object-schemas/2026-09/schemas/2-1/associations",
+        "POST /media-bridge/v1/7/schemas/2-1/associations",
+        "POST /media-bridge/2026-03/7/schemas/2-1/associations",
+        "POST /webhooks-journal/subscriptions/2026-03",
+        "PUT /extensions/ecomm/v2/sync/messages",
+        "POST /extensions/ecomm/v2/imports/page",
+    ] {
+        assert_eq!(
+            reason(request, Some(between)),
+            Reason::RefusedUnjudged,
+            "{request}"
+        );
+    }
+}

@@ -355,7 +355,7 @@ const fn body(cause: &'static str, remedy: &'static str) -> Refusal {
 const NOT_UTF8: Refusal = body("the body is not UTF-8", "send JSON in UTF-8, uncompressed");
 const BYTE_ORDER_MARK: Refusal = body("the body begins with a byte order mark", "send JSON without it");
 const MALFORMED: Refusal = body(
-    "the body is no JSON that every parser reads alike",
+    "the body is not valid JSON",
     "send one JSON value: this operation is decided by what stands in the body",
 );
 const DUPLICATE_KEY: Refusal = body(

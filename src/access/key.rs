@@ -208,6 +208,25 @@ impl PresentedKey {
     }
 }
 
+/// Whether something of a key's form stands anywhere in `text`, whatever its checksum: a key with a
+/// typo is still most of a secret.
+pub fn stands_in(text: &str) -> bool {
+    memchr::memmem::find_iter(text.as_bytes(), b"sg_")
+        .filter_map(|at| text.as_bytes().get(at..)?.get(..KEY_LENGTH))
+        .any(has_form)
+}
+
+/// `sg_E_` + id + `_` + secret + `_` + checksum, in characters alone.
+fn has_form(key: &[u8]) -> bool {
+    let mut parts = key.split(|&byte| byte == b'_');
+    let mut is = |length: usize| {
+        parts
+            .next()
+            .is_some_and(|part| part.len() == length && base62::is_base62(part))
+    };
+    is(2) && is(1) && is(ID_LENGTH) && is(SECRET_LENGTH) && is(CHECKSUM_LENGTH)
+}
+
 /// Checks form and checksum of a key without selector.
 fn read_key(key: &[u8]) -> Result<KeyId, KeyMistake> {
     let mut parts = key.splitn(5, |&byte| byte == b'_');
@@ -317,6 +336,32 @@ mod tests {
         for case in cases {
             assert!(PresentedKey::parse(&case).is_err(), "{case:.80}");
         }
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_it_stands_in_a_text() {
+        let good = key(3).text.expose().to_owned();
+        let typo = format!("{}x", &good[..KEY_LENGTH - 1]);
+        for text in [
+            good.clone(),
+            typo,
+            format!("{good}~acme"),
+            format!("sg_sg_{good}"),
+            format!("a,{good},b"),
+        ] {
+            assert!(stands_in(&text), "{text}");
+        }
+        for text in [
+            "",
+            "sg_",
+            "sg_l_",
+            &good[..KEY_LENGTH - 1],
+            &good[1..],
+            "msg_l_contact",
+        ] {
+            assert!(!stands_in(text), "{text}");
+        }
+        assert!(!stands_in(&"sg_".repeat(10_000)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod facts;
 pub mod gather;
 pub mod integration;
+pub mod introspection;
 pub mod json;
 pub mod key;
 pub mod object_type;

@@ -6,6 +6,7 @@
 
 use smallvec::SmallVec;
 
+use super::key;
 use super::query::Query;
 use super::refusal::{Reason, Refusal};
 
@@ -185,6 +186,19 @@ impl Target {
         (0..self.segment_count()).filter_map(|index| self.segment(index))
     }
 
+    /// Refuses a target that holds a key of the gate: a key is for the gate alone, and goes to no
+    /// upstream, whatever opens the operation.
+    pub fn check_holds_no_key(&self) -> Result<(), Refusal> {
+        if self.segments().any(key::stands_in) {
+            return Err(KEY_IN_PATH);
+        }
+        let mut parameters = self.query.iter();
+        match parameters.any(|(name, value)| key::stands_in(name) || key::stands_in(value)) {
+            true => Err(KEY_IN_QUERY),
+            false => Ok(()),
+        }
+    }
+
     /// What is forwarded: every byte but the unreserved ones (RFC 3986 §2.3) percent-encoded.
     pub fn path_and_query(&self) -> String {
         let mut out = String::with_capacity(self.path.len() + 1 + self.query.encoded_len_hint());
@@ -275,6 +289,16 @@ const ENCODED_DELIMITER: Refusal = path(
 const BAD_PATH_BYTE: Refusal = path(
     "the path has a control character or a byte that must be percent-encoded",
     "percent-encode each segment; control characters, backslashes and `;` are never accepted",
+);
+
+const KEY_IN_PATH: Refusal = path(
+    "the path holds a key of the gate, which never goes upstream",
+    "ask about a key at `/oauth/v1/access-tokens/{key}`, which the gate answers; else send it as bearer token only",
+);
+const KEY_IN_QUERY: Refusal = Refusal::new(
+    Reason::RefusedQuery,
+    "the query holds a key of the gate, which never goes upstream",
+    "send the key as bearer token only",
 );
 
 #[cfg(test)]

@@ -156,3 +156,43 @@ proptest! {
         let _ = Target::parse("POST", &format!("/{target}"));
     }
 }
+
+#[test]
+fn a_target_that_holds_a_key_of_the_gate_is_refused_wherever_it_stands() {
+    let key = "sg_l_vso8EmzYk4j1_1fJjkkpe9PiTw9KSulA8Ghct30vZz4HpdQ5c5b9cPF1_0PPX3R";
+    let reason = |target: String| {
+        let target = Target::parse("GET", &target).unwrap();
+        target.check_holds_no_key().err().map(|refusal| refusal.reason)
+    };
+    for path in [
+        "/oauth/access-tokens/v1/",
+        "/oauth/v1/refresh-tokens/",
+        "/oauth/refresh-tokens/v1/",
+        "/oauth/access-tokens/2026-03/",
+        "/crm/v3/objects/contacts/",
+    ] {
+        assert_eq!(
+            reason(format!("{path}{key}")),
+            Some(Reason::RefusedPath),
+            "{path}"
+        );
+        assert_eq!(
+            reason(format!("{path}{key}~acme/x")),
+            Some(Reason::RefusedPath),
+            "{path}"
+        );
+    }
+    let encoded = key.replace('_', "%5F");
+    assert_eq!(
+        reason(format!("/oauth/v1/refresh-tokens/{encoded}")),
+        Some(Reason::RefusedPath)
+    );
+    for query in ["token=", "after=1&x=a%2C", ""] {
+        let found = reason(format!("/oauth/token/2026-03?{query}{key}"));
+        assert_eq!(found, Some(Reason::RefusedQuery), "{query}");
+    }
+    assert_eq!(
+        reason("/crm/v3/objects/contacts/sg_l_1?q=sg_l_vso8EmzYk4j1".to_owned()),
+        None
+    );
+}

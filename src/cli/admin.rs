@@ -75,7 +75,11 @@ impl Admin {
             .map_err(|error| CommandError::usage(format!("`upstream.ca`: {error}")))?;
         let upstream = Upstream::new(&settings.url, tls, settings.allow_private)
             .map_err(|error| CommandError::usage(error.to_string()))?;
-        Ok(ControlClient::new(upstream, self.config.limits.connect, QUESTION))
+        Ok(ControlClient::new(
+            upstream.shared(),
+            self.config.limits.connect,
+            QUESTION,
+        ))
     }
 
     /// Tells on `err` whether running gates have followed; never fails: the change is made.

@@ -130,7 +130,7 @@ async fn furnish(config: &Config, token: &Secret) -> Result<Vec<(&'static str, S
     store.record_key_check(vault.key_check()).map_err(internal)?;
     let limit = Duration::from_secs(10);
     let client = ControlClient::new(
-        read_upstream(config).map_err(CommandError::internal)?,
+        read_upstream(config).map_err(CommandError::internal)?.shared(),
         limit,
         limit,
     );

@@ -233,6 +233,8 @@ pub struct Limits {
     pub head: Duration,
     /// Longest wait for the next bytes of a request body.
     pub body_idle: Duration,
+    /// Longest time for the whole of a body that is judged.
+    pub judged_body: Duration,
     /// An idle client connection.
     pub idle: Duration,
     /// Upstream: resolve, connect, handshake.
@@ -273,6 +275,7 @@ impl Default for Limits {
             first_byte: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body_idle: Duration::from_secs(30),
+            judged_body: Duration::from_secs(60),
             idle: Duration::from_secs(75),
             connect: Duration::from_secs(10),
             answer_head: Duration::from_secs(110), // HubSpot's own edge gives up after 100 s

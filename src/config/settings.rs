@@ -129,6 +129,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "limits.h2_streams" = "100" => |c, v, _| c.limits.h2_streams = count(v, 1..=10_000)? as u32;
     "limits.first_byte_wait" = "10s" => |c, v, _| c.limits.first_byte = v.duration(WAIT)?;
     "limits.head_wait" = "10s" => |c, v, _| c.limits.head = v.duration(WAIT)?;
+    "limits.judged_body_wait" = "60s" => |c, v, _| c.limits.judged_body = v.duration(WAIT)?;
     "limits.body_wait" = "30s" => |c, v, _| c.limits.body_idle = v.duration(WAIT)?;
     "limits.idle_wait" = "75s" => |c, v, _| c.limits.idle = v.duration(WAIT)?;
     "limits.connect_wait" = "10s" => |c, v, _| c.limits.connect = v.duration(WAIT)?;

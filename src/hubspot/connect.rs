@@ -28,6 +28,27 @@ pub struct Upstream {
     configured_address: bool,
 }
 
+/// An upstream as it is at the moment.
+pub struct Current {
+    /// Where and by what trust.
+    pub upstream: Upstream,
+    /// Grows when trust is read anew: connections of an earlier one are not used again.
+    pub version: u64,
+}
+
+/// The upstream, replaced as a whole when trust is read anew, for all that talk to it.
+pub type SharedUpstream = Arc<arc_swap::ArcSwap<Current>>;
+
+impl Upstream {
+    /// The first version, for sharing.
+    pub fn shared(self) -> SharedUpstream {
+        Arc::new(arc_swap::ArcSwap::from_pointee(Current {
+            upstream: self,
+            version: 0,
+        }))
+    }
+}
+
 /// Why `upstream.url` can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::hubspot::connect::{Upstream, UpstreamStream};
+use crate::hubspot::connect::{SharedUpstream, UpstreamStream};
 
 /// Answers of the token endpoint are about 2 KiB; scope lists may double that.
 const ANSWER_MAX: usize = 256 * 1024;
@@ -24,7 +24,7 @@ const ANSWER_MAX: usize = 256 * 1024;
 /// Asks HubSpot on the gate's own behalf.
 #[derive(Clone)]
 pub struct ControlClient {
-    upstream: Upstream,
+    upstream: SharedUpstream,
     connect_deadline: Duration,
     deadline: Duration,
 }
@@ -53,7 +53,7 @@ pub enum ControlError {
 
 impl ControlClient {
     /// A client for `upstream`: `connect` bounds reaching it, `total` the question and its answer.
-    pub fn new(upstream: Upstream, connect: Duration, total: Duration) -> Self {
+    pub fn new(upstream: SharedUpstream, connect: Duration, total: Duration) -> Self {
         Self {
             upstream,
             connect_deadline: connect,
@@ -99,7 +99,8 @@ impl ControlClient {
         authorization: Option<HeaderValue>,
     ) -> Result<ControlAnswer, ControlError> {
         let request = self.request(method, path, body, authorization)?;
-        let stream = timeout(self.connect_deadline, self.upstream.connect())
+        let upstream = self.upstream.load().upstream.clone();
+        let stream = timeout(self.connect_deadline, upstream.connect())
             .await
             .map_err(|_| ControlError::NotSent("it took too long to connect".to_owned()))?
             .map_err(|error| ControlError::NotSent(error.to_string()))?;
@@ -116,7 +117,7 @@ impl ControlClient {
         let mut builder = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, self.upstream.authority())
+            .header(HOST, self.upstream.load().upstream.authority())
             .header(ACCEPT, "application/json")
             .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, concat!("scopegate/", env!("CARGO_PKG_VERSION")));
@@ -206,7 +207,7 @@ fn read_retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hubspot::connect::client_tls;
+    use crate::hubspot::connect::{Upstream, client_tls};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -214,7 +215,11 @@ mod tests {
         let ca = include_bytes!("../../tests/data/ca.pem");
         let url = format!("http://{}", listener.local_addr().unwrap());
         let upstream = Upstream::new(&url, client_tls(Some(ca)).unwrap(), false).unwrap();
-        ControlClient::new(upstream, Duration::from_millis(500), Duration::from_millis(300))
+        ControlClient::new(
+            upstream.shared(),
+            Duration::from_millis(500),
+            Duration::from_millis(300),
+        )
     }
 
     /// A server that reads the head and answers with fixed bytes, then closes.

@@ -71,6 +71,9 @@ pub enum ExchangeError {
     /// No head in time.
     #[error("the upstream did not answer in time")]
     HeadTimeout,
+    /// The caller took it back while a connection was being made: nothing was sent.
+    #[error("the call was withdrawn before it was sent")]
+    Withdrawn,
 }
 
 /// Tells the pool how a request body is getting on, so that a slow upload is not a slow answer.
@@ -95,6 +98,7 @@ pub(super) struct Halves<B: Body + 'static> {
     sender: http1::SendRequest<B>,
     connection: Pin<Box<ClientConnection<B>>>,
     opened: Instant,
+    version: u64,
     served: u32,
     stats: Arc<PoolStats>,
 }
@@ -119,6 +123,8 @@ where
 /// The idle connections of one worker.
 pub struct Pool<B: Body + 'static> {
     upstream: RefCell<Upstream>,
+    /// Counts how often trust was replaced: a connection of an earlier one is not used again.
+    version: Cell<u64>,
     settings: PoolSettings,
     stats: Arc<PoolStats>,
     idle: RefCell<Vec<(Instant, Halves<B>)>>,
@@ -133,6 +139,7 @@ where
     pub fn new(upstream: Upstream, settings: PoolSettings, stats: Arc<PoolStats>) -> Rc<Self> {
         Rc::new(Self {
             upstream: RefCell::new(upstream),
+            version: Cell::new(0),
             settings,
             stats,
             idle: RefCell::default(),
@@ -142,6 +149,7 @@ where
     /// Trust was re-read: what is idle was verified by the old one and goes.
     pub fn replace_upstream(&self, upstream: Upstream) {
         *self.upstream.borrow_mut() = upstream;
+        self.version.set(self.version.get() + 1);
         let dropped = std::mem::take(&mut *self.idle.borrow_mut());
         self.stats.idle.fetch_sub(dropped.len() as i64, Ordering::Relaxed);
     }
@@ -157,7 +165,8 @@ where
             .fetch_sub((before - idle.len()) as i64, Ordering::Relaxed);
     }
 
-    /// Sends `request` and returns the answer's head with its body.
+    /// Sends `request` and returns the answer's head with its body. `still` is asked after each wait
+    /// that comes before the first byte.
     ///
     /// A request that hyper hands back unsent (the idle connection had just died) is sent again on
     /// another; anything that may have been sent is never repeated here.
@@ -165,6 +174,7 @@ where
         self: &Rc<Self>,
         request: Request<B>,
         progress: &Progress,
+        still: &dyn Fn() -> bool,
     ) -> Result<Response<AnswerBody<B>>, ExchangeError> {
         let mut request = request;
         loop {
@@ -172,6 +182,10 @@ where
                 Some(halves) => (halves, false),
                 None => (self.open().await?, true),
             };
+            // Making a connection may have taken seconds.
+            if fresh && !still() {
+                return Err(ExchangeError::Withdrawn);
+            }
             match self.exchange(halves, request, progress).await {
                 Ok(response) => {
                     self.stats.sent.fetch_add(1, Ordering::Relaxed);
@@ -210,6 +224,7 @@ where
 
     async fn open(&self) -> Result<Halves<B>, ExchangeError> {
         let upstream = self.upstream.borrow().clone();
+        let version = self.version.get();
         let connecting = async {
             let stream = upstream.connect().await.map_err(ExchangeError::Connect)?;
             http1::Builder::new()
@@ -226,6 +241,7 @@ where
             sender,
             connection: Box::pin(connection),
             opened: Instant::now(),
+            version,
             served: 0,
             stats: Arc::clone(&self.stats),
         })
@@ -290,7 +306,8 @@ where
 
     pub(super) fn give_back(&self, halves: Halves<B>) {
         let mut idle = self.idle.borrow_mut();
-        if halves.served < self.settings.requests && idle.len() < self.settings.idle {
+        let trusted = halves.version == self.version.get();
+        if trusted && halves.served < self.settings.requests && idle.len() < self.settings.idle {
             halves.stats.idle.fetch_add(1, Ordering::Relaxed);
             idle.push((Instant::now(), halves));
         }

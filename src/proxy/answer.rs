@@ -1,7 +1,6 @@
 //! What goes back to the client: the upstream's answer, judged and filtered, or the gate's own words.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -15,6 +14,7 @@ use super::gunzip::Gunzip;
 use super::headers;
 use super::links::LinkRewriter;
 use super::outcome::Outcome;
+use super::rights::Rights;
 use super::stop::{self, Stop};
 use crate::access::verdict::{Source, Verdict};
 use crate::events::UpstreamForbade;
@@ -32,7 +32,7 @@ pub enum Answer {
 
 impl Case {
     /// Judges the answer's head and sets up what is done to its body.
-    pub async fn read_answer(&mut self, (response, lease): Answered) -> Result<Answer, Stop> {
+    pub async fn read_answer(&mut self, (response, lease): Answered, rights: Rights) -> Result<Answer, Stop> {
         let (parts, answer) = response.into_parts();
         if parts.status.is_informational() || parts.status.is_redirection() {
             return Err(Stop::Answer(
@@ -67,8 +67,9 @@ impl Case {
         let download = Download {
             answer,
             stages,
-            connection: Arc::clone(lease.connection()),
+            rights,
             until: self.outcome.started() + self.worker.limits().total,
+            pending: Bytes::new(),
             ended: false,
         };
         if parts.status == StatusCode::FORBIDDEN {
@@ -81,7 +82,7 @@ impl Case {
     async fn read_forbidden(&mut self, headers: HeaderMap, mut download: Download) -> Result<Answer, Stop> {
         let mut whole = BytesMut::new();
         while let Some(data) = poll_fn(|cx| download.poll(cx, &mut self.outcome)).await {
-            let data = data.map_err(|_| Stop::Upstream)?;
+            let data = data.map_err(|_| Stop::Upstream { unsure: false })?;
             if whole.len() + data.len() > self.worker.limits().error_body_bytes {
                 return Err(Stop::Answer(
                     "scopegate: HubSpot's refusal is too long to be passed on.",
@@ -137,7 +138,10 @@ impl Case {
         self.outcome.reason = stop.reason();
         let decided = self.verdict.filter(|verdict| verdict.passes());
         let answer = stop.answer(self.outcome.id(), decided, self.rule.as_deref());
-        let (parts, bytes) = answer.into_parts();
+        let (parts, mut bytes) = answer.into_parts();
+        if self.bodiless {
+            bytes.clear();
+        }
         self.outcome.status = parts.status.as_u16();
         let (head, outcome) = self.finish_head(parts.headers);
         respond(parts.status, head, GateBody::own(bytes, outcome))

@@ -1,14 +1,14 @@
 //! A request as read: its head checked, its target canonical, its body untouched.
 
 use http::request::Parts;
-use http::{Method, Request, Version, header};
+use http::{Method, Request};
 use hyper::body::{Body, Incoming};
 
 use super::headers;
-use super::introspect::Question;
 use super::judged::TOO_LARGE;
 use super::stop::Stop;
 use crate::access::connection::Selector;
+use crate::access::introspection::Question;
 use crate::access::refusal::{Reason, Refusal};
 use crate::access::target::Target;
 use crate::config::Limits;
@@ -59,12 +59,6 @@ impl Ask {
             body: Some(body),
             target,
         })
-    }
-
-    /// Whether the connection must close after the answer: a chunked HTTP/1 body ends where hyper
-    /// says, and the head guard does not follow it there.
-    pub fn closes(&self) -> bool {
-        self.parts.version < Version::HTTP_2 && self.parts.headers.contains_key(header::TRANSFER_ENCODING)
     }
 
     /// The canonical target.

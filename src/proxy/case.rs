@@ -29,6 +29,9 @@ pub struct Case {
     pub(super) secure: bool,
     pub(super) authority: Option<String>,
     pub(super) closes: bool,
+    /// The answer is to a `HEAD`: RFC 9110 §9.3.2 wants it without content, and only hyper's HTTP/1
+    /// sees to that by itself.
+    pub(super) bodiless: bool,
     pub(super) key: Option<Arc<KeyEntry>>,
     pub(super) connection: Option<Arc<ConnectionState>>,
     pub(super) operation: Option<Arc<str>>,
@@ -51,6 +54,7 @@ impl Case {
             secure: peer.secure,
             authority: None,
             closes: false,
+            bodiless: false,
             key: None,
             connection: None,
             operation: None,

@@ -23,6 +23,7 @@ use super::io::{Activity, Deadlines, Io, Socket};
 use super::stop::Stop;
 use super::worker::Worker;
 use crate::access::refusal::{Reason, Refusal};
+use crate::audit::Network;
 
 /// RFC 9113 §3.4: what an HTTP/2 client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -141,6 +142,7 @@ async fn detect(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<
 }
 
 async fn serve_http1(worker: Rc<Worker>, io: Io, peer: Rc<Peer>, drain: CancellationToken) -> io::Result<()> {
+    let network = Network::of(peer.address.ip());
     let limits = worker.limits();
     let (buffer, fields) = (limits.head_bytes.max(8 * 1024), limits.header_fields);
     let serving = Rc::clone(&worker);
@@ -164,7 +166,7 @@ async fn serve_http1(worker: Rc<Worker>, io: Io, peer: Rc<Peer>, drain: Cancella
     .await;
     let mut io = connection.into_parts().io.into_inner();
     if let Some(violation) = io.violation() {
-        worker.note_violation(&violation_refusal(violation));
+        worker.note_violation(&violation_refusal(violation), network);
         let answer = refusal_bytes(&worker, violation);
         within(Duration::from_secs(2), io.write_all(&answer)).await?;
     }

@@ -5,7 +5,6 @@
 //! takes a shortened answer for a whole one.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -13,14 +12,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::echo::{EchoGuard, TokenEchoed};
-use super::gunzip::{Gunzip, GunzipError};
+use super::gunzip::{Gunzip, GunzipError, STEP_BYTES};
 use super::links::LinkRewriter;
 use super::outcome::Outcome;
+use super::rights::Rights;
 use super::upload::UpBody;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::hubspot::answer_body::{AnswerBody, AnswerError};
-use crate::tokens::ConnectionState;
 
 /// Why a transfer was broken off.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +36,8 @@ pub enum DownloadError {
     /// The whole took too long.
     #[error("the answer took longer than a request may")]
     Total,
-    /// The connection was suspended meanwhile.
-    #[error("the connection was stopped while the answer was being read")]
+    /// The key was revoked, or the connection stopped, meanwhile.
+    #[error("the key or the connection was stopped while the answer was being read")]
     Stopped,
 }
 
@@ -106,10 +105,12 @@ pub struct Download {
     pub answer: AnswerBody<UpBody>,
     /// What is done to it.
     pub stages: Stages,
-    /// The connection whose suspension aborts a read.
-    pub connection: Arc<ConnectionState>,
+    /// What ends a read when it is withdrawn.
+    pub rights: Rights,
     /// When it must be over.
     pub until: Instant,
+    /// Packed bytes that wait to be unpacked.
+    pub pending: Bytes,
     /// The stream has ended; the stages' rest is being handed on.
     pub ended: bool,
 }
@@ -159,6 +160,14 @@ impl Download {
             if self.ended {
                 return Poll::Ready(None);
             }
+            if !self.pending.is_empty() {
+                let step = self.pending.split_to(self.pending.len().min(STEP_BYTES));
+                let out = self.stages.push(step)?;
+                if !out.is_empty() {
+                    return Poll::Ready(Some(Ok(out)));
+                }
+                continue;
+            }
             let frame = match Pin::new(&mut self.answer).poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame,
@@ -166,7 +175,7 @@ impl Download {
             if Instant::now() > self.until {
                 return Poll::Ready(Some(Err(DownloadError::Total)));
             }
-            if self.connection.standing().refusal().is_some() {
+            if self.rights.check().is_err() {
                 outcome.after_kill = true;
                 if outcome.effect == Some(Effect::Read) {
                     return Poll::Ready(Some(Err(DownloadError::Stopped)));
@@ -180,6 +189,11 @@ impl Download {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 // Trailers are not passed on: nothing of them was judged.
                 Some(Ok(frame)) => match frame.into_data() {
+                    // What must be unpacked is fed in small steps: a frame of it may be a bomb.
+                    Ok(data) if self.stages.gunzip.is_some() => {
+                        self.pending = data;
+                        continue;
+                    }
                     Ok(data) => self.stages.push(data)?,
                     Err(_) => continue,
                 },

@@ -69,21 +69,21 @@ impl Face {
                 "scopegate: this gate is not ready to decide. Try again.",
             )
             .retry(2),
-            Stop::Upstream => Face::new(
+            Stop::Upstream { unsure } => Face::new(
                 StatusCode::BAD_GATEWAY,
                 "BAD_GATEWAY",
                 "upstream",
-                "scopegate: HubSpot could not be reached, or broke off. Whether a write took effect is not known; look before repeating it.",
+                with_doubt("scopegate: HubSpot could not be reached, or broke off.", *unsure),
             )
             .retry(1),
             Stop::Answer(what) => {
                 Face::new(StatusCode::BAD_GATEWAY, "BAD_GATEWAY", "upstream", *what).retry(1)
             }
-            Stop::Timeout => Face::new(
+            Stop::Timeout { unsure } => Face::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "GATEWAY_TIMEOUT",
                 "upstream",
-                "scopegate: HubSpot did not answer in time. Whether a write took effect is not known; look before repeating it.",
+                with_doubt("scopegate: HubSpot did not answer in time.", *unsure),
             )
             .retry(2),
             Stop::Body => Face::new(
@@ -165,7 +165,10 @@ fn connection_text(reason: Reason) -> &'static str {
             "scopegate: this connection is suspended. Ask whoever runs the gate to resume it; do not rotate the HubSpot token."
         }
         Reason::ConnectionDead | Reason::ConnectionReauthorise | Reason::ConnectionInstallerRemoved => {
-            "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate."
+            "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate; do not rotate the HubSpot token."
+        }
+        Reason::ConnectionPending | Reason::ConnectionKilled | Reason::ConnectionRejected => {
+            "scopegate: this connection is not in service. Ask whoever runs the gate; do not rotate the HubSpot token."
         }
         _ => {
             "scopegate: this key has no such connection. Check the selector, or ask whoever runs the gate; do not rotate the HubSpot token."
@@ -202,13 +205,22 @@ fn denied_face(denied: &Denied) -> Face {
         Reason::Property | Reason::Value => "property",
         _ => "denied",
     };
+    // Through an MCP client a model reads this: what is missing and whom to ask, nothing to try.
     let message = format!(
-        "scopegate: this integration's policy does not allow this operation. {}.",
-        capitalised(&denied.remedy)
+        "scopegate: this integration's policy does not allow this operation, it lacks {}. Ask the policy's owner, {}.",
+        denied
+            .lacks
+            .iter()
+            .map(|lack| format!("`{lack}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        denied.owner,
     );
     let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", sub, message);
     face.code = denied.reason.as_str();
     face.context.insert("lacks".to_owned(), json!(denied.lacks));
+    let remedy = format!("for the policy's owner: {}", denied.remedy);
+    face.context.insert("remedy".to_owned(), json!([remedy]));
     if !denied.scopes.is_empty() {
         face.context
             .insert("requiredScopes".to_owned(), json!(denied.scopes));
@@ -216,6 +228,15 @@ fn denied_face(denied: &Denied) -> Face {
             .insert("requiredGranularScopes".to_owned(), json!(denied.scopes));
     }
     face
+}
+
+/// A write whose answer is missing may have been done: whoever repeats it must look first.
+fn with_doubt(what: &str, unsure: bool) -> String {
+    if unsure {
+        format!("{what} Whether the change took effect is not known: look before repeating it.")
+    } else {
+        format!("{what} Nothing was changed: try again.")
+    }
 }
 
 fn capitalised(text: &str) -> String {

@@ -10,9 +10,11 @@ use hyper::body::Incoming;
 
 use super::judged::TOO_LARGE;
 use super::outcome::Outcome;
+use super::rights::Rights;
 use super::stop::Stop;
 use super::upload::{UpBody, UploadBounds, UploadError, UploadWatch};
 use super::worker::Worker;
+use crate::access::effect::Effect;
 use crate::events::UpstreamFailed;
 use crate::hubspot::answer_body::AnswerBody;
 use crate::hubspot::pool::{ExchangeError, Progress};
@@ -49,6 +51,7 @@ pub async fn forward(
     worker: &Worker,
     lease: Lease,
     call: Call,
+    rights: &Rights,
     outcome: &mut Outcome,
 ) -> Result<Answered, Stop> {
     let Call {
@@ -76,11 +79,12 @@ pub async fn forward(
     let request = build(worker, &method, &target, headers.clone(), &lease, first);
     outcome.forwarding();
     outcome.sent_upstream = true;
-    let sent = worker.pool().send(request, &progress).await;
+    let still = || rights.check().is_ok();
+    let sent = worker.pool().send(request, &progress, &still).await;
     if let Some(watch) = &watch {
         outcome.request_bytes = watch.sent_bytes();
     }
-    let response = sent.map_err(|error| stop_for(worker, outcome, watch.as_ref(), &error))?;
+    let response = sent.map_err(|error| stop_for(worker, outcome, watch.as_ref(), rights, &error))?;
     if response.status() != StatusCode::UNAUTHORIZED {
         lease.accepted();
         if let Some(watch) = &watch {
@@ -101,13 +105,15 @@ pub async fn forward(
         })?,
         None => held,
     };
+    // A refresh takes seconds: what was revoked meanwhile does not go up again.
+    rights.check()?;
     outcome.replayed = true;
     let request = build(worker, &method, &target, headers, &renewed, UpBody::full(held));
     let response = worker
         .pool()
-        .send(request, &Progress::default())
+        .send(request, &Progress::default(), &still)
         .await
-        .map_err(|error| stop_for(worker, outcome, None, &error))?;
+        .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
     if response.status() == StatusCode::UNAUTHORIZED {
         // The second one: the connection is marked, and says so until something works again.
         let error = worker.gate().live.rejected(&renewed).await.err();
@@ -162,26 +168,34 @@ fn stop_for(
     worker: &Worker,
     outcome: &mut Outcome,
     watch: Option<&UploadWatch>,
+    rights: &Rights,
     error: &ExchangeError,
 ) -> Stop {
+    if matches!(error, ExchangeError::Withdrawn) {
+        outcome.sent_upstream = outcome.replayed;
+        return rights.check().err().unwrap_or(Stop::Upstream { unsure: false });
+    }
     match watch.and_then(UploadWatch::failure) {
         Some(UploadError::TooLarge) => return Stop::Refused(TOO_LARGE),
         Some(UploadError::Idle | UploadError::Broken) => return Stop::Body,
         None => {}
     }
-    let (kind, stop) = match error {
-        ExchangeError::Connect(_) => (UpstreamErrorKind::Connect, Stop::Upstream),
-        ExchangeError::ConnectTimeout => (UpstreamErrorKind::ConnectTimeout, Stop::Timeout),
-        ExchangeError::Broken(_) => (UpstreamErrorKind::Closed, Stop::Upstream),
-        ExchangeError::HeadTimeout => (UpstreamErrorKind::HeadTimeout, Stop::Timeout),
-    };
     if matches!(error, ExchangeError::Connect(_) | ExchangeError::ConnectTimeout) {
         outcome.sent_upstream = false;
     }
+    let unsure = outcome.sent_upstream && outcome.effect.is_none_or(Effect::changes_data);
+    let (kind, stop) = match error {
+        ExchangeError::Connect(source) => (UpstreamErrorKind::of_connect(source), Stop::Upstream { unsure }),
+        ExchangeError::ConnectTimeout => (UpstreamErrorKind::ConnectTimeout, Stop::Timeout { unsure }),
+        ExchangeError::Broken(_) | ExchangeError::Withdrawn => {
+            (UpstreamErrorKind::Closed, Stop::Upstream { unsure })
+        }
+        ExchangeError::HeadTimeout => (UpstreamErrorKind::HeadTimeout, Stop::Timeout { unsure }),
+    };
     let detail: &dyn std::fmt::Display = match error {
         ExchangeError::Connect(source) => source,
         ExchangeError::Broken(source) => source,
-        ExchangeError::ConnectTimeout | ExchangeError::HeadTimeout => error,
+        ExchangeError::ConnectTimeout | ExchangeError::HeadTimeout | ExchangeError::Withdrawn => error,
     };
     UpstreamFailed {
         id: Some(outcome.id()),

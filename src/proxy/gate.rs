@@ -11,7 +11,7 @@ use http::HeaderValue;
 
 use super::judged::Budget;
 use crate::config::Limits;
-use crate::hubspot::connect::Upstream;
+use crate::hubspot::connect::{SharedUpstream, Upstream};
 use crate::hubspot::pool::PoolStats;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -41,8 +41,10 @@ pub struct Gate {
     pub pool_stats: Arc<PoolStats>,
     /// Room for judged bodies.
     pub judged: Arc<Budget>,
+    /// Room for the bodies of questions about keys, asked by strangers.
+    pub questions: Arc<Budget>,
     /// The upstream and its version; a new version means trust was re-read.
-    pub upstream: ArcSwap<(Upstream, u64)>,
+    pub upstream: SharedUpstream,
     /// How long what the gate knows is fresh enough to decide on.
     pub freshness: Freshness,
 }
@@ -86,7 +88,7 @@ impl Gate {
     /// The upstream and its version.
     pub fn upstream(&self) -> (Upstream, u64) {
         let current = self.upstream.load();
-        (current.0.clone(), current.1)
+        (current.upstream.clone(), current.version)
     }
 
     /// Whether the gate may decide: its store was read lately.

@@ -8,7 +8,7 @@ use flate2::write::MultiGzDecoder;
 
 /// Input is inflated in steps of this size, so that one step yields about 4 MiB at the most
 /// (deflate's ratio is bounded by 1032).
-const STEP_BYTES: usize = 4 * 1024;
+pub const STEP_BYTES: usize = 4 * 1024;
 
 /// An answer whose coding is broken or which unpacks to more than the bound.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -8,79 +8,36 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::account;
 use super::answer::Answer;
 use super::ask::Ask;
 use super::case::Case;
-use super::judged;
+use super::judged::{self, Share};
 use super::stop::Stop;
 use crate::access::effect::Effect;
+use crate::access::introspection::Question;
 use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
-use crate::access::target::{Method, Target};
 use crate::access::verdict::Verdict;
 use crate::audit::Record;
 use crate::secret::Secret;
 use crate::tokens::ConnectionState;
 
-/// Longest question body.
-pub const BODY_BYTES_MOST: usize = 16 * 1024;
+/// Bounds of a question's body: a key and a client's id and secret, from a caller who is a stranger
+/// until it was read.
+const BODY_BOUNDS: judged::Bounds = judged::Bounds {
+    bytes: 16 * 1024,
+    idle: std::time::Duration::from_secs(5),
+    total: std::time::Duration::from_secs(5),
+};
+
+/// Questions being read at one time, in bytes.
+pub const QUESTIONS_BYTES: usize = 16 * 1024 * 1024;
 
 /// The life HubSpot's own tokens have; keys have no expiry a client could act on.
 const EXPIRES_IN_SECONDS: u32 = 1800;
 
-/// Which question it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// `GET /oauth/v1/access-tokens/{token}`.
-    AccessToken,
-    /// `POST /oauth/v2/private-apps/get/access-token-info`, JSON.
-    PrivateApp,
-    /// `POST /oauth/{version}/token/introspect`, form.
-    Introspect,
-    /// `POST /oauth/{version}/token`: the gate issues no tokens.
-    Token,
-}
-
 impl Question {
-    /// The template, for audit.
-    pub fn template(self) -> &'static str {
-        match self {
-            Question::AccessToken => "/oauth/v1/access-tokens/{token}",
-            Question::PrivateApp => "/oauth/v2/private-apps/get/access-token-info",
-            Question::Introspect => "/oauth/{version}/token/introspect",
-            Question::Token => "/oauth/{version}/token",
-        }
-    }
-
-    /// Recognises a question, and the key that stands in the path.
-    pub fn recognise(target: &Target) -> Option<(Self, Option<Secret>)> {
-        let mut segments = target.segments();
-        if segments.next()? != "oauth" {
-            return None;
-        }
-        let rest: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
-        match (target.method(), rest) {
-            (Method::Get, [Some("v1"), Some("access-tokens"), Some(token), None, None]) => {
-                Some((Question::AccessToken, Some(Secret::new(token.to_owned()))))
-            }
-            (
-                Method::Post,
-                [
-                    Some("v2"),
-                    Some("private-apps"),
-                    Some("get"),
-                    Some("access-token-info"),
-                    None,
-                ],
-            ) => Some((Question::PrivateApp, None)),
-            (Method::Post, [Some(_), Some("token"), Some("introspect"), None, None]) => {
-                Some((Question::Introspect, None))
-            }
-            (Method::Post, [Some(_), Some("token"), None, None, None]) => Some((Question::Token, None)),
-            _ => None,
-        }
-    }
-
     /// The key in the body. HubSpot's docs call the field three names.
     pub fn key_in_body(self, body: &[u8]) -> Option<Secret> {
         match self {
@@ -193,8 +150,10 @@ impl Case {
         let key = match (in_path, ask.body.take()) {
             (Some(key), _) => Some(key),
             (None, Some(body)) => {
-                let idle = self.worker.limits().body_idle;
-                let body = judged::read(body, &mut self.share, BODY_BYTES_MOST, idle).await?;
+                // Nobody is authenticated yet: a small budget apart, so that strangers can't use up
+                // the room of those who are.
+                let mut share = Share::of(&self.worker.gate().questions);
+                let body = judged::read(body, &mut share, BODY_BOUNDS).await?;
                 question.key_in_body(&body)
             }
             (None, None) => None,
@@ -202,7 +161,7 @@ impl Case {
         let differs =
             authorization.is_some_and(|sent| key.as_ref().is_none_or(|key| sent.expose() != key.expose()));
         let known = match &key {
-            Some(key) if !differs => self.authenticate(key.clone()),
+            Some(key) if !differs => self.authenticate(key.clone(), selector.clone()),
             Some(_) => Err(Stop::Key(Reason::KeyUnknown)),
             None => Err(Stop::Key(Reason::KeyMissing)),
         };
@@ -218,7 +177,7 @@ impl Case {
             (Ok(_), None, _) => return Err(Stop::Key(Reason::KeyMissing)),
         };
         let policy = self.policy(&caller)?;
-        let connection = self.connection(&caller, &policy, selector)?;
+        let connection = self.connection(&caller, &policy)?;
         self.outcome.effect = Some(Effect::Auth);
         let record = self
             .decision_record(Verdict::Allow, Reason::None)
@@ -240,7 +199,7 @@ impl Case {
                     .iter()
                     .any(|scope| scope == wanted || covers(scope, wanted))
         };
-        let allowed = policy.granted_scopes();
+        let allowed = policy.granted_scopes(account::as_ref(&connection), self.snapshot.policies.ceiling());
         let scopes: Vec<&str> = catalogue
             .scope_names(&allowed)
             .into_iter()

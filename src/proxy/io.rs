@@ -41,17 +41,24 @@ pub struct Deadlines {
 
 /// How many requests of a connection are being served: shared between its service and its [`Io`].
 #[derive(Clone, Default)]
-pub struct Activity(Rc<Cell<usize>>);
+pub struct Activity(Rc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    now: Cell<usize>,
+    ever: Cell<u64>,
+}
 
 impl Activity {
     /// One more request is being served, until the guard is dropped.
     pub fn begin(&self) -> ActiveGuard {
-        self.0.set(self.0.get() + 1);
+        self.0.now.set(self.0.now.get() + 1);
+        self.0.ever.set(self.0.ever.get() + 1);
         ActiveGuard(self.clone())
     }
 
     fn is_idle(&self) -> bool {
-        self.0.get() == 0
+        self.0.now.get() == 0
     }
 }
 
@@ -60,7 +67,8 @@ pub struct ActiveGuard(Activity);
 
 impl Drop for ActiveGuard {
     fn drop(&mut self) {
-        self.0.0.set(self.0.0.get().saturating_sub(1));
+        let now = &self.0.0.now;
+        now.set(now.get().saturating_sub(1));
     }
 }
 
@@ -82,6 +90,9 @@ pub struct Io {
     activity: Activity,
     deadlines: Deadlines,
     waiting: Waiting,
+    /// Requests there had been when the timer was set: frames that are no request (pings, window
+    /// updates) do not make an idle HTTP/2 connection a busy one.
+    served: u64,
     read_timer: Pin<Box<Sleep>>,
     write_timer: Option<Pin<Box<Sleep>>>,
 }
@@ -119,6 +130,7 @@ impl Io {
             activity,
             deadlines,
             waiting: Waiting::Head,
+            served: 0,
             read_timer: Box::pin(tokio::time::sleep(deadlines.head)),
             write_timer: None,
         }
@@ -149,7 +161,9 @@ impl Io {
             self.waiting = waiting;
             return Poll::Pending;
         }
-        if waiting != self.waiting {
+        let served = self.activity.0.ever.get();
+        if waiting != self.waiting || served != self.served {
+            self.served = served;
             let wait = if waiting == Waiting::Head {
                 self.deadlines.head
             } else {
@@ -245,7 +259,9 @@ impl AsyncRead for Io {
         match this.poll_socket_read(cx, buf) {
             Poll::Pending => this.poll_read_deadline(cx),
             ready => {
-                this.waiting = Waiting::Nothing;
+                if this.waiting == Waiting::Head {
+                    this.waiting = Waiting::Nothing;
+                }
                 ready
             }
         }

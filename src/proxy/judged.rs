@@ -69,8 +69,28 @@ pub const TOO_LARGE: Refusal = Refusal::new(
     "send it in smaller batches",
 );
 
-/// Reads `body` whole. `most` is the bound for one body, `idle` the longest wait for more of it.
-pub async fn read(mut body: Incoming, share: &mut Share, most: usize, idle: Duration) -> Result<Bytes, Stop> {
+/// Bounds of reading one body.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Most bytes.
+    pub bytes: usize,
+    /// Longest wait for more of it.
+    pub idle: Duration,
+    /// Longest time for all of it: what is decided on the body must not wait for a trickle.
+    pub total: Duration,
+}
+
+/// Reads `body` whole.
+pub async fn read(body: Incoming, share: &mut Share, bounds: Bounds) -> Result<Bytes, Stop> {
+    tokio::time::timeout(bounds.total, read_all(body, share, bounds))
+        .await
+        .unwrap_or(Err(Stop::Body))
+}
+
+async fn read_all(mut body: Incoming, share: &mut Share, bounds: Bounds) -> Result<Bytes, Stop> {
+    let Bounds {
+        bytes: most, idle, ..
+    } = bounds;
     let announced = body.size_hint().lower();
     if announced > most as u64 {
         return Err(Stop::Refused(TOO_LARGE));

@@ -22,6 +22,7 @@ pub mod io;
 pub mod judged;
 pub mod links;
 pub mod outcome;
+pub mod rights;
 pub mod steps;
 pub mod stop;
 pub mod tls;
@@ -60,15 +61,18 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     if let Some((question, key)) = ask.question() {
         return case.introspect(question, key, ask).await;
     }
-    let caller = case.authenticate(ask.take_credential()?)?;
-    let policy = case.policy(&caller)?;
-    let connection = case.connection(&caller, &policy, ask.take_selector())?;
-    let recognised = case.recognise(ask.target()?)?;
-    let body = case.judge_body(&mut ask, &recognised).await?;
-    let facts = case.gather(&ask, &recognised, &body)?;
-    let permit = case.decide(&policy, &facts, &connection)?;
+    let caller = case.authenticate(ask.take_credential()?, ask.take_selector())?;
+    let mut at = case.locate(&caller, &ask)?;
+    let body = case.judge_body(&mut ask, &at.recognised).await?;
+    if case.renew() {
+        at = case.locate(&caller, &ask)?;
+    }
+    let facts = case.gather(&ask, &at.recognised, &body)?;
+    let permit = case.decide(&at.policy, &facts, &at.connection)?;
+    let call = case.compose(ask, body)?;
     case.record(&permit).await?;
-    let lease = case.lease(&caller, &connection, &permit).await?;
-    let answered = case.forward(ask, body, lease).await?;
-    case.read_answer(answered).await
+    let rights = caller.rights(&at.connection);
+    let lease = case.lease(&rights, &permit).await?;
+    let answered = case.forward(call, lease, &rights).await?;
+    case.read_answer(answered, rights).await
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Method, Request, Version, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 
@@ -14,6 +14,7 @@ use super::case::Case;
 use super::forward::{self, Answered, Call, Outgoing};
 use super::headers;
 use super::judged;
+use super::rights::Rights;
 use super::stop::{Denied, Stop};
 use super::upload::UploadBounds;
 use crate::access::catalogue::{BodyNeed, Recognised};
@@ -43,23 +44,73 @@ const UNWRITABLE: Refusal = Refusal::new(
 /// Who calls.
 pub struct Caller {
     key: Arc<KeyEntry>,
-    selector: Option<Selector>,
+    by_key: Option<Selector>,
+    by_header: Option<Selector>,
+}
+
+impl Caller {
+    /// What the call stands on from here on.
+    pub fn rights(&self, connection: &Arc<ConnectionState>) -> Rights {
+        Rights {
+            key: Arc::clone(&self.key),
+            connection: Arc::clone(connection),
+        }
+    }
+}
+
+/// Whether the connection must close after the answer: a chunked HTTP/1 body ends where hyper says,
+/// and the head guard does not follow it there.
+fn closes(request: &Request<Incoming>) -> bool {
+    request.version() < Version::HTTP_2 && request.headers().contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Where a call stands under the policies of the moment.
+pub struct Standpoint {
+    /// The policy in force for the caller.
+    pub policy: Arc<Policy>,
+    /// The account the call goes to.
+    pub connection: Arc<ConnectionState>,
+    /// The operation.
+    pub recognised: Recognised,
 }
 
 impl Case {
+    /// Policy, connection and operation, in the order in which a caller may learn of them.
+    pub fn locate(&mut self, caller: &Caller, ask: &Ask) -> Result<Standpoint, Stop> {
+        let policy = self.policy(caller)?;
+        let connection = self.connection(caller, &policy)?;
+        let recognised = self.recognise(ask.target()?)?;
+        Ok(Standpoint {
+            policy,
+            connection,
+            recognised,
+        })
+    }
+
+    /// Takes the snapshot anew; whether it is another one. A body may have been waited for, and no
+    /// slow client may outlive a tightening.
+    pub fn renew(&mut self) -> bool {
+        let now = self.worker.gate().snapshot.load_full();
+        let changed = now.version != self.snapshot.version;
+        self.snapshot = now;
+        changed
+    }
+
     /// Reads and checks the head.
     pub fn read(&mut self, request: Request<Incoming>) -> Result<Ask, Stop> {
+        // First of all: whatever becomes of it, a connection with a chunked body closes.
+        self.closes = closes(&request);
+        self.bodiless = request.method() == Method::HEAD;
         if !self.worker.gate().may_decide(self.outcome.started()) {
             return Err(Stop::Unready);
         }
         let ask = Ask::read(request, self.worker.limits())?;
         self.authority = headers::authority(&ask.parts).map(str::to_owned);
-        self.closes = ask.closes();
         Ok(ask)
     }
 
     /// Who calls. Nothing else is said to a caller without a good key.
-    pub fn authenticate(&mut self, credential: Secret) -> Result<Caller, Stop> {
+    pub fn authenticate(&mut self, credential: Secret, by_header: Option<Selector>) -> Result<Caller, Stop> {
         let presented =
             PresentedKey::parse(credential.expose()).map_err(|mistake| Stop::Key(mistake.reason()))?;
         let key = self
@@ -71,7 +122,8 @@ impl Case {
         self.outcome.integration = Some(Arc::clone(&key.integration));
         Ok(Caller {
             key: Arc::clone(key),
-            selector: presented.selector,
+            by_key: presented.selector,
+            by_header,
         })
     }
 
@@ -90,26 +142,17 @@ impl Case {
     }
 
     /// The HubSpot account the call goes to.
-    pub fn connection(
-        &mut self,
-        caller: &Caller,
-        policy: &Policy,
-        header: Option<Selector>,
-    ) -> Result<Arc<ConnectionState>, Stop> {
+    pub fn connection(&mut self, caller: &Caller, policy: &Policy) -> Result<Arc<ConnectionState>, Stop> {
         let live = &self.worker.gate().live;
-        let chosen = account::choose(
-            live,
-            &caller.key,
-            policy,
-            caller.selector.as_ref(),
-            header.as_ref(),
-        )?;
+        let (by_key, by_header) = (caller.by_key.as_ref(), caller.by_header.as_ref());
+        let chosen = account::choose(live, &caller.key, policy, by_key, by_header)?;
         self.connection = Some(Arc::clone(&chosen));
         Ok(chosen)
     }
 
     /// Which operation is asked for.
     pub fn recognise(&mut self, target: &Target) -> Result<Recognised, Stop> {
+        target.check_holds_no_key().map_err(Stop::Refused)?;
         let catalogue = &self.snapshot.catalogue;
         let recognised = catalogue.recognise(target).map_err(Stop::Refused)?;
         if let Some(operation) = catalogue.operation(recognised.operation) {
@@ -139,7 +182,12 @@ impl Case {
             .map(|value| value.to_str().unwrap_or("?"));
         check_content_type(content_type).map_err(Stop::Refused)?;
         let limits = self.worker.limits();
-        let whole = judged::read(body, &mut self.share, limits.judged_body_bytes, limits.body_idle).await?;
+        let bounds = judged::Bounds {
+            bytes: limits.judged_body_bytes,
+            idle: limits.body_idle,
+            total: limits.judged_body,
+        };
+        let whole = judged::read(body, &mut self.share, bounds).await?;
         self.outcome.request_bytes = whole.len() as u64;
         if whole.is_empty() {
             return Ok(None);
@@ -195,6 +243,7 @@ impl Case {
                     lacks: denial.lacks,
                     scopes: denial.required_scopes,
                     remedy: denial.remedy,
+                    owner: policy.owner.clone(),
                 }))
             }
         }
@@ -227,29 +276,16 @@ impl Case {
     }
 
     /// A live token, and one last look at what may have changed while waiting.
-    pub async fn lease(
-        &mut self,
-        caller: &Caller,
-        connection: &Arc<ConnectionState>,
-        permit: &Permit,
-    ) -> Result<Lease, Stop> {
-        let leasing = self.worker.gate().live.lease(connection, permit);
+    pub async fn lease(&mut self, rights: &Rights, permit: &Permit) -> Result<Lease, Stop> {
+        let leasing = self.worker.gate().live.lease(&rights.connection, permit);
         let lease = match tokio::time::timeout(self.worker.limits().token, leasing).await {
             Ok(leased) => leased.map_err(|error| forward::credential(&error)),
             Err(_) => Err(Stop::Credential {
                 retry_after_seconds: 1,
             }),
         };
-        let changed = match (
-            caller.key.fault(Timestamp::now()),
-            connection.standing().refusal(),
-        ) {
-            (Some(fault), _) => Some(Stop::Key(fault.reason())),
-            (None, Some(reason)) => Some(Stop::Connection(reason)),
-            (None, None) => None,
-        };
-        match (lease, changed) {
-            (Ok(lease), None) => {
+        match (lease, rights.check()) {
+            (Ok(lease), Ok(())) => {
                 let reason = if self.verdict == Some(Verdict::WouldDeny) {
                     Reason::NoRule
                 } else {
@@ -258,20 +294,16 @@ impl Case {
                 self.count(self.verdict.unwrap_or(Verdict::Allow), reason);
                 Ok(lease)
             }
-            (_, Some(stop)) | (Err(stop), None) => {
+            (_, Err(stop)) | (Err(stop), Ok(())) => {
                 self.verdict = None;
                 Err(stop)
             }
         }
     }
 
-    /// Up to HubSpot.
-    pub async fn forward(
-        &mut self,
-        mut ask: Ask,
-        body: Option<JudgedBody>,
-        lease: Lease,
-    ) -> Result<Answered, Stop> {
+    /// The request as it will go up, written from what was judged. The parsed form of a body, many
+    /// times its bytes, is given up here, before anything is waited for.
+    pub fn compose(&self, mut ask: Ask, body: Option<JudgedBody>) -> Result<Call, Stop> {
         let limits = self.worker.limits();
         let target = ask.target()?.path_and_query();
         let mut headers = headers::upward(&ask.parts.headers, self.worker.gate().compression);
@@ -283,7 +315,7 @@ impl Case {
             (None, Some(incoming)) => Outgoing::Stream(incoming),
             (None, None) => Outgoing::Judged(Bytes::new()),
         };
-        let call = Call {
+        Ok(Call {
             target: target.parse().map_err(|_| Stop::Refused(UNWRITABLE))?,
             headers,
             method: ask.parts.method,
@@ -294,7 +326,11 @@ impl Case {
                 idle: limits.body_idle,
                 until: self.outcome.started() + limits.total,
             },
-        };
-        forward::forward(&self.worker, lease, call, &mut self.outcome).await
+        })
+    }
+
+    /// Up to HubSpot.
+    pub async fn forward(&mut self, call: Call, lease: Lease, rights: &Rights) -> Result<Answered, Stop> {
+        forward::forward(&self.worker, lease, call, rights, &mut self.outcome).await
     }
 }

@@ -37,6 +37,8 @@ pub struct Denied {
     pub scopes: Vec<String>,
     /// The smallest change that would allow it.
     pub remedy: String,
+    /// Whom to ask.
+    pub owner: String,
 }
 
 /// Every way a call ends at the gate.
@@ -66,11 +68,17 @@ pub enum Stop {
     /// The store could not be read for too long, or the gate goes down.
     Unready,
     /// The upstream can't be reached, or broke off.
-    Upstream,
+    Upstream {
+        /// A change may have been made all the same.
+        unsure: bool,
+    },
     /// The upstream answered something the gate does not pass on.
     Answer(&'static str),
     /// The upstream took too long.
-    Timeout,
+    Timeout {
+        /// A change may have been made all the same.
+        unsure: bool,
+    },
     /// The client's body did not arrive in time, or broke off.
     Body,
 }
@@ -87,8 +95,8 @@ impl Stop {
             Stop::Audit => Reason::Audit,
             Stop::Overloaded => Reason::Overloaded,
             Stop::Unready => Reason::Draining,
-            Stop::Upstream | Stop::Answer(_) => Reason::Upstream,
-            Stop::Timeout => Reason::Timeout,
+            Stop::Upstream { .. } | Stop::Answer(_) => Reason::Upstream,
+            Stop::Timeout { .. } => Reason::Timeout,
             Stop::Body => Reason::RefusedBody,
         }
     }
@@ -103,9 +111,9 @@ impl Stop {
             | Stop::Audit
             | Stop::Overloaded
             | Stop::Unready
-            | Stop::Upstream
+            | Stop::Upstream { .. }
             | Stop::Answer(_)
-            | Stop::Timeout
+            | Stop::Timeout { .. }
             | Stop::Body => Verdict::Refuse,
         }
     }
@@ -203,6 +211,7 @@ mod tests {
                 lacks: vec!["scope:crm.objects.deals.read".to_owned()],
                 scopes: vec!["crm.objects.deals.read".to_owned()],
                 remedy: "add a rule".to_owned(),
+                owner: "data-team@example.com".to_owned(),
             }),
             Stop::Credential {
                 retry_after_seconds: 5,
@@ -210,9 +219,9 @@ mod tests {
             Stop::Audit,
             Stop::Overloaded,
             Stop::Unready,
-            Stop::Upstream,
+            Stop::Upstream { unsure: true },
             Stop::Answer("scopegate: HubSpot answered with a redirect."),
-            Stop::Timeout,
+            Stop::Timeout { unsure: false },
             Stop::Body,
         ]
     }
@@ -288,6 +297,7 @@ mod tests {
                 lacks: vec!["effect:delete".into()],
                 scopes,
                 remedy: "ask".into(),
+                owner: "o@example.com".into(),
             };
             let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);
             serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()

@@ -2,6 +2,7 @@
 //! the operator asks for them. Re-read when the files change; connections keep what they began with.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -20,6 +21,7 @@ fn invalid(what: &str, path: &std::path::Path, error: impl std::fmt::Display) ->
 /// Reads the files and checks that key and certificate belong together.
 pub fn server_config(files: &TlsFiles) -> io::Result<Arc<rustls::ServerConfig>> {
     let chain = certificates("certificate", &files.cert)?;
+    check_private(&files.key)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| invalid("key", &files.key, error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -45,6 +47,20 @@ pub fn server_config(files: &TlsFiles) -> io::Result<Arc<rustls::ServerConfig>> 
         .map_err(|error| invalid("certificate", &files.cert, error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// A private key that everybody on the machine can read, or replace, is none. The group may.
+fn check_private(path: &std::path::Path) -> io::Result<()> {
+    const OTHERS: u32 = 0o006;
+    let metadata = std::fs::metadata(path).map_err(|error| invalid("key", path, error))?;
+    if metadata.is_file() && metadata.mode() & OTHERS != 0 {
+        let remedy = format!(
+            "it can be read by everybody on this machine: run `chmod o= {}`",
+            path.display()
+        );
+        return Err(invalid("key", path, remedy));
+    }
+    Ok(())
 }
 
 fn certificates(what: &str, path: &std::path::Path) -> io::Result<Vec<CertificateDer<'static>>> {

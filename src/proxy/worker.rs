@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::upload::UpBody;
 use crate::access::refusal::Refusal;
 use crate::access::verdict::Verdict;
-use crate::audit;
+use crate::audit::{self, Network};
 use crate::config::Limits;
 use crate::hubspot::pool::{Pool, PoolSettings};
 use crate::metrics::{self, RequestLabels};
@@ -97,8 +97,9 @@ impl Worker {
         self.ids.next()
     }
 
-    /// Counts a head that the guard refused: there is no request to count it with.
-    pub fn note_violation(&self, refusal: &Refusal) {
+    /// Counts and records a head that the guard refused: there is no request to count it with.
+    pub fn note_violation(&self, refusal: &Refusal, network: Network) {
+        self.audit.stranger(refusal.reason, network);
         self.metrics.decided(&RequestLabels {
             integration: None,
             operation: None,

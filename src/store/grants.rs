@@ -188,6 +188,24 @@ impl Store {
         })
     }
 
+    /// Lets the access token of one generation serve until `expires`: its portal is known now. Nothing
+    /// happens when the grant has moved on.
+    pub fn confirm_access(
+        &self,
+        id: &ConnectionId,
+        generation: u64,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        let generation = stored_number(generation)?;
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE connections SET access_expires_at = ?3 WHERE id = ?1 AND generation = ?2",
+                params![id.as_str(), generation, expires.as_millisecond()],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Ends the attempt without a grant. `keep_intent`: the question may have reached the server, so
     /// the next attempt must know. False when the attempt no longer has the lease.
     pub fn end_refresh(

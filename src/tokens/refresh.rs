@@ -229,13 +229,13 @@ impl Attempt<'_> {
         }
         match standing {
             Some((standing, why)) => note_standing(self.connection, standing, why.unwrap_or("verified")),
-            None => self.ask_portal(opened, &answer).await,
+            None => self.ask_portal(opened, &answer, &grant).await,
         }
         self.publish(asked, answer, &grant)
     }
 
     /// The answer did not say whose it is: asks, since the portal is compared at every refresh.
-    async fn ask_portal(&self, opened: &Opened, answer: &TokenAnswer) {
+    async fn ask_portal(&self, opened: &Opened, answer: &TokenAnswer, grant: &NewGrant) {
         let Some(secret) = opened.app_secrets.first() else {
             return;
         };
@@ -257,9 +257,26 @@ impl Attempt<'_> {
                 "connection refreshed",
             )
             .await;
-        } else if let Err(error) = verified(self.engine, self.connection, identity).await {
-            // It stays unverified; the next refresh asks again.
-            tracing::error!(connection = %self.connection.name(), error = %error, "verification not written");
+            return;
+        }
+        match verified(self.engine, self.connection, identity).await {
+            Ok(_) => self.confirm_stored(expiry(grant.obtained, answer.life)).await,
+            Err(error) => {
+                // It stays unverified; the next refresh asks again.
+                tracing::error!(connection = %self.connection.name(), error = %error, "verification not written");
+            }
+        }
+    }
+
+    /// The portal is known to be the connection's: the stored access token may serve others, too.
+    async fn confirm_stored(&self, expires: Timestamp) {
+        let (id, generation) = (self.connection.id(), self.ticket.generation + 1);
+        let confirmed = self
+            .engine
+            .on_disk(move |store| store.confirm_access(&id, generation, expires))
+            .await;
+        if let Err(error) = confirmed {
+            tracing::warn!(connection = %self.connection.name(), error = %error, "stored token not confirmed");
         }
     }
 
@@ -277,7 +294,8 @@ impl Attempt<'_> {
         });
         let validity = Validity::of_new(asked, answer.life, jitter());
         let generation = self.ticket.generation + 1;
-        let Some(token) = LiveToken::new(answer.access, generation, validity, Some(grant.expires)) else {
+        let expires = expiry(grant.obtained, answer.life);
+        let Some(token) = LiveToken::new(answer.access, generation, validity, Some(expires)) else {
             return failed(Trouble::Configuration);
         };
         fail::fail_point!("refresh-before-publish");
@@ -310,6 +328,12 @@ fn standing_of(hub_id: u64, portal: PortalId) -> (Standing, Option<&'static str>
     }
 }
 
+/// The end of the access token's life by the server's word.
+fn expiry(obtained: Timestamp, life: Duration) -> Timestamp {
+    let life = SignedDuration::try_from(life.min(LIFE_MAX)).unwrap_or_default();
+    obtained.saturating_add(life).unwrap_or(obtained)
+}
+
 fn seal(
     ticket: &Ticket,
     opened: &Opened,
@@ -319,16 +343,20 @@ fn seal(
     let generation = ticket.generation + 1;
     let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
     let obtained = Timestamp::now();
-    let life = SignedDuration::try_from(answer.life.min(LIFE_MAX)).unwrap_or_default();
-    // Another portal's access token is kept for nobody: it counts as expired from the start.
-    let usable = standing.is_none_or(|(standing, _)| standing.refusal().is_none());
-    let life = if usable { life } else { SignedDuration::ZERO };
+    // Another portal's access token is kept for nobody: it counts as expired from the start. So does one
+    // whose portal is not known yet: a process that dies before it asked leaves nothing to lend.
+    let usable = standing.is_some_and(|(standing, _)| standing.refusal().is_none());
+    let expires = if usable {
+        expiry(obtained, answer.life)
+    } else {
+        obtained
+    };
     let seal = |field, plain| opened.key.seal(place(&opened.owner, field, generation), plain);
     Ok(NewGrant {
         access: seal(ACCESS, &answer.access)?,
         refresh: seal(REFRESH, refresh)?,
         obtained,
-        expires: obtained.saturating_add(life).unwrap_or(obtained),
+        expires,
         scopes: answer.scopes.clone(),
         user_id: answer.user_id,
         standing,

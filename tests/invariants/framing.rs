@@ -268,18 +268,31 @@ async fn requests_behind_one_another_are_answered_in_order_and_none_behind_a_chu
             ),
             200,
         ),
-        (chunked(&key, CREATE, &whole), 400),
         (chunked(&reader, CREATE, &whole), 403),
         (chunked("sg_l_wrong", search, &whole), 401),
     ];
-    for (bytes, status) in table {
+    // Refused by the head alone, each for another reason.
+    let refused = [
+        "Expect: soon\r\nHost:",
+        "Upgrade: h2c\r\nHost:",
+        "Content-Encoding: gzip\r\nHost:",
+        "X-Scopegate-Connection: a\r\nX-Scopegate-Connection: a\r\nHost:",
+    ];
+    let plain = chunked(&key, search, &whole);
+    let refused = refused.map(|lines| (plain.replacen("Host:", lines, 1), 400));
+    let other_method = |method: &str| (plain.replacen("POST", method, 1), 400);
+    let refused = refused
+        .into_iter()
+        .chain(["GET", "TRACE", "HEAD", "get"].map(other_method));
+    for (bytes, status) in table.into_iter().chain(refused) {
         let mut wire = Wire::open(world.gate).await;
         wire.write(&bytes).await;
-        let reply = wire.reply().await.unwrap();
-        assert!(
-            reply.status == status || status == 400 && reply.status == 201,
-            "{bytes:?} {reply:?}"
-        );
+        let reply = if bytes.starts_with("HEAD") {
+            wire.head().await.unwrap()
+        } else {
+            wire.reply().await.unwrap()
+        };
+        assert_eq!(reply.status, status, "{bytes:?} {reply:?}");
         assert!(wire.has_ended().await, "something was served behind {bytes:?}");
     }
     assert!(
@@ -289,4 +302,36 @@ async fn requests_behind_one_another_are_answered_in_order_and_none_behind_a_chu
             .iter()
             .all(|received| received.target != SMUGGLED)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_reaches_a_client_that_is_still_sending_its_body() {
+    let world = World::plain().await;
+    let key = world.key("reader");
+    for length in [100, 70_000, 1_000_000, 20_000_000] {
+        for head_first in [true, false] {
+            let head = request(
+                "POST",
+                "/files/v3/files",
+                &key,
+                &[
+                    "Content-Type: multipart/form-data; boundary=b",
+                    &format!("Content-Length: {length}"),
+                ],
+                "",
+            );
+            let mut wire = Wire::open(world.gate).await;
+            let body = "x".repeat(length);
+            if head_first {
+                assert!(wire.write(&head).await);
+                // A client may notice at any time that nobody reads on.
+                wire.write(&body).await;
+            } else {
+                wire.write(head + &body).await;
+            }
+            let reply = wire.reply().await.expect("the refusal, not a broken connection");
+            assert_eq!((reply.status, reply.whole), (403, true), "{length}: {reply:?}");
+        }
+    }
+    assert!(world.sim.received().is_empty());
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod bodies;
+mod canaries;
 #[path = "../support/child.rs"]
 mod child;
 mod framing;

@@ -289,7 +289,7 @@ async fn credentials_and_method_overrides_in_a_query_are_refused_in_every_spelli
         for query in [
             format!("{name}=x"),
             format!("limit=1&{name}=x"),
-            format!("{name}"),
+            name.to_owned(),
             format!("limit=1&{name}="),
         ] {
             let target = format!("/crm/v3/objects/contacts?{query}");

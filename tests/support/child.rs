@@ -27,7 +27,7 @@ impl Gate {
         Self::start_with(config, "info")
     }
 
-    /// With `RUST_LOG` set to `filter`.
+    /// With `RUST_LOG` set to `filter`, and told to log the keys of its TLS sessions.
     pub fn start_with(config: &Path, filter: &str) -> Self {
         let log = config.with_file_name("stderr.log");
         // A write over a file-size limit must fail, as on a full disk, not kill the process.
@@ -39,6 +39,7 @@ impl Gate {
             .env_clear()
             .envs(std::env::vars().filter(|(name, _)| !name.starts_with("SCOPEGATE_")))
             .env("RUST_LOG", filter)
+            .env("SSLKEYLOGFILE", config.with_file_name("tls-keys"))
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()

@@ -2,10 +2,12 @@
 //!
 //! It may add a row, raise a known operation's effect, or ask for more scopes. It never lowers:
 //! a file that could open what the shipped tables keep closed would be a policy outside the policies.
+//! What is known of an operation holds for each further version and layout of it, too.
 
 use super::CatalogueError;
-use super::rows::{Resolve, Row, is_version};
+use super::rows::{Resolve, Row, TypeSource, is_version};
 use super::scopes::covers;
+use super::siblings::{self, Kin};
 use super::tree::{Tree, Walk};
 use super::types::ObjectTypes;
 use crate::access::facts::Requirement;
@@ -17,32 +19,117 @@ const PLACEHOLDER: &str = "placeholder-of-a-parameter";
 /// Merges `more` into `rows`, which the shipped tables filled.
 pub(super) fn apply(rows: &mut Vec<Row>, more: Vec<Row>, types: &ObjectTypes) -> Result<(), CatalogueError> {
     let shipped = Tree::build(rows, &[]);
-    for new in more {
+    for mut new in more {
         let known = find(&shipped, &new, types)?;
-        match known.and_then(|index| rows.get_mut(index)) {
-            Some(row) if shape(&row.template) == shape(&new.template) => {
+        if let Some(row) = known.and_then(|index| rows.get_mut(index)) {
+            if shape(&row.template) == shape(&new.template) {
                 raise_row(row, &new)?;
                 raise_operation(rows, &new)?;
                 continue;
             }
-            Some(row) => check_shadow(row, &new)?,
-            None => {}
+            check_shadow(row, &new)?;
+            inherit(&mut new, row);
         }
-        let sibling = rows
-            .iter()
-            .find(|row| row.method == new.method && shape(&row.template) == shape(&new.template));
-        if let Some(sibling) = sibling
-            && sibling.id != new.id
-        {
-            return Err(error(
-                &new,
-                format!("other versions of it are the operation `{}`", sibling.id),
-            ));
-        }
+        check_siblings(rows, &mut new, types)?;
         raise_operation(rows, &new)?;
         rows.push(new);
     }
     Ok(())
+}
+
+/// A new row may be a known operation under another version or layout: whatever is known of that
+/// holds here, too. One that is none may still take the paths of others.
+fn check_siblings(rows: &[Row], new: &mut Row, types: &ObjectTypes) -> Result<(), CatalogueError> {
+    let of_kin = |kin: Kin| -> Vec<&Row> {
+        let kin_of = |row: &&Row| siblings::kin(row, new, types) == kin;
+        rows.iter().filter(kin_of).collect()
+    };
+    let (exact, generic) = (of_kin(Kin::Sibling), of_kin(Kin::Generic));
+    let others = of_kin(Kin::Overlaps);
+    if let Some(other) = exact.iter().find(|row| row.id != new.id) {
+        return Err(error(
+            new,
+            format!("other versions of it are the operation `{}`", other.id),
+        ));
+    }
+    // Where the tables have rows of the type itself, those decide which operation it is.
+    if exact.is_empty()
+        && let Some(other) = generic.iter().find(|row| row.id != new.id)
+    {
+        return Err(error(
+            new,
+            format!("for any type its operation is `{}`", other.id),
+        ));
+    }
+    let known: Vec<&Row> = exact
+        .into_iter()
+        .chain(generic.into_iter().filter(|row| row.id == new.id))
+        .collect();
+    for row in &known {
+        check_sibling(row, new, types)?;
+    }
+    if known.is_empty() {
+        let taken: Vec<&Row> = others
+            .into_iter()
+            .filter(|row| !siblings::is_answered_before(rows, row, new))
+            .collect();
+        for row in taken {
+            check_shadow(row, new)?;
+            inherit(new, row);
+        }
+    }
+    for row in known {
+        inherit(new, row);
+    }
+    Ok(())
+}
+
+/// Whether `new` asks for all that its sibling of another version asks for.
+fn check_sibling(known: &Row, new: &Row, types: &ObjectTypes) -> Result<(), CatalogueError> {
+    if new.takes_rest && !known.takes_rest {
+        return Err(error(
+            new,
+            "in other versions it ends here: leave `multi-segment-param` out",
+        ));
+    }
+    if known.is_unjudged() != new.is_unjudged() {
+        return Err(error(
+            new,
+            match known.is_unjudged() {
+                true => "its object types stand in the body in other versions: say `body` in `resolve`",
+                false => "its object types are not found in the body in other versions",
+            },
+        ));
+    }
+    if known.surface() != new.surface() || siblings::types_of(known, new, types) != siblings::places(new) {
+        return Err(error(
+            new,
+            "its object types are found in another way in other versions: say the same in `resolve`",
+        ));
+    }
+    let is_less = match (&known.resolve, &new.resolve) {
+        (Resolve::Fixed(old), Resolve::Fixed(raised)) => !asks_for_more(raised, old),
+        (_, Resolve::OwnRecords(TypeSource::Literal(object), raised)) => {
+            !asks_for_more(raised, &known.requirement(types, object))
+        }
+        (Resolve::OwnRecords(..), _) => known.resolve != new.resolve,
+        (Resolve::Definitions(_), Resolve::Pipelines(_))
+        | (Resolve::Pipelines(_), Resolve::Definitions(_)) => true,
+        _ => false,
+    };
+    if is_less {
+        return Err(error(
+            new,
+            format!("`least` asks for less than `{}` does in other versions", known.id),
+        ));
+    }
+    Ok(())
+}
+
+/// What query and body may do on the known row, they may do on the new one.
+fn inherit(new: &mut Row, known: &Row) {
+    new.risks = new.risks.union(known.risks);
+    new.marks.merge(known.marks);
 }
 
 /// The shipped row that reads the paths of `new`, in whatever layout.
@@ -61,7 +148,7 @@ fn find(shipped: &Tree, new: &Row, types: &ObjectTypes) -> Result<Option<usize>,
 
 /// The template without its version and the names of its parameters: equal for all layouts and
 /// versions of one identity.
-fn shape(template: &str) -> Vec<&str> {
+pub(super) fn shape(template: &str) -> Vec<&str> {
     template
         .trim_matches('/')
         .split('/')
@@ -72,6 +159,15 @@ fn shape(template: &str) -> Vec<&str> {
 
 /// A literal where the shipped tables have a parameter takes paths away from a known operation.
 fn check_shadow(known: &Row, new: &Row) -> Result<(), CatalogueError> {
+    if known.is_unjudged() && !new.is_unjudged() {
+        return Err(error(
+            new,
+            format!(
+                "its paths are read as `{}`, whose types stand in the body: say `body` in `resolve`",
+                known.id
+            ),
+        ));
+    }
     let is_closed = matches!(&new.resolve, Resolve::Body)
         || matches!(&new.resolve, Resolve::Fixed(requirement) if requirement.is_empty());
     let is_weaker = new.effect != known.effect && !new.effect.is_at_least(known.effect);
@@ -93,9 +189,7 @@ fn raise_row(known: &mut Row, new: &Row) -> Result<(), CatalogueError> {
         return Err(error(new, format!("its operation is `{}`", known.id)));
     }
     known.risks = known.risks.union(new.risks);
-    known.marks.inline_associations |= new.marks.inline_associations;
-    known.marks.irreversible_if_archived |= new.marks.irreversible_if_archived;
-    known.marks.delete_if_removing |= new.marks.delete_if_removing;
+    known.marks.merge(new.marks);
     match (&mut known.resolve, &new.resolve) {
         (Resolve::Body, Resolve::Body) => {}
         (Resolve::Body, _) => {

@@ -10,6 +10,7 @@ mod operation;
 mod recognise;
 mod rows;
 mod scopes;
+mod siblings;
 mod table;
 mod tree;
 mod types;

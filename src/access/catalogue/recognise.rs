@@ -61,8 +61,7 @@ impl Catalogue {
                     .ok_or(UNKNOWN_OBJECT)?,
             });
         }
-        let judges = row.marks.inline_associations || row.marks.delete_if_removing;
-        let body_need = match judges && !matches!(row.resolve, Resolve::Body) {
+        let body_need = match row.judges_body() && !matches!(row.resolve, Resolve::Body) {
             true => BodyNeed::Judge,
             false => BodyNeed::None,
         };

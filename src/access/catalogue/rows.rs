@@ -50,6 +50,18 @@ pub(super) struct Marks {
     pub(super) irreversible_if_archived: bool,
     /// The body may name records to remove.
     pub(super) delete_if_removing: bool,
+    /// The body of a new type may tie it to others.
+    pub(super) associated_objects: bool,
+}
+
+impl Marks {
+    /// Adds what `other` marks; nothing is taken away.
+    pub(super) fn merge(&mut self, other: Marks) {
+        self.inline_associations |= other.inline_associations;
+        self.irreversible_if_archived |= other.irreversible_if_archived;
+        self.delete_if_removing |= other.delete_if_removing;
+        self.associated_objects |= other.associated_objects;
+    }
 }
 
 /// One method and path template.
@@ -95,6 +107,17 @@ impl Row {
     /// Whether the body may name records to remove.
     pub fn is_delete_if_removing(&self) -> bool {
         self.marks.delete_if_removing
+    }
+
+    /// Whether the body may tie the type it defines to others.
+    pub fn may_associate_types(&self) -> bool {
+        self.marks.associated_objects
+    }
+
+    /// Whether the body decides anything.
+    pub(super) fn judges_body(&self) -> bool {
+        let marks = &self.marks;
+        marks.inline_associations || marks.delete_if_removing || marks.associated_objects
     }
 
     /// Records, definitions, or no type.
@@ -191,6 +214,7 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
             inline_associations: has("inline-associations"),
             irreversible_if_archived: has("irreversible-if-archived=true"),
             delete_if_removing: has("delete-if-removing"),
+            associated_objects: has("associated-objects"),
         },
         takes_rest: has("multi-segment-param"),
     })

@@ -6,8 +6,8 @@ use super::resolve::Resolver;
 use super::rule::{AllowRule, DenyRule};
 use super::tables::{Sizes, Tables};
 use crate::access::catalogue::Catalogue;
-use crate::access::policy_text::mistake::Mistake;
-use crate::access::policy_text::read;
+use crate::access::policy_text::mistake::{Mistake, in_order};
+use crate::access::policy_text::read::{self, Reading};
 use crate::access::policy_text::written::Required;
 
 /// Name of the ceiling's file.
@@ -41,21 +41,25 @@ impl Ceiling {
     /// Reads, resolves and compiles a ceiling file.
     ///
     /// # Errors
-    /// Every mistake of the text; if the text is sound, every mistake of the names in it.
+    /// Every mistake of the text and of the names in it, in the order of the file.
     pub fn load(
         file: &Arc<str>,
         text: &Arc<str>,
         catalogue: &Catalogue,
     ) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
-        let named = |mistakes: Vec<Mistake>| -> Vec<Mistake> {
-            mistakes.into_iter().map(|m| m.in_file(file)).collect()
+        let named = |mistakes| in_order(mistakes, file);
+        let Reading {
+            written,
+            mut mistakes,
+        } = read::ceiling(text);
+        let Some(written) = written else {
+            return Err(named(mistakes));
         };
-        let written = read::ceiling(text).map_err(named)?;
         let mut resolver = Resolver::new(catalogue, NAME);
         resolver.unique_ids(written.allow.as_deref().unwrap_or_default(), &written.deny);
         let allow = written.allow.as_ref().map(|rules| resolver.allow(rules));
         let deny = resolver.deny(&written.deny);
-        let mistakes = resolver.mistakes;
+        mistakes.extend(resolver.mistakes);
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
         }

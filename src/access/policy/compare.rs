@@ -88,6 +88,9 @@ fn requirements(policy: &Policy, ceiling: &Ceiling, now: Timestamp, mistakes: &m
     };
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let latest = today.checked_add(i64::from(days).days()).unwrap_or(today);
+    if policy.expires.is_none() && ceiling.require.contains(&Required::Expires) {
+        return; // said already
+    }
     if policy.expires.is_none_or(|day| day > latest) {
         let help = format!("write `expires: {latest}` or an earlier day");
         lacking(&format!("expires within {days} days"), &help);

@@ -183,6 +183,8 @@ pub fn silence(text: &str, findings: Vec<Mistake>, file: &std::sync::Arc<str>) -
     let mut comments = comments(text);
     let head = text.lines().take_while(|line| line.starts_with('#')).count();
     let mut kept = Vec::new();
+    // A file that does not load is not looked through for findings: no comment is idle for that.
+    let is_broken = findings.iter().any(Mistake::is_error);
     for finding in findings {
         let line = usize::try_from(finding.span.line).unwrap_or(usize::MAX);
         let comment = comments.iter_mut().find(|comment| {
@@ -190,21 +192,29 @@ pub fn silence(text: &str, findings: Vec<Mistake>, file: &std::sync::Arc<str>) -
             comment.code == finding.code && (near || (line == 1 && comment.line <= head))
         });
         match comment {
-            Some(comment) if !finding.is_error() && comment.has_reason => comment.used = true,
+            Some(comment) if !finding.is_error() && comment.has_reason && comment.is_exact => {
+                comment.used = true;
+            }
             _ => kept.push(finding),
         }
     }
     for comment in comments {
         let mistake = match comment {
+            Comment { is_exact: false, .. } => Mistake::warning(
+                code::LINT_MISWRITTEN_SILENCE,
+                comment.span,
+                "this comment silences nothing: it is not written as a silencing comment is",
+            )
+            .help("write `# scopegate: ignore SG141: why it is right here`"),
             Comment {
                 has_reason: false, ..
-            } => Mistake::error(
+            } => Mistake::warning(
                 code::SILENCE_WITHOUT_REASON,
                 comment.span,
                 "a silencing comment needs a reason",
             )
             .help("write `# scopegate: ignore SG141: why it is right here`"),
-            Comment { used: false, .. } => Mistake::warning(
+            Comment { used: false, .. } if !is_broken => Mistake::warning(
                 code::LINT_IDLE_SILENCE,
                 comment.span,
                 format!("nothing here is found that `{}` would silence", comment.code),
@@ -222,14 +232,35 @@ struct Comment {
     span: Span,
     code: String,
     has_reason: bool,
+    /// Whether it has the form of a silencing comment; if not it only looks like one.
+    is_exact: bool,
     used: bool,
+}
+
+/// Where a comment begins that silences or is meant to: `scopegate` and `ignore` or a code, in
+/// whatever spelling, after a `#`.
+fn silencing_at(line: &str) -> Option<(usize, bool)> {
+    if let Some(at) = line.find(SILENCE) {
+        return Some((at, true));
+    }
+    let at = line.match_indices('#').map(|(at, _)| at).find(|at| {
+        let comment = line.get(at + 1..).unwrap_or_default().to_ascii_lowercase();
+        let rest = comment
+            .trim_start_matches(['#', ' ', '\t'])
+            .strip_prefix("scopegate");
+        let words = rest.map(|rest| rest.trim_start_matches([' ', '\t', ':', '-', ',']));
+        words.is_some_and(|words| {
+            words.starts_with("ignore") || words.starts_with("allow") || words.starts_with("sg1")
+        })
+    })?;
+    Some((at, false))
 }
 
 fn comments(text: &str) -> Vec<Comment> {
     let mut comments = Vec::new();
     let mut start = 0;
     for (line, content) in (1_u32..).zip(text.split_inclusive('\n')) {
-        if let Some(at) = content.find(SILENCE) {
+        if let Some((at, is_exact)) = silencing_at(content) {
             let words = content.get(at + SILENCE.len()..).unwrap_or_default().trim();
             let (code, reason) = words.split_once(':').unwrap_or((words, ""));
             comments.push(Comment {
@@ -242,6 +273,7 @@ fn comments(text: &str) -> Vec<Comment> {
                 },
                 code: code.trim().to_owned(),
                 has_reason: !reason.trim().is_empty(),
+                is_exact,
                 used: false,
             });
         }
@@ -317,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_with_a_reason_silences_a_warning_and_one_without_is_an_error() {
+    fn a_comment_with_a_reason_silences_a_warning_and_no_other_is_taken_for_one_silently() {
         let rule = "  - operation: crm.objects.get\n    objects: [\"*\"]\n";
         let above =
             format!("connections: [a]\nallow:\n  # scopegate: ignore SG141: the index needs all\n{rule}");
@@ -327,6 +359,22 @@ mod tests {
             found(&bare),
             [(code::LINT_ALL_OBJECTS, 7), (code::SILENCE_WITHOUT_REASON, 6)]
         );
+        for near in [
+            "# scopegate:ignore SG141: the index needs all",
+            "# scopegate ignore SG141: the index needs all",
+            "#scopegate: ignore SG141: the index needs all",
+            "# scopegate: Ignore SG141",
+            "# Scopegate: SG141: the index needs all",
+            "# scopegate: ignore",
+        ] {
+            let text = format!("connections: [a]\nallow:\n  {near}\n{rule}");
+            assert_eq!(
+                found(&text),
+                [(code::LINT_ALL_OBJECTS, 7), (code::LINT_MISWRITTEN_SILENCE, 6)],
+                "{near}"
+            );
+        }
+        assert!(found("connections: [a]\n# scopegate reads this file\nallow: []\n").is_empty());
         let idle = "connections: [a]\n# scopegate: ignore SG141: nothing to see\nallow: []\n";
         assert_eq!(found(idle), [(code::LINT_IDLE_SILENCE, 5)]);
     }

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
+use self::ceiling::Ceiling;
 use self::resolve::Resolver;
 use self::rule::{AllowRule, DenyRule, Effects, Opens};
 use self::tables::{ConnectionRef, Sizes, Tables};
 use super::catalogue::Catalogue;
 use super::facts::{Risks, ScopeIndex};
-use super::policy_text::mistake::{Mistake, code};
-use super::policy_text::read;
+use super::policy_text::mistake::{Mistake, code, in_order};
+use super::policy_text::read::{self, Reading};
 use super::policy_text::written::{At, Selector, WrittenObserve, WrittenPolicy};
 
 /// Longest that a policy may observe, in days.
@@ -76,8 +77,8 @@ impl Policy {
     /// `stem` is the file's name without `.yaml`, `now` judges `observe.until` alone.
     ///
     /// # Errors
-    /// Every mistake of the text; if the text is sound, every mistake of the names in it.
-    /// Warnings come beside a policy that loads.
+    /// Every mistake of the text and of the names in it, in the order of the file. Warnings come
+    /// beside a policy that loads.
     pub fn load(
         file: &Arc<str>,
         stem: &str,
@@ -85,19 +86,26 @@ impl Policy {
         catalogue: &Catalogue,
         now: Timestamp,
     ) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
-        let named = |mistakes: Vec<Mistake>| -> Vec<Mistake> {
-            mistakes.into_iter().map(|m| m.in_file(file)).collect()
+        let named = |mistakes| in_order(mistakes, file);
+        let Reading {
+            written,
+            mut mistakes,
+        } = read::policy(stem, text);
+        let Some(written) = written else {
+            return Err(named(mistakes));
         };
-        let written = read::policy(stem, text).map_err(named)?;
         let mut resolver = Resolver::new(catalogue, stem);
         resolver.unique_ids(&written.allow, &written.deny);
         let allow = resolver.allow(&written.allow);
         let deny = resolver.deny(&written.deny);
-        let mut mistakes = resolver.mistakes;
+        mistakes.extend(resolver.mistakes);
         covered_connections(&written, &mut mistakes);
         if let Some(observe) = &written.observe {
             observe_in_bounds(observe, now, &mut mistakes);
         }
+        let (Some(owner), Some(connections)) = (written.owner, written.connections) else {
+            return Err(named(mistakes));
+        };
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
         }
@@ -105,10 +113,10 @@ impl Policy {
         let policy = Self {
             integration: stem.into(),
             description: written.description.map(|d| d.value),
-            owner: written.owner.value,
+            owner: owner.value,
             review_by: written.review_by.map(|d| d.value),
             expires: written.expires.as_ref().map(|d| d.value),
-            connections: written.connections.value.into_iter().map(|c| c.value).collect(),
+            connections: connections.value.into_iter().map(|c| c.value).collect(),
             allow,
             deny,
             observe: written.observe.map(|o| Observe::new(stem, &o.value)),
@@ -148,31 +156,49 @@ impl Policy {
         }
     }
 
-    /// The scopes its rules grant, each once, without those that a rule denies outright: what the
-    /// gate's introspection says the integration holds. Rules by operation grant no scope.
-    pub fn granted_scopes(&self) -> Vec<ScopeIndex> {
-        let denied: Vec<ScopeIndex> = self
+    /// The scopes its rules grant in a connection, each once, as far as the ceiling goes and without
+    /// those that a rule denies outright: what the gate's introspection says the integration holds.
+    /// Rules by operation grant no scope.
+    pub fn granted_scopes(
+        &self,
+        connection: ConnectionRef<'_>,
+        ceiling: Option<&Ceiling>,
+    ) -> Vec<ScopeIndex> {
+        let within = ceiling
+            .and_then(|ceiling| ceiling.allow.as_deref())
+            .map(|rules| granted(rules, connection));
+        let deny = self
             .deny
             .iter()
+            .chain(ceiling.iter().flat_map(|ceiling| &ceiling.deny));
+        let denied: Vec<ScopeIndex> = deny
             .filter(|rule| rule.is_by_scope_alone())
             .filter_map(|rule| rule.scopes.as_ref())
             .flatten()
             .copied()
             .collect();
-        let mut granted: Vec<ScopeIndex> = self
-            .allow
-            .iter()
-            .filter_map(|rule| match &rule.opens {
-                Opens::Scopes { grants, .. } => Some(grants.iter().map(|grant| grant.scope)),
-                Opens::Operations { .. } => None,
-            })
-            .flatten()
-            .filter(|scope| !denied.contains(scope))
-            .collect();
-        granted.sort_unstable();
-        granted.dedup();
+        let mut granted = granted(&self.allow, connection);
+        granted.retain(|scope| {
+            !denied.contains(scope) && within.as_ref().is_none_or(|within| within.contains(scope))
+        });
         granted
     }
+}
+
+/// The scopes that rules open in a connection, in order, each once.
+fn granted(rules: &[AllowRule], connection: ConnectionRef<'_>) -> Vec<ScopeIndex> {
+    let mut scopes: Vec<ScopeIndex> = rules
+        .iter()
+        .filter(|rule| connection.is_selected_by_any(rule.connections.as_deref()))
+        .filter_map(|rule| match &rule.opens {
+            Opens::Scopes { grants, .. } => Some(grants.iter().map(|grant| grant.scope)),
+            Opens::Operations { .. } => None,
+        })
+        .flatten()
+        .collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
 }
 
 impl Observe {
@@ -225,7 +251,9 @@ fn end_of_day(day: Date) -> Option<Timestamp> {
 /// A rule's connections must be some of the policy's: a name elsewhere is a slip of the pen. What
 /// a policy with `{app: …}` or `"*"` takes in, only the store knows.
 fn covered_connections(written: &WrittenPolicy, mistakes: &mut Vec<Mistake>) {
-    let policy = &written.connections.value;
+    let Some(At { value: policy, .. }) = &written.connections else {
+        return;
+    };
     if !policy.iter().all(|s| matches!(s.value, Selector::Name(_))) {
         return;
     }

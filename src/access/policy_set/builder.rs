@@ -161,6 +161,15 @@ impl Builder<'_> {
                 .help("keep one file for each integration")
                 .in_file(&file.path),
             );
+            // Which of them stays is for people to say, and they want to see what is wrong in it.
+            let read = match &file.text {
+                Ok(text) => Policy::load(&file.path, stem, text, self.catalogue, self.now),
+                Err(why) => Err(vec![unreadable(file, why)]),
+            };
+            self.mistakes.extend(match read {
+                Ok((_, warnings)) => warnings,
+                Err(mistakes) => mistakes,
+            });
         }
     }
 

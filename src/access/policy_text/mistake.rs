@@ -17,6 +17,30 @@ pub struct Span {
 }
 
 impl Span {
+    /// The character at a line and column, both from 1, of a text: where nothing else is known of
+    /// a place. Beyond the line or the text it is the end of it.
+    pub fn at(text: &str, line: u32, column: u32) -> Self {
+        let index = |number: u32| usize::try_from(number.max(1) - 1).unwrap_or(usize::MAX);
+        let mut before = 0;
+        let mut content = "";
+        for (number, part) in text.split_inclusive('\n').enumerate() {
+            if number == index(line) {
+                content = part.trim_end_matches(['\n', '\r']);
+                break;
+            }
+            before += part.len();
+        }
+        let mut characters = content.char_indices().skip(index(column));
+        let (start, len) = characters
+            .next()
+            .map_or((content.len(), 0), |(at, character)| (at, character.len_utf8()));
+        Self {
+            line: line.max(1),
+            column: column.max(1),
+            bytes: before + start..before + start + len,
+        }
+    }
+
     /// The beginning of a file: for what concerns it as a whole.
     pub fn start() -> Self {
         Self {
@@ -124,8 +148,11 @@ pub mod code {
     /// Cases for a policy that is not there.
     pub const LINT_ORPHAN_CASES: &str = "SG153";
 
+    /// A comment that looks like a silencing one and is none.
+    pub const LINT_MISWRITTEN_SILENCE: &str = "SG154";
+
     /// Every code, each once.
-    pub const ALL: [&str; 42] = [
+    pub const ALL: [&str; 43] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -168,6 +195,7 @@ pub mod code {
         LINT_NO_SCHEMA_COMMENT,
         LINT_IDLE_SILENCE,
         LINT_ORPHAN_CASES,
+        LINT_MISWRITTEN_SILENCE,
     ];
 }
 
@@ -260,6 +288,15 @@ impl Mistake {
     }
 }
 
+/// The mistakes of a file as a person goes through it.
+pub fn in_order(mut mistakes: Vec<Mistake>, file: &Arc<str>) -> Vec<Mistake> {
+    mistakes.sort_by_key(|mistake| (mistake.span.line, mistake.span.column));
+    mistakes
+        .into_iter()
+        .map(|mistake| mistake.in_file(file))
+        .collect()
+}
+
 /// A range inside the text and on character borders, at most to the end of its first line: a
 /// mistake in a mapping points at its beginning, not at the whole of it.
 fn visible_range(text: &str, bytes: &Range<usize>) -> Range<usize> {
@@ -314,6 +351,27 @@ mod tests {
             mistake.one_line(),
             "policies/a.yaml:2:1: SG102 unknown key `scoped`: did you mean `scope`?"
         );
+    }
+
+    #[test]
+    fn a_line_and_a_column_are_found_in_the_bytes_of_the_text() {
+        let text = "a: 1\r\né: [é, ü\nend";
+        for (line, column, expected) in [
+            (1, 1, "a"),
+            (2, 1, "é"),
+            (2, 5, "é"),
+            (2, 8, "ü"),
+            (3, 3, "d"),
+            (1, 40, ""),
+            (3, 4, ""),
+            (40, 1, ""),
+        ] {
+            let span = Span::at(text, line, column);
+            assert_eq!(&text[span.bytes.clone()], expected, "{line}:{column}");
+            assert_eq!((span.line, span.column), (line, column));
+        }
+        assert_eq!(Span::at(text, 1, 40).bytes, 4..4);
+        assert_eq!(Span::at(text, 40, 1).bytes, text.len()..text.len());
     }
 
     #[test]

@@ -7,5 +7,6 @@ pub mod mistake;
 pub mod nearest;
 pub mod read;
 pub mod reader;
+mod syntax;
 pub mod tree;
 pub mod written;

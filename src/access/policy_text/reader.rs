@@ -1,9 +1,13 @@
 //! Reads the tree of a document into typed values and collects every mistake on the way.
+//!
+//! A list with a mistake in it is read as what is sound in it, possibly nothing: its author wants
+//! the other names judged, too, and not to be told that the list is missing. The mistake beside it
+//! keeps the file from loading.
 
 use jiff::civil::Date;
 
 use super::mistake::{Mistake, Span, code};
-use super::nearest::did_you_mean;
+use super::nearest::{did_you_mean, nearest};
 use super::tree::{Key, Located, Node};
 use super::written::{At, Names};
 use crate::access::effect::Effect;
@@ -57,6 +61,12 @@ impl Reader {
         }
     }
 
+    /// Whether values were lost since the `before`th mistake. A value written twice is not.
+    pub fn lost_values_since(&self, before: usize) -> bool {
+        let mut since = self.mistakes.iter().skip(before);
+        since.any(|mistake| mistake.code != code::REPEATED)
+    }
+
     /// Reports what nobody took: reserved words as such, the rest with the nearest known key.
     pub fn finish(&mut self, entries: Entries, known: &[&str], reserved: &[(&str, &str)]) {
         for (key, _) in entries.left {
@@ -89,6 +99,21 @@ impl Reader {
             ..span.clone()
         };
         self.error(code::MISSING_KEY, &span, format!("`{key}` is missing"), help);
+    }
+
+    /// Takes out the value of a required key, or says that it is missing, unless it is misspelled.
+    pub fn required(
+        &mut self,
+        entries: &mut Entries,
+        known: &[&str],
+        key: &str,
+        help: &str,
+    ) -> Option<Located> {
+        let value = entries.take(key);
+        if value.is_none() && !entries.means(key, known) {
+            self.missing(&entries.span.clone(), key, help);
+        }
+        value
     }
 
     fn wrong_kind(&mut self, what: &str, expected: &str, found: &Node, span: &Span) {
@@ -178,14 +203,14 @@ impl Reader {
         }
     }
 
-    /// A list; one value alone counts as a list of one. `None` after a mistake in its shape.
-    pub fn list(&mut self, what: &str, located: Located) -> Option<(Vec<Located>, Span)> {
+    /// A list; one value alone counts as a list of one. Empty after a mistake in its shape.
+    pub fn list(&mut self, what: &str, located: Located) -> (Vec<Located>, Span) {
         let span = located.span.clone();
         let items = match located.node {
             Node::List(items) => items,
             Node::Null | Node::Map(_) if what != "connections" => {
                 self.wrong_kind(what, "a name or a list of names", &located.node, &span);
-                return None;
+                return (Vec::new(), span);
             }
             node => vec![Located {
                 node,
@@ -211,7 +236,7 @@ impl Reader {
         }
     }
 
-    fn bounded(&mut self, what: &str, items: Vec<Located>, span: Span) -> Option<(Vec<Located>, Span)> {
+    fn bounded(&mut self, what: &str, items: Vec<Located>, span: Span) -> (Vec<Located>, Span) {
         if items.is_empty() {
             self.error(
                 code::WRONG_KIND,
@@ -219,13 +244,12 @@ impl Reader {
                 format!("`{what}` is an empty list"),
                 "name at least one, or leave the key out",
             );
-            return None;
         }
         if items.len() > LIST_ITEMS_MAX {
             self.too_long(what, &span);
-            return None;
+            return (Vec::new(), span);
         }
-        Some((items, span))
+        (items, span)
     }
 
     fn too_long(&mut self, what: &str, span: &Span) {
@@ -238,20 +262,19 @@ impl Reader {
     }
 
     /// A list of names, none twice.
-    pub fn names(&mut self, what: &str, located: Located) -> Option<At<Names>> {
-        let (items, span) = self.list(what, located)?;
+    pub fn names(&mut self, what: &str, located: Located) -> At<Names> {
+        let (items, span) = self.list(what, located);
         let mut names: Names = Vec::with_capacity(items.len());
-        let mut sound = true;
         for item in items {
             match self.text(what, item) {
                 Some(name) if names.iter().any(|n| n.value == name.value) => {
                     self.repeated(&name.value, &name.span);
                 }
                 Some(name) => names.push(name),
-                None => sound = false,
+                None => {}
             }
         }
-        sound.then_some(At { value: names, span })
+        At { value: names, span }
     }
 
     fn repeated(&mut self, value: &str, span: &Span) {
@@ -264,23 +287,23 @@ impl Reader {
     }
 
     /// Effects by their words.
-    pub fn effects(&mut self, located: Located) -> Option<At<Vec<At<Effect>>>> {
-        let names = self.names("effects", located)?;
+    pub fn effects(&mut self, located: Located) -> At<Vec<At<Effect>>> {
+        let names = self.names("effects", located);
         let span = names.span;
         let words = Effect::ALL.map(Effect::as_str);
         let value = self.words(names.value, code::BAD_EFFECT, "an effect", &words, |word| {
             Effect::parse(word).filter(|effect| effect.as_str() == word)
-        })?;
-        Some(At { value, span })
+        });
+        At { value, span }
     }
 
     /// Risks by their names.
-    pub fn risks(&mut self, located: Located) -> Option<At<Vec<At<Risks>>>> {
-        let names = self.names("risks", located)?;
+    pub fn risks(&mut self, located: Located) -> At<Vec<At<Risks>>> {
+        let names = self.names("risks", located);
         let span = names.span;
         let words = Risks::NAMES.map(|(name, _)| name);
-        let value = self.words(names.value, code::BAD_RISK, "a risk", &words, Risks::parse)?;
-        Some(At { value, span })
+        let value = self.words(names.value, code::BAD_RISK, "a risk", &words, Risks::parse);
+        At { value, span }
     }
 
     /// Names out of a closed vocabulary.
@@ -291,8 +314,7 @@ impl Reader {
         kind: &str,
         vocabulary: &[&str],
         parse: impl Fn(&str) -> Option<T>,
-    ) -> Option<Vec<At<T>>> {
-        let before = self.mistakes.len();
+    ) -> Vec<At<T>> {
         let mut values = Vec::with_capacity(names.len());
         for At { value: word, span } in names {
             match parse(&word) {
@@ -309,14 +331,19 @@ impl Reader {
                 ),
             }
         }
-        (self.mistakes.len() == before).then_some(values)
+        values
     }
 }
 
 impl Entries {
-    /// Whether a key is written.
-    pub fn has(&self, name: &str) -> bool {
-        self.left.iter().any(|(key, _)| key.name == name)
+    /// Whether a key is written, or an unknown one that most likely means it: what is misspelled
+    /// is not missing.
+    pub fn means(&self, name: &str, known: &[&str]) -> bool {
+        self.left.iter().any(|(key, _)| {
+            key.name == name
+                || (!known.contains(&key.name.as_str())
+                    && nearest(&key.name, known.iter().copied()) == Some(name))
+        })
     }
 
     /// Takes the value of a key out, if it is there.

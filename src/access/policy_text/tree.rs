@@ -9,6 +9,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::mistake::{Mistake, Span, code};
+use super::syntax;
 
 /// Longest policy file that is read, in bytes: a policy is written and reviewed by people.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -90,25 +91,8 @@ pub fn parse(text: &str) -> Result<Located, Mistake> {
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
         Ok(raw) => Ok(locate(raw)),
-        Err(error) => {
-            let span = error.location().map_or(Span::start(), |at| span_of(&at));
-            Err(Mistake::error(
-                code::NOT_YAML,
-                span,
-                format!(
-                    "this is not YAML the gate can read: {}",
-                    first_line(&error.to_string())
-                ),
-            )
-            .help("check indentation, quotes and repeated keys"))
-        }
+        Err(error) => Err(syntax::mistake(text, &error)),
     }
-}
-
-/// The parser's message without the place, which is shown beside it anyway.
-fn first_line(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 fn locate(raw: Spanned<Raw>) -> Located {

@@ -24,6 +24,7 @@ pub struct At<T> {
 pub type Names = Vec<At<String>>;
 
 /// What one integration may do. Default: nothing.
+// A required key is `None` beside a mistake only: the rest is judged all the same.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(
     title = "scopegate policy",
@@ -33,13 +34,13 @@ pub type Names = Vec<At<String>>;
 pub struct WrittenPolicy {
     /// Name of the integration: the file's name without `.yaml`.
     #[schemars(with = "String", extend("pattern" = "^[a-z0-9-]{1,64}$"))]
-    pub integration: At<String>,
+    pub integration: Option<At<String>>,
     /// What the integration is for, in a sentence.
     #[schemars(with = "String")]
     pub description: Option<At<String>>,
     /// Who answers for it: an address people read.
     #[schemars(with = "String", length(min = 1, max = 254))]
-    pub owner: At<String>,
+    pub owner: Option<At<String>>,
     /// Day of the next review; afterwards a finding and a metric, never a refusal.
     #[schemars(with = "CalendarDay")]
     pub review_by: Option<At<Date>>,
@@ -48,7 +49,7 @@ pub struct WrittenPolicy {
     pub expires: Option<At<Date>>,
     /// HubSpot accounts it may act in: names, `{app: NAME}`, or "*" alone.
     #[schemars(with = "ConnectionsSchema")]
-    pub connections: At<Vec<At<Selector>>>,
+    pub connections: Option<At<Vec<At<Selector>>>>,
     /// What it may do.
     #[schemars(with = "Vec<AllowSchema>")]
     pub allow: Vec<WrittenRule>,
@@ -91,6 +92,10 @@ pub struct WrittenRule {
     /// Place of the whole rule.
     #[schemars(skip)]
     pub span: Span,
+    /// Keys that are misspelled, or whose values were not all read: they are not missing, and
+    /// what follows from the rest of their values may not be what the author meant.
+    #[schemars(skip)]
+    pub unsound: Vec<&'static str>,
     /// Opens what a reviewer reads in the scope's name. One name or a list.
     #[schemars(with = "OneOrMany<String>")]
     pub scope: Option<At<Names>>,
@@ -161,6 +166,13 @@ pub enum Required {
     ReviewBy,
     /// `expires`.
     Expires,
+}
+
+impl WrittenRule {
+    /// Whether nothing of what was written for these keys was lost.
+    pub fn is_sound(&self, keys: &[&str]) -> bool {
+        !keys.iter().any(|key| self.unsound.contains(key))
+    }
 }
 
 impl Required {

@@ -66,7 +66,8 @@ pub fn run(
         }
     }
     if !options.json {
-        for (name, ..) in folder.set.integrations() {
+        let loaded = folder.set.integrations().filter(|(_, _, loads)| *loads);
+        for (name, ..) in loaded {
             let wanted = options
                 .integration
                 .as_deref()

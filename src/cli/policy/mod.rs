@@ -22,6 +22,10 @@ pub(super) use folder::Folder;
 #[derive(Debug, clap::Subcommand)]
 pub enum PolicyCommand {
     /// Reads every policy of a folder: all mistakes at once, findings, and what each rule opens.
+    ///
+    /// A finding (a warning; never an error) is silenced by a comment on its line or the one above,
+    /// or, for the file as a whole, in the comments it begins with. The reason is required:
+    /// `# scopegate: ignore SG141: the search index needs every type`
     Check {
         /// Folder of policies.
         dir: PathBuf,

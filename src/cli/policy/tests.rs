@@ -201,3 +201,129 @@ fn a_case_that_does_not_hold_fails_and_says_why() {
             .contains("there is no policy for `gone`")
     );
 }
+
+/// The code of every finding in order of the file, by its line.
+fn lines_and_codes(folder: &Folder) -> Vec<(u32, &'static str)> {
+    folder.mistakes.iter().map(|m| (m.span.line, m.code)).collect()
+}
+
+#[test]
+fn a_file_of_many_mistakes_shows_all_of_them_at_once_and_nothing_that_follows_from_them() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let text = include_str!("mistakes.yaml");
+    let folder = folder(&catalogue, &[("t.yaml", text)]);
+    assert_eq!(
+        lines_and_codes(&folder),
+        [
+            (2, "SG106"),
+            (3, "SG102"),
+            (4, "SG107"),
+            (5, "SG107"),
+            (7, "SG104"),
+            (8, "SG105"),
+            (10, "SG110"),
+            (11, "SG119"),
+            (12, "SG115"),
+            (14, "SG108"),
+            (15, "SG117"),
+            (16, "SG117"),
+            (16, "SG117"),
+            (17, "SG114"),
+            (19, "SG114"),
+            (20, "SG111"),
+            (21, "SG102"),
+            (22, "SG117"),
+            (24, "SG116"),
+            (24, "SG110"),
+            (25, "SG111"),
+            (26, "SG112"),
+            (27, "SG116"),
+            (28, "SG112"),
+            (30, "SG113"),
+            (31, "SG118"),
+            (33, "SG108"),
+            (34, "SG109"),
+            (36, "SG104"),
+            (37, "SG104"),
+            (38, "SG104"),
+            (40, "SG117"),
+            (41, "SG119"),
+            (42, "SG111"),
+            (43, "SG112"),
+            (43, "SG112"),
+            (44, "SG116"),
+            (45, "SG104"),
+            (46, "SG116"),
+            (48, "SG120"),
+            (49, "SG120"),
+            (49, "SG108"),
+        ]
+    );
+    let (exit, _, err) = checked(&folder, &catalogue, false, false);
+    assert_eq!(exit, Exit::Findings);
+    assert!(err.contains("0 policies load, 42 mistakes, 0 findings"), "{err}");
+}
+
+#[test]
+fn two_files_for_one_integration_are_both_read_and_neither_loads() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let head = "integration: t\nowner: o\nconnections: [a]\nallow:\n";
+    let first = format!("{head}  - scope: tickts\n");
+    let second = format!("{head}  - scope: crm.objects.contacts.read\n    effects: [reed]\n");
+    let folder = folder(&catalogue, &[("t.yaml", &first), ("sales/t.yaml", &second)]);
+    let found: Vec<_> = folder
+        .mistakes
+        .iter()
+        .map(|m| (&*m.file, m.code, m.span.line))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("policies/t.yaml", "SG121", 1),
+            ("policies/t.yaml", "SG110", 5),
+            ("policies/sales/t.yaml", "SG121", 1),
+            ("policies/sales/t.yaml", "SG108", 6),
+        ]
+    );
+    assert!(folder.policy("t", now()).is_err());
+}
+
+#[test]
+fn one_missing_day_is_one_mistake_although_the_ceiling_asks_for_it_twice() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let policy = "# yaml-language-server: $schema=x\nintegration: t\nowner: o\nconnections: [a]\n";
+    let found = |ceiling: &str| {
+        let folder = folder(&catalogue, &[("_ceiling.yaml", ceiling), ("t.yaml", policy)]);
+        assert_eq!(folder.mistakes, []);
+        folder.set.beyond_ceiling(&catalogue, now())
+    };
+    for ceiling in [
+        "expires_within: 400d\nrequire: [owner, expires]\n",
+        "expires_within: 400d\n",
+        "require: [expires]\n",
+    ] {
+        assert_eq!(found(ceiling).len(), 1, "{ceiling}");
+    }
+}
+
+#[test]
+fn a_file_that_does_not_load_is_not_said_to_lack_cases_nor_to_have_idle_comments() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let head = "integration: t\nowner: o\nconnections: [a]\nallow:\n";
+    let broken = format!("{head}  # scopegate: ignore SG141: needed\n  - scope: tickts\n");
+    let sound = "integration: u\nowner: o\nconnections: [a]\n";
+    let folder = folder(&catalogue, &[("t.yaml", &broken), ("u.yaml", sound)]);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let options = cases::Options {
+        integration: None,
+        json: false,
+    };
+    cases::run(&folder, &catalogue, now(), &options, &mut out, &mut err).unwrap();
+    let err = String::from_utf8(err).unwrap();
+    assert!(
+        !err.contains("t has no cases") && err.contains("u has no cases"),
+        "{err}"
+    );
+    let (_, _, shown) = checked(&folder, &catalogue, false, false);
+    assert!(!shown.contains("SG152") && shown.contains("SG110"), "{shown}");
+}

@@ -146,3 +146,45 @@ async fn a_store_that_can_not_take_the_intent_means_no_question() {
     ));
     assert_eq!(world.fake.calls(), 0);
 }
+
+/// As if the process had died right after the grant was saved: nothing later reaches the store.
+fn stop_after_save(world: &World) -> rusqlite::Connection {
+    let raw = rusqlite::Connection::open(world.store.path()).unwrap();
+    raw.execute_batch(
+        "CREATE TRIGGER dead BEFORE UPDATE ON connections WHEN OLD.generation = 2
+         BEGIN SELECT RAISE(ABORT, 'dead'); END",
+    )
+    .unwrap();
+    raw
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_death_before_the_portal_is_known_lends_nobody_a_foreign_token() {
+    let world = World::new().await;
+    world.fake.set(|state| {
+        state.hub_id = Some(1);
+        state.tells_portal = false;
+    });
+    let raw = stop_after_save(&world);
+    let gate = world.gate();
+    assert!(gate.lease().await.is_err());
+    drop(gate);
+    raw.execute_batch("DROP TRIGGER dead").unwrap();
+    assert_eq!(world.row().generation, 2, "the refresh token is saved");
+    assert_ne!(world.standing(), Standing::Suspended, "nobody has noted it");
+    let gate = world.gate();
+    let lent = gate.lease().await.map(|lease| token_of(&lease));
+    assert_eq!(lent, Err(CredentialError::Blocked(Standing::Suspended)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_whose_portal_was_asked_for_serves_the_next_process_without_a_question() {
+    let world = World::new().await;
+    world.fake.set(|state| state.tells_portal = false);
+    let gate = world.gate();
+    gate.lease().await.unwrap();
+    drop(gate);
+    let gate = world.gate();
+    assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-1");
+    assert_eq!(world.fake.calls(), 1);
+}

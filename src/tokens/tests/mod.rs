@@ -100,7 +100,7 @@ impl World {
         let vault = Vault::open(&MasterKey::from_bytes([4; 32]), store.id(), None).unwrap();
         let ca = include_bytes!("../../../tests/data/ca.pem");
         let upstream = Upstream::new(&url, client_tls(Some(ca)).unwrap(), false).unwrap();
-        let client = ControlClient::new(upstream, Duration::from_secs(2), Duration::from_secs(2));
+        let client = ControlClient::new(upstream.shared(), Duration::from_secs(2), Duration::from_secs(2));
         Self {
             dir,
             store,

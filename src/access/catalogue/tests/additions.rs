@@ -100,3 +100,129 @@ fn extra_may_raise_a_known_operation_and_never_lower_it() {
         );
     }
 }
+
+fn extra_with_notes(lines: &str) -> Result<Catalogue, String> {
+    let text = format!("method\tpath\tid\teffect\tresolve\tleast\tnotes\n{lines}");
+    Catalogue::with(Some(&text), &[]).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_new_version_of_a_known_operation_asks_for_no_less() {
+    for (line, why) in [
+        (
+            "POST\t/crm/v5/objects/contacts\tcrm.objects.create\twrite\tliteral:contacts\tcrm.objects.contacts.read",
+            "asks for less",
+        ),
+        (
+            "POST\t/crm/objects/v5/contacts\tcrm.objects.create\twrite\tliteral:contacts\tcrm.objects.contacts.read",
+            "asks for less",
+        ),
+        (
+            "POST\t/crm/v5/objects/0-1\tcrm.objects.create\twrite\tliteral:companies\tcrm.objects.companies.write",
+            "found in another way",
+        ),
+        (
+            "POST\t/crm/v5/objects/contacts\tcrm.own.create\twrite\tfixed\toauth",
+            "operation",
+        ),
+        (
+            "POST\t/crm/objects/contacts\tcrm.objects.create\twrite\tliteral:contacts\tcrm.objects.contacts.read",
+            "asks for less",
+        ),
+        (
+            "DELETE\t/crm/v5/lists/{listId}\tcrm.lists.archive\tdelete\tfixed\tcrm.lists.read",
+            "asks for less",
+        ),
+        (
+            "DELETE\t/crm/lists/v5/{anything}\tcrm.lists.archive\tdelete\tfixed\tcrm.lists.write",
+            "asks for less",
+        ),
+        (
+            "POST\t/crm/v5/imports\tcrm.imports.create\twrite\tfixed\tcrm.import",
+            "`body`",
+        ),
+        (
+            "POST\t/crm/v5/objects/{objectType}/{action}\tcrm.actions.do\tread\tfixed\toauth",
+            "its paths are read as",
+        ),
+        (
+            "POST\t/crm/{version}/objects/contacts\tcrm.own.create\twrite\tfixed\toauth",
+            "its paths are read as",
+        ),
+        (
+            "DELETE\t/crm/v5/lists/seven\tcrm.lists.seven\tdelete\tfixed\toauth",
+            "its paths are read as",
+        ),
+    ] {
+        let error = extra(&format!("{line}\n")).expect_err(line);
+        assert!(error.contains(why), "{line}: {error}");
+    }
+    let whole = "DELETE\t/crm/v5/lists/{listId}\tcrm.lists.archive\tdelete\tfixed\t-\tmulti-segment-param\n";
+    assert!(extra_with_notes(whole).unwrap_err().contains("ends here"));
+}
+
+#[test]
+fn a_new_version_keeps_the_marks_and_risks_of_the_known_ones() {
+    let body = |catalogue: &Catalogue, request: &str| {
+        let (method, target) = request.split_once(' ').unwrap();
+        let target = Target::parse(method, target).unwrap();
+        catalogue.recognise(&target).unwrap().body_need()
+    };
+    for line in [
+        "POST\t/crm/v5/objects/{objectType}\tcrm.objects.create\twrite\ttype:{objectType}\t-\n",
+        "POST\t/crm/v5/objects/contacts\tcrm.objects.create\twrite\tliteral:contacts\tcrm.objects.contacts.write\n",
+    ] {
+        let catalogue = extra(line).unwrap();
+        for request in ["POST /crm/v5/objects/contacts", "POST /crm/objects/v5/contact"] {
+            assert_eq!(look(&catalogue, request), "crm.objects.create contacts", "{line}");
+            assert_eq!(body(&catalogue, request), BodyNeed::Judge, "{line} {request}");
+        }
+    }
+    let schema = "DELETE\t/crm-object-schemas/v7/schemas/{objectType}\tcrm.schemas.archive\tdelete\tschema:{objectType}\t-\n";
+    let single = "POST\t/marketing/v9/transactional/single-email/send\tmarketing.transactional.single-email.send\twrite\tfixed\ttransactional-email\n";
+    let catalogue = extra(&format!("{schema}{single}")).unwrap();
+    let row = |request: &str| {
+        let (method, target) = request.split_once(' ').unwrap();
+        let recognised = catalogue
+            .recognise(&Target::parse(method, target).unwrap())
+            .unwrap();
+        catalogue.row(recognised.row).unwrap()
+    };
+    assert!(row("DELETE /crm-object-schemas/v7/schemas/p_car").is_irreversible_if_archived());
+    let risks = row("POST /marketing/v9/transactional/single-email/send").risks;
+    assert!(risks.intersects(Risks::parse("sends-message").unwrap()));
+}
+
+#[test]
+fn a_new_version_that_says_what_all_known_ones_say_is_no_lowering() {
+    let lines = || OPERATIONS.lines().chain(LEGACY_OPERATIONS.lines());
+    let cells = |line: &'static str| -> Vec<&str> { line.split('\t').take(8).collect() };
+    let mut asked: std::collections::HashMap<(&str, &str), std::collections::BTreeSet<&str>> =
+        Default::default();
+    for line in lines().map(cells).filter(|cells| cells.len() == 8) {
+        asked.entry((line[0], line[2])).or_default().insert(line[6]);
+    }
+    let mut text = "method\tpath\tid\teffect\tresolve\tleast\tnotes\n".to_owned();
+    let mut added = 0;
+    for line in OPERATIONS
+        .lines()
+        .filter(|line| line.contains("/2026-03/"))
+        .step_by(7)
+    {
+        let cells = cells(line);
+        let [method, path, id, _, effect, resolve, least, notes] = cells.as_slice() else {
+            panic!("{line}");
+        };
+        // Where the versions ask for different scopes, a new one has to ask for all of them.
+        if asked[&(*method, *id)].len() > 1 && *resolve == "fixed" {
+            continue;
+        }
+        let path = path.replace("2026-03", "2031-03");
+        text.push_str(&format!(
+            "{method}\t{path}\t{id}\t{effect}\t{resolve}\t{least}\t{notes}\n"
+        ));
+        added += 1;
+    }
+    assert!(added > 100, "{added}");
+    assert_eq!(Catalogue::with(Some(&text), &[]).map(|_| ()), Ok(()));
+}

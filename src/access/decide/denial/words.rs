@@ -14,7 +14,7 @@ impl<'a> Finder<'a> {
             .iter()
             .any(|l| matches!(l, Lack::Scope(_) | Lack::Operation));
         match miss.rule {
-            Some(rule) if !is_new => self.change(rule, &miss.lacks),
+            Some(rule) if !is_new && !is_beside_objects(rule, &miss.lacks) => self.change(rule, &miss.lacks),
             _ => self.new_rule(&miss.lacks),
         }
     }
@@ -163,4 +163,9 @@ impl<'a> Finder<'a> {
             object => format!("`{}`", self.object_word(object)),
         }
     }
+}
+
+/// A scope rule with `objects` opens nothing that has no type, and no word in `objects` stands for that.
+fn is_beside_objects(rule: &AllowRule, lacks: &[Lack]) -> bool {
+    matches!(rule.opens, Opens::Scopes { .. }) && lacks.contains(&Lack::Object(None))
 }

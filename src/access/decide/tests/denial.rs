@@ -194,3 +194,66 @@ fn following_the_remedys_rule_allows_the_request() {
         );
     }
 }
+
+#[test]
+fn what_has_no_type_is_offered_by_name_beside_a_rule_for_objects() {
+    let denial = of(
+        "allow:\n  - scope: crm.schemas.custom.write\n    objects: [2-1]\n",
+        "crm.schemas.create",
+        &[],
+    );
+    assert_eq!(
+        denial.remedy,
+        "add the rule `{operation: crm.schemas.create}` to `allow`"
+    );
+}
+
+/// Every rule a remedy says to add, with an id for the custom object it can't name.
+fn suggested(remedy: &str) -> impl Iterator<Item = String> {
+    remedy
+        .split("add the rule `")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("}`"))
+        .map(|(rule, _)| {
+            format!("{rule}}}")
+                .replace("[custom", "[2-1")
+                .replace(", custom", ", 2-1")
+        })
+}
+
+#[test]
+fn a_rule_that_a_remedy_suggests_is_one_that_loads() {
+    let custom = catalogue().object_type("2-1").unwrap();
+    let policies = [
+        policy(""),
+        policy("allow:\n  - scope: crm.schemas.custom.write\n    objects: [2-1]\n"),
+        policy("allow:\n  - scope: crm.objects.contacts.read\n    objects: [notes]\n"),
+    ];
+    let mut tried = 0;
+    for opening in catalogue().openings(&custom).step_by(9) {
+        if catalogue()
+            .operation(opening.operation)
+            .is_none_or(|found| found.unjudged)
+        {
+            continue;
+        }
+        let asked = facts([Need {
+            operation: opening.operation,
+            effect: opening.effect,
+            risks: opening.risks,
+            touches: [opening.touch].into_iter().collect(),
+        }]);
+        for policy in &policies {
+            let Decision::Deny(denial) = judge(policy, None, &asked, ACME) else {
+                continue;
+            };
+            assert!(!denial.remedy.contains("`*`"), "{}", denial.remedy);
+            for rule in suggested(&denial.remedy) {
+                let loaded = load(&format!("allow:\n  - {rule}\n"));
+                assert!(loaded.is_ok(), "{}\n{:?}", denial.remedy, loaded.err());
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 300, "{tried}");
+}

@@ -43,9 +43,9 @@ impl<'a> Resolver<'a> {
         let mut resolved = Vec::with_capacity(rules.len());
         for (index, rule) in rules.iter().enumerate() {
             let opens = match (&rule.scope, &rule.operation) {
-                (Some(scopes), _) => self.scopes(scopes, rule),
+                (Some(scopes), None) => self.scopes(scopes, rule),
                 (None, Some(operations)) => self.operations(operations, rule),
-                (None, None) => None,
+                _ => self.names_alone(rule),
             };
             if let Some(opens) = opens {
                 resolved.push(AllowRule {
@@ -110,10 +110,28 @@ impl<'a> Resolver<'a> {
             .push(Mistake::error(code, at.span.clone(), message).help(help));
     }
 
+    /// The names of a rule that opens nothing since it has both or neither of `scope` and
+    /// `operation`, which is a mistake already. Opens nothing.
+    fn names_alone(&mut self, rule: &WrittenRule) -> Option<Opens> {
+        if let Some(names) = &rule.scope {
+            self.scope_names(&names.value);
+        }
+        if let Some(names) = &rule.operation {
+            self.operation_names(&names.value);
+        }
+        if let Some(names) = &rule.objects {
+            self.objects(names);
+        }
+        None
+    }
+
     fn scopes(&mut self, scopes: &At<Names>, rule: &WrittenRule) -> Option<Opens> {
         let before = self.mistakes.len();
         let named = self.scope_names(&scopes.value);
+        let scopes_known = self.mistakes.len() == before && rule.is_sound(&["scope"]);
+        let before_objects = self.mistakes.len();
         let objects = rule.objects.as_ref().map(|names| self.objects(names));
+        let objects_known = self.mistakes.len() == before_objects && rule.is_sound(&["objects"]);
         if let Some(NamedObjects { all: Some(all), .. }) = &objects {
             self.error(
                 code::WILDCARD,
@@ -123,15 +141,25 @@ impl<'a> Resolver<'a> {
             );
         }
         if let Some(objects) = &objects {
-            self.served(&named, objects);
+            // A name that is not known could be the one that serves, or is served.
+            if scopes_known {
+                self.served(&named, objects);
+            }
+            if objects_known {
+                self.serving(&named, objects);
+            }
         }
         let effects = self.scope_effects(rule);
         let mut grants = Vec::with_capacity(named.len());
         for scope in &named {
-            let effects = effects.or_else(|| self.default_effects(scope));
+            let effects = match effects {
+                None if rule.is_sound(&["effects"]) => self.default_effects(scope),
+                named => named,
+            };
             let objects = match &objects {
                 Some(objects) => Some(self.objects_of(scope.value, objects)),
-                None => self.default_objects(scope),
+                None if rule.is_sound(&["objects"]) => self.default_objects(scope),
+                None => None,
             };
             if let (Some(effects), Some(objects)) = (effects, objects) {
                 grants.push(ScopeGrant {

@@ -47,7 +47,7 @@ impl Resolver<'_> {
         None
     }
 
-    /// Each type must be served by one of the rule's scopes, and each scope must serve one.
+    /// Each type must be served by one of the rule's scopes.
     pub(super) fn served(&mut self, scopes: &[At<ScopeIndex>], objects: &NamedObjects) {
         for object in &objects.types {
             if scopes.is_empty() || scopes.iter().any(|s| self.serves(s.value, &object.value)) {
@@ -72,6 +72,10 @@ impl Resolver<'_> {
             };
             self.error(code::OBJECT_NOT_SERVED, object, message, help);
         }
+    }
+
+    /// Each scope must serve one of the rule's types.
+    pub(super) fn serving(&mut self, scopes: &[At<ScopeIndex>], objects: &NamedObjects) {
         for scope in scopes {
             let idle = !objects.types.is_empty()
                 && !objects.types.iter().any(|o| self.serves(scope.value, &o.value));

@@ -13,23 +13,12 @@ use crate::access::policy_text::written::{At, Names, WrittenRule};
 impl Resolver<'_> {
     pub(super) fn operations(&mut self, names: &At<Names>, rule: &WrittenRule) -> Option<Opens> {
         let before = self.mistakes.len();
-        let mut found: Vec<At<OperationIndex>> = Vec::with_capacity(names.value.len());
-        for name in &names.value {
-            if name.value.contains('*') {
-                self.error(
-                    code::WILDCARD,
-                    name,
-                    format!("`{}` has a wildcard", shown(&name.value)),
-                    "name each operation: wildcards stand in `deny` only",
-                );
-            } else if let Some(operation) = self.operation(name) {
-                found.push(operation);
-            }
-        }
+        let found = self.operation_names(&names.value);
+        let operations_known = self.mistakes.len() == before && rule.is_sound(&["operation"]);
         let objects = rule.objects.as_ref().map(|names| self.objects(names));
         let first_typed = found.iter().find(|o| self.takes_types(o.value)).cloned();
         match (&objects, &rule.objects, first_typed) {
-            (None, _, Some(operation)) => {
+            (None, _, Some(operation)) if rule.is_sound(&["objects"]) => {
                 let id = self.operation_id(operation.value).to_owned();
                 self.error(
                     code::OBJECTS_REQUIRED,
@@ -38,7 +27,7 @@ impl Resolver<'_> {
                     "add `objects` with the types you mean, or `objects: [\"*\"]` for all",
                 );
             }
-            (Some(_), Some(written), None) if !found.is_empty() => {
+            (Some(_), Some(written), None) if operations_known && !found.is_empty() => {
                 self.error(
                     code::OBJECT_NOT_SERVED,
                     written,
@@ -64,6 +53,23 @@ impl Resolver<'_> {
             objects: objects.map(|o| any_of(&o)).unwrap_or_default(),
             risks: rule.risks.as_ref().map(|named| union(&named.value)),
         })
+    }
+
+    pub(super) fn operation_names(&mut self, names: &Names) -> Vec<At<OperationIndex>> {
+        let mut found: Vec<At<OperationIndex>> = Vec::with_capacity(names.len());
+        for name in names {
+            if name.value.contains('*') {
+                self.error(
+                    code::WILDCARD,
+                    name,
+                    format!("`{}` has a wildcard", shown(&name.value)),
+                    "name each operation: wildcards stand in `deny` only",
+                );
+            } else if let Some(operation) = self.operation(name) {
+                found.push(operation);
+            }
+        }
+        found
     }
 
     fn operation(&mut self, name: &At<String>) -> Option<At<OperationIndex>> {

@@ -27,7 +27,7 @@ pub(super) fn read_ceiling(reader: &mut Reader, tree: Located) -> Option<Written
     let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
     let observe = entries.take("observe").and_then(|v| never(reader, v));
     let expires_within = entries.take("expires_within").and_then(|v| days(reader, v));
-    let require = entries.take("require").and_then(|v| require(reader, v));
+    let require = entries.take("require").map(|v| require(reader, v));
     reader.finish(entries, &CEILING_KEYS, &CEILING_RESERVED);
     Some(WrittenCeiling {
         allow,
@@ -79,8 +79,8 @@ fn days(reader: &mut Reader, value: Located) -> Option<At<u32>> {
     }
 }
 
-fn require(reader: &mut Reader, value: Located) -> Option<Vec<At<Required>>> {
-    let names = reader.names("require", value)?;
+fn require(reader: &mut Reader, value: Located) -> Vec<At<Required>> {
+    let names = reader.names("require", value);
     let vocabulary = Required::ALL.map(|(word, _)| word);
     reader.words(
         names.value,

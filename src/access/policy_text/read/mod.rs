@@ -46,45 +46,47 @@ const POLICY_RESERVED: [(&str, &str); 5] = [
     ("limits", LEAVE_OUT),
 ];
 
-/// Reads a policy. `stem` is the file's name without `.yaml`.
+/// What could be read of a file, and every mistake of its text.
 ///
-/// # Errors
-/// Every mistake in the text, in the order of the file.
-pub fn policy(stem: &str, text: &str) -> Result<WrittenPolicy, Vec<Mistake>> {
-    let mut reader = Reader::default();
-    let read = tree::parse(text)
-        .map_err(|mistake| vec![mistake])
-        .map(|tree| read_policy(&mut reader, stem, tree))?;
-    match read {
-        Some(policy) if reader.mistakes.is_empty() => Ok(policy),
-        _ => Err(in_order(reader.mistakes)),
+/// With a mistake there is usually something read, too, so that the names in it are judged at
+/// once; whoever uses it must see that a file with a mistake does not load.
+#[derive(Debug)]
+pub struct Reading<T> {
+    /// What could be read; whole if there is no mistake.
+    pub written: Option<T>,
+    /// All of them errors, in the order of reading.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl<T> Reading<T> {
+    fn of(text: &str, read: impl FnOnce(&mut Reader, Located) -> Option<T>) -> Self {
+        let mut reader = Reader::default();
+        let written = match tree::parse(text) {
+            Ok(tree) => read(&mut reader, tree),
+            Err(mistake) => {
+                reader.mistakes.push(mistake);
+                None
+            }
+        };
+        Self {
+            written,
+            mistakes: reader.mistakes,
+        }
     }
+}
+
+/// Reads a policy. `stem` is the file's name without `.yaml`.
+pub fn policy(stem: &str, text: &str) -> Reading<WrittenPolicy> {
+    Reading::of(text, |reader, tree| read_policy(reader, stem, tree))
 }
 
 /// Reads a ceiling.
-///
-/// # Errors
-/// Every mistake in the text, in the order of the file.
-pub fn ceiling(text: &str) -> Result<WrittenCeiling, Vec<Mistake>> {
-    let mut reader = Reader::default();
-    let read = tree::parse(text)
-        .map_err(|mistake| vec![mistake])
-        .map(|tree| read_ceiling(&mut reader, tree))?;
-    match read {
-        Some(ceiling) if reader.mistakes.is_empty() => Ok(ceiling),
-        _ => Err(in_order(reader.mistakes)),
-    }
-}
-
-/// As a person goes through the file.
-fn in_order(mut mistakes: Vec<Mistake>) -> Vec<Mistake> {
-    mistakes.sort_by_key(|mistake| (mistake.span.line, mistake.span.column));
-    mistakes
+pub fn ceiling(text: &str) -> Reading<WrittenCeiling> {
+    Reading::of(text, read_ceiling)
 }
 
 fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<WrittenPolicy> {
     let mut entries = reader.entries("policy", tree)?;
-    let top = entries.span.clone();
     let integration = integration(reader, stem, &mut entries);
     let description = entries
         .take("description")
@@ -92,6 +94,7 @@ fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<Written
     let owner = required(
         reader,
         &mut entries,
+        &POLICY_KEYS,
         "owner",
         "name who answers for this integration",
     );
@@ -99,29 +102,19 @@ fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<Written
         .take("review_by")
         .and_then(|v| reader.date("review_by", v));
     let expires = entries.take("expires").and_then(|v| reader.date("expires", v));
-    let connections = match entries.take("connections") {
-        Some(value) => connections(reader, value, true),
-        None => {
-            reader.missing(
-                &top,
-                "connections",
-                "list the connections it may act in, or write \"*\"",
-            );
-            None
-        }
-    };
+    let connections = policy_connections(reader, &mut entries);
     let allow = rules(reader, RuleKind::Allow, entries.take("allow"));
     let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
     let observe = entries.take("observe").and_then(|v| observe(reader, v));
     let mode = entries.take("mode").and_then(|v| mode(reader, v));
     reader.finish(entries, &POLICY_KEYS, &POLICY_RESERVED);
     Some(WrittenPolicy {
-        integration: integration?,
+        integration,
         description,
-        owner: owner?,
+        owner,
         review_by,
         expires,
-        connections: connections?,
+        connections,
         allow: allow.unwrap_or_default(),
         deny: deny.unwrap_or_default(),
         observe,
@@ -133,6 +126,7 @@ fn integration(reader: &mut Reader, stem: &str, entries: &mut Entries) -> Option
     let name = required(
         reader,
         entries,
+        &POLICY_KEYS,
         "integration",
         "write the file's name without `.yaml`",
     )?;
@@ -169,15 +163,28 @@ pub fn is_integration_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-fn required(reader: &mut Reader, entries: &mut Entries, key: &str, help: &str) -> Option<At<String>> {
-    let span = entries.span.clone();
-    match entries.take(key) {
-        Some(value) => reader.text(key, value),
-        None => {
-            reader.missing(&span, key, help);
-            None
-        }
-    }
+fn required(
+    reader: &mut Reader,
+    entries: &mut Entries,
+    known: &[&str],
+    key: &str,
+    help: &str,
+) -> Option<At<String>> {
+    let value = reader.required(entries, known, key, help)?;
+    reader.text(key, value)
+}
+
+/// The policy's own connections, if all of them could be read: rules are compared with them.
+fn policy_connections(reader: &mut Reader, entries: &mut Entries) -> Option<At<Vec<At<Selector>>>> {
+    let value = reader.required(
+        entries,
+        &POLICY_KEYS,
+        "connections",
+        "list the connections it may act in, or write \"*\"",
+    )?;
+    let before = reader.mistakes.len();
+    let selectors = connections(reader, value, true);
+    (!reader.lost_values_since(before)).then_some(selectors)
 }
 
 fn mode(reader: &mut Reader, value: Located) -> Option<At<String>> {
@@ -195,9 +202,8 @@ fn mode(reader: &mut Reader, value: Located) -> Option<At<String>> {
 }
 
 /// `connections:` of a policy or of a rule; `"*"` stands alone, and in a policy only.
-fn connections(reader: &mut Reader, value: Located, all_allowed: bool) -> Option<At<Vec<At<Selector>>>> {
-    let (items, span) = reader.list("connections", value)?;
-    let before = reader.mistakes.len();
+fn connections(reader: &mut Reader, value: Located, all_allowed: bool) -> At<Vec<At<Selector>>> {
+    let (items, span) = reader.list("connections", value);
     let count = items.len();
     let mut selectors: Vec<At<Selector>> = Vec::with_capacity(count);
     for item in items {
@@ -222,10 +228,10 @@ fn connections(reader: &mut Reader, value: Located, all_allowed: bool) -> Option
             selectors.push(selector);
         }
     }
-    (reader.mistakes.len() == before).then_some(At {
+    At {
         value: selectors,
         span,
-    })
+    }
 }
 
 /// A connection's name, `{app: NAME}` or `*`.
@@ -233,7 +239,7 @@ pub(in crate::access) fn selector(reader: &mut Reader, item: Located) -> Option<
     let span = item.span.clone();
     let selector = if matches!(item.node, Node::Map(_)) {
         let mut entries = reader.entries("connections", item)?;
-        let app = required(reader, &mut entries, "app", "write `{app: NAME}`");
+        let app = required(reader, &mut entries, &["app"], "app", "write `{app: NAME}`");
         reader.finish(entries, &["app"], &[("label", LEAVE_OUT)]);
         Selector::App(app?.value)
     } else {
@@ -267,27 +273,23 @@ pub(in crate::access) fn selector(reader: &mut Reader, item: Located) -> Option<
 fn observe(reader: &mut Reader, value: Located) -> Option<At<WrittenObserve>> {
     let mut entries = reader.entries("observe", value)?;
     let span = entries.span.clone();
-    let until = match entries.take("until") {
-        Some(value) => reader.date("until", value),
-        None => {
-            reader.missing(
-                &span,
-                "until",
-                "say on which day observing ends: at most 60 days ahead",
-            );
-            None
-        }
-    };
-    let effects = match entries.take("effects") {
-        Some(value) => reader.effects(value),
-        None => {
-            reader.missing(&span, "effects", "say which effects pass, for example `[read]`");
-            None
-        }
-    };
-    let risks = entries.take("risks").and_then(|v| reader.risks(v));
+    let until = reader.required(
+        &mut entries,
+        &OBSERVE_KEYS,
+        "until",
+        "say on which day observing ends: at most 60 days ahead",
+    );
+    let until = until.and_then(|value| reader.date("until", value));
+    let effects = reader.required(
+        &mut entries,
+        &OBSERVE_KEYS,
+        "effects",
+        "say which effects pass, for example `[read]`",
+    );
+    let effects = effects.map(|value| reader.effects(value).value);
+    let effects = effects.unwrap_or_default();
+    let risks = entries.take("risks").map(|v| reader.risks(v));
     reader.finish(entries, &OBSERVE_KEYS, &[]);
-    let effects = effects?.value;
     for effect in &effects {
         if matches!(effect.value, Effect::Irreversible | Effect::Auth) {
             reader.error(

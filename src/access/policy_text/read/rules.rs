@@ -2,7 +2,7 @@
 
 use super::connections;
 use crate::access::policy_text::mistake::{Span, code};
-use crate::access::policy_text::reader::{Reader, shown};
+use crate::access::policy_text::reader::{Entries, Reader, shown};
 use crate::access::policy_text::tree::Located;
 use crate::access::policy_text::written::{At, WrittenRule};
 
@@ -58,28 +58,60 @@ fn rule(reader: &mut Reader, kind: RuleKind, index: usize, item: Located) -> Opt
     let name = format!("{}[{index}]", kind.as_str());
     let mut entries = reader.entries(&name, item)?;
     let span = entries.span.clone();
-    let keys: Vec<&str> = RULE_KEYS.into_iter().filter(|k| entries.has(k)).collect();
-    let rule = WrittenRule {
-        span: span.clone(),
-        scope: entries.take("scope").and_then(|v| reader.names("scope", v)),
-        operation: entries
-            .take("operation")
-            .and_then(|v| reader.names("operation", v)),
-        effects: entries.take("effects").and_then(|v| reader.effects(v)),
-        objects: entries.take("objects").and_then(|v| reader.names("objects", v)),
-        risks: entries.take("risks").and_then(|v| reader.risks(v)),
-        connections: entries
-            .take("connections")
-            .and_then(|v| connections(reader, v, false)),
-        id: entries.take("id").and_then(|v| rule_id(reader, v)),
-        reason: entries.take("reason").and_then(|v| reader.text("reason", v)),
-        optional: entries
-            .take("optional")
-            .and_then(|v| reader.boolean("optional", v)),
+    let keys: Vec<&str> = RULE_KEYS
+        .into_iter()
+        .filter(|k| entries.means(k, &RULE_KEYS))
+        .collect();
+    let mut of = Values {
+        reader,
+        entries: &mut entries,
+        unsound: Vec::new(),
     };
+    let mut rule = WrittenRule {
+        span: span.clone(),
+        unsound: Vec::new(),
+        scope: of.take("scope", |reader, v| Some(reader.names("scope", v))),
+        operation: of.take("operation", |reader, v| Some(reader.names("operation", v))),
+        effects: of.take("effects", |reader, v| Some(reader.effects(v))),
+        objects: of.take("objects", |reader, v| Some(reader.names("objects", v))),
+        risks: of.take("risks", |reader, v| Some(reader.risks(v))),
+        connections: of.take("connections", |reader, v| Some(connections(reader, v, false))),
+        id: of.take("id", rule_id),
+        reason: of.take("reason", |reader, v| reader.text("reason", v)),
+        optional: of.take("optional", |reader, v| reader.boolean("optional", v)),
+    };
+    rule.unsound = of.unsound;
     reader.finish(entries, &RULE_KEYS, &RULE_RESERVED);
     shape(reader, kind, &keys, &span, &rule);
     Some(rule)
+}
+
+/// The values of a rule, taken out one by one.
+struct Values<'a> {
+    reader: &'a mut Reader,
+    entries: &'a mut Entries,
+    unsound: Vec<&'static str>,
+}
+
+impl Values<'_> {
+    fn take<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Reader, Located) -> Option<T>,
+    ) -> Option<T> {
+        let Some(value) = self.entries.take(key) else {
+            if self.entries.means(key, &RULE_KEYS) {
+                self.unsound.push(key);
+            }
+            return None;
+        };
+        let before = self.reader.mistakes.len();
+        let value = read(self.reader, value);
+        if self.reader.lost_values_since(before) {
+            self.unsound.push(key);
+        }
+        value
+    }
 }
 
 /// What a rule must have and can't have, by the keys written (not by those read well).

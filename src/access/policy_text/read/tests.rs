@@ -3,8 +3,18 @@
 use super::*;
 use crate::access::policy_text::mistake::code;
 
+fn sound<T: std::fmt::Debug>(reading: Reading<T>) -> Result<T, Vec<Mistake>> {
+    match reading.written {
+        Some(written) if reading.mistakes.is_empty() => Ok(written),
+        _ => Err(crate::access::policy_text::mistake::in_order(
+            reading.mistakes,
+            &"t.yaml".into(),
+        )),
+    }
+}
+
 fn read(text: &str) -> Result<WrittenPolicy, Vec<Mistake>> {
-    policy("t", text)
+    sound(policy("t", text))
 }
 
 fn found(text: &str) -> Vec<(&'static str, u32, u32)> {
@@ -47,7 +57,7 @@ observe: {until: 2027-01-31, effects: [read], risks: [bulk-export]}
     )
     .unwrap();
     assert_eq!(
-        policy.connections.value[1].value,
+        policy.connections.unwrap().value[1].value,
         Selector::App("shop".to_owned())
     );
     assert_eq!(policy.allow.len(), 2);
@@ -82,7 +92,6 @@ limits: {}
     assert_eq!(
         found(text),
         [
-            (code::MISSING_KEY, 1, 1),
             (code::BAD_NAME, 1, 14),
             (code::UNKNOWN_KEY, 2, 1),
             (code::BAD_CONNECTION, 3, 15),
@@ -90,7 +99,6 @@ limits: {}
             (code::RULE_SHAPE, 6, 5),
             (code::BAD_EFFECT, 8, 15),
             (code::UNKNOWN_KEY, 10, 5),
-            (code::RULE_SHAPE, 10, 5),
             (code::RULE_SHAPE, 12, 5),
             (code::NOT_SUPPORTED_YET, 13, 1),
         ]
@@ -122,7 +130,7 @@ fn reserved_words_are_errors_and_never_silently_ignored() {
         let codes: Vec<_> = found(&format!("{HEAD}{word}\n")).iter().map(|f| f.0).collect();
         assert_eq!(codes, [code::NOT_SUPPORTED_YET], "{word}");
     }
-    let codes: Vec<_> = ceiling("properties: {}\n")
+    let codes: Vec<_> = sound(ceiling("properties: {}\n"))
         .unwrap_err()
         .iter()
         .map(|m| m.code)
@@ -198,7 +206,7 @@ fn names_are_checked_where_they_travel_further() {
 
 #[test]
 fn a_ceiling_has_its_own_keys() {
-    let read = ceiling("allow: []\ndeny:\n  - risks: [bulk-export]\nobserve: never\nexpires_within: 400d\nrequire: [owner, expires]\n").unwrap();
+    let read = sound(ceiling("allow: []\ndeny:\n  - risks: [bulk-export]\nobserve: never\nexpires_within: 400d\nrequire: [owner, expires]\n")).unwrap();
     assert_eq!(read.allow.unwrap().len(), 0);
     assert_eq!(read.expires_within.unwrap().value, 400);
     assert_eq!(read.require.len(), 2);
@@ -209,7 +217,7 @@ fn a_ceiling_has_its_own_keys() {
         "require: [limits]\n",
         "",
     ] {
-        assert!(ceiling(text).is_err(), "{text}");
+        assert!(sound(ceiling(text)).is_err(), "{text}");
     }
 }
 

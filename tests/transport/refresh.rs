@@ -1,0 +1,166 @@
+//! A token that HubSpot no longer takes: renewed once, the call sent again, the client none the wiser.
+
+use scopegate::sim::{Action, Fault, Install, KnownFault, Matching, PortalOptions};
+
+use crate::support::{Setup, World, every_scope, path, policy, write_secret};
+use crate::wire::{Wire, get, post, request};
+
+const GOOD: &str = "/crm/v3/objects/contacts/1001";
+
+/// A world with OAuth connections `one`, `two` and `three` beside its static one.
+async fn world() -> (World, [String; 3]) {
+    let rules = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.create\n";
+    let sync = policy("sync", rules).replace("[acme]", "\"*\"");
+    let world = World::with(Setup {
+        policies: vec![("sync", sync)],
+        ..Setup::default()
+    })
+    .await;
+    let app = world.sim.oauth_app("test", &[]);
+    let file = |name: &str, text: &str| {
+        let file = world.dir.path().join(name);
+        write_secret(&file, text);
+        file
+    };
+    let ok = |args: &[&str]| {
+        let output = world.command(args);
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let secret = file("secret", app.client_secret.expose());
+    ok(&[
+        "app",
+        "add",
+        "marketing",
+        "--client-id",
+        &app.client_id,
+        "--secret-file",
+        path(&secret),
+    ]);
+    let keys = [("one", 2001), ("two", 2002), ("three", 2003)].map(|(name, portal)| {
+        world.sim.add_portal(PortalOptions::new(portal));
+        let grant = world
+            .sim
+            .install(Install::new(&app.client_id, portal, every_scope()))
+            .unwrap();
+        let grant = file(name, grant.expose());
+        let portal = portal.to_string();
+        ok(&[
+            "connection",
+            "add",
+            name,
+            "--portal",
+            &portal,
+            "--app",
+            "marketing",
+            "--refresh-token-file",
+            path(&grant),
+        ]);
+        ok(&["key", "create", "--integration", "sync", "--connection", name])
+    });
+    (world, keys)
+}
+
+/// Methods and targets that the simulator has seen since it was last told to forget.
+fn seen(world: &World) -> Vec<String> {
+    let received = world.sim.received();
+    received
+        .iter()
+        .map(|received| format!("{} {}", received.method, received.target))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ran_out_early_is_renewed_and_the_call_replayed_once_with_its_body() {
+    let (world, [key, large, dead]) = world().await;
+    let mut wire = Wire::open(world.gate).await;
+    for key in [&key, &large, &dead] {
+        assert_eq!(wire.ask(get(GOOD, key)).await.status, 200);
+    }
+    world.sim.expire_access_tokens();
+    world.sim.forget_received();
+    let body = r#"{"properties":{"email":"replayed@example.com"}}"#;
+    let reply = wire.ask(post("/crm/v3/objects/contacts", &key, body)).await;
+    assert_eq!(
+        (reply.status, reply.header("x-scopegate-source")),
+        (201, Some("upstream")),
+        "{reply:?}"
+    );
+    let [first, token, second] = &world.sim.received()[..] else {
+        panic!("{:?}", seen(&world))
+    };
+    assert_eq!((first.status, second.status), (Some(401), Some(201)));
+    assert!(token.target.starts_with("/oauth/"), "{}", token.target);
+    assert_eq!((&first.target, &first.body), (&second.target, &second.body));
+    assert_ne!(first.header("authorization"), second.header("authorization"));
+
+    // A second refusal soon after: at most one forced refresh a minute, and still no 401.
+    world.sim.expire_access_tokens();
+    let reply = wire.ask(get(GOOD, &key)).await;
+    assert_eq!(
+        (reply.status, reply.sub_category().as_str()),
+        (503, "scopegate.credential"),
+        "{reply:?}"
+    );
+    assert!(reply.header("retry-after").is_some());
+
+    // What is too long to be kept can't be replayed; the client is told to send it again, and may.
+    let file = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n{}\r\n--b\r\n\
+         Content-Disposition: form-data; name=\"folderPath\"\r\n\r\n/a\r\n--b\r\n\
+         Content-Disposition: form-data; name=\"options\"\r\n\r\n{{\"access\":\"PRIVATE\"}}\r\n--b--\r\n",
+        "x".repeat(200_000)
+    );
+    let upload = request(
+        "POST",
+        "/files/v3/files",
+        &large,
+        &["Content-Type: multipart/form-data; boundary=b"],
+        &file,
+    );
+    let mut wire = Wire::open(world.gate).await;
+    let reply = wire.ask(&upload).await;
+    assert_eq!(
+        (reply.status, reply.header("retry-after")),
+        (503, Some("1")),
+        "{reply:?}"
+    );
+    let mut wire = Wire::open(world.gate).await;
+    let reply = wire.ask(&upload).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+
+    // A grant that died: a person must act, so 401, and in the gate's own words.
+    world.sim.fault(Fault::always(
+        Matching::path("/oauth/"),
+        Action::Known(KnownFault::InvalidToken),
+    ));
+    let reply = wire.ask(get(GOOD, &dead)).await;
+    assert!(matches!(reply.status, 401 | 503), "{reply:?}");
+    assert_eq!(reply.header("x-scopegate-source"), Some("gate"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_that_meet_the_same_dead_token_cause_one_refresh() {
+    let (world, [key, ..]) = world().await;
+    assert_eq!(
+        Wire::open(world.gate).await.ask(get(GOOD, &key)).await.status,
+        200
+    );
+    world.sim.expire_access_tokens();
+    world.sim.forget_received();
+    let calls = (0..20).map(|_| async {
+        let mut wire = Wire::open(world.gate).await;
+        wire.ask(get(GOOD, &key)).await.status
+    });
+    let statuses = futures_util::future::join_all(calls).await;
+    assert_eq!(statuses, [200; 20]);
+    let refreshes = seen(&world)
+        .iter()
+        .filter(|call| call.contains("/oauth/") && call.contains("token"))
+        .count();
+    assert_eq!(refreshes, 1, "{:?}", seen(&world));
+}
