@@ -197,7 +197,10 @@ impl Streamed {
                 Poll::Pending if self.timer.as_mut().poll(cx).is_ready() => {
                     return self.fail(UploadError::Idle);
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.watch.progress.waits_for_client();
+                    return Poll::Pending;
+                }
             }
         }
     }

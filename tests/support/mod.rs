@@ -335,15 +335,25 @@ pub async fn within<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn start_gate(config: &Path) -> Server {
-    let loaded = config::load(Some(config), Overrides::default())
-        .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-    let prepared = Prepared::new(loaded.config, StartOptions::default())
-        .await
-        .unwrap_or_else(|error| panic!("{error:?}"));
-    prepared
-        .listen()
-        .await
-        .unwrap_or_else(|error| panic!("{error:?}"))
+    for _ in 0..100 {
+        let loaded = config::load(Some(config), Overrides::default())
+            .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        match Prepared::new(loaded.config, StartOptions::default()).await {
+            Ok(prepared) => {
+                return prepared
+                    .listen()
+                    .await
+                    .unwrap_or_else(|error| panic!("{error:?}"));
+            }
+            // A command that another test is just starting holds copies of this process's files, the
+            // store's lock among them, until it has become another program.
+            Err(error) if error.message.contains("another gate runs") => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    panic!("the store's lock was not given back");
 }
 
 fn walk(dir: &Path) -> Vec<PathBuf> {
