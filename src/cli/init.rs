@@ -217,6 +217,6 @@ mod tests {
                     && *name != "apps"
             })
             .collect();
-        assert_eq!(silent, ["admin.tls", "store.max_staleness", "apps"]);
+        assert_eq!(silent, ["admin.tls", "store.max_staleness"]);
     }
 }
