@@ -64,6 +64,7 @@ fn decisions(criterion: &mut Criterion) {
                 ceiling: Some(&ceiling),
                 catalogue: &catalogue,
                 facts: &facts,
+                request: None,
                 connection: ConnectionRef {
                     name: "acme",
                     app: None,

@@ -1,15 +1,18 @@
 //! The outcome of a decision: a permit, or a denial that says what is missing and how to add it.
 
 use super::decide::Permit;
-use super::refusal::Reason;
+use super::refusal::{Place, Reason, Refusal};
 
-/// Allow or deny; a request that was not understood never gets here.
+/// Allow or deny; a request that was not understood gets here only if a property rule asks for more
+/// than the rules by operation did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It may pass.
     Allow(Permit),
     /// It may not. Boxed: the common case is the other one.
     Deny(Box<Denial>),
+    /// Under a property rule it was not understood.
+    Refuse(Box<Refusal>),
 }
 
 /// Why a request may not pass, in the words of a policy and without anything the client sent.
@@ -26,6 +29,10 @@ pub struct Denial {
     pub rule: Option<String>,
     /// The smallest change that would allow it, in one sentence.
     pub remedy: String,
+    /// Properties that are denied, by their plain names.
+    pub properties: Vec<String>,
+    /// Where in the request the first of them stands.
+    pub place: Option<Place>,
 }
 
 impl Decision {
@@ -33,14 +40,14 @@ impl Decision {
     pub fn permit(self) -> Option<Permit> {
         match self {
             Decision::Allow(permit) => Some(permit),
-            Decision::Deny(_) => None,
+            Decision::Deny(_) | Decision::Refuse(_) => None,
         }
     }
 
     /// The denial, if there is one.
     pub fn denial(&self) -> Option<&Denial> {
         match self {
-            Decision::Allow(_) => None,
+            Decision::Allow(_) | Decision::Refuse(_) => None,
             Decision::Deny(denial) => Some(denial),
         }
     }

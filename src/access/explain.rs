@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::catalogue::{BodyNeed, Catalogue};
-use super::decide::{Question, decide};
+use super::catalogue::{BodyNeed, Catalogue, Recognised};
+use super::decide::{Question, body_need, decide};
 use super::decision::Decision;
 use super::effect::Effect;
 use super::facts::Facts;
+use super::fields::Request;
 use super::gather::gather;
 use super::introspection;
 use super::json::{JudgedBody, check_content_type};
@@ -99,21 +100,24 @@ pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_
         answer.answered_by_the_gate(catalogue, &target, question, under);
         return answer;
     }
-    match understand(catalogue, asked, &mut answer) {
-        Ok(facts) => {
-            answer.describe(catalogue, &facts);
+    match understand(catalogue, asked, under, &mut answer) {
+        Ok(read) => {
+            answer.describe(catalogue, &read.facts);
             if let Some(under) = under {
-                answer.decide(catalogue, &facts, under);
+                answer.decide(catalogue, &read, under);
             }
         }
-        Err(refusal) => {
-            answer.decision = Some("refuse");
-            answer.reason = Some(refusal.reason.as_str());
-            answer.cause = Some(refusal.cause);
-            answer.remedy = Some(refusal.remedy.to_owned());
-        }
+        Err(refusal) => answer.refuse(&refusal),
     }
     answer
+}
+
+/// A request as the live path would have read it.
+struct Read {
+    target: Target,
+    recognised: Recognised,
+    body: Option<JudgedBody>,
+    facts: Facts,
 }
 
 /// A question about the credential itself, which the live path answers before all else.
@@ -124,7 +128,12 @@ fn own_question(asked: &Asked<'_>) -> Option<(Target, introspection::Question)> 
 }
 
 /// The steps of the live path up to the decision.
-fn understand(catalogue: &Catalogue, asked: &Asked<'_>, answer: &mut Explanation) -> Result<Facts, Refusal> {
+fn understand(
+    catalogue: &Catalogue,
+    asked: &Asked<'_>,
+    under: Option<&Under<'_>>,
+    answer: &mut Explanation,
+) -> Result<Read, Refusal> {
     let target = Target::parse(asked.method, asked.target)?;
     target.check_holds_no_key()?;
     let recognised = catalogue.recognise(&target)?;
@@ -136,14 +145,23 @@ fn understand(catalogue: &Catalogue, asked: &Asked<'_>, answer: &mut Explanation
         answer.effect = Some(row.effect.as_str());
     }
     answer.object_types = names(recognised.types.iter().map(|o| catalogue.object_name(o)));
-    let body = match recognised.body_need() {
+    let need = under.map_or(recognised.body_need(), |under| {
+        body_need(catalogue, &recognised, under.policy, under.ceiling)
+    });
+    let body = match need {
         BodyNeed::None => None,
         BodyNeed::Judge => {
             check_content_type(asked.content_type)?;
             Some(JudgedBody::parse(asked.body.unwrap_or_default())?)
         }
     };
-    gather(catalogue, &recognised, &target, body.as_ref())
+    let facts = gather(catalogue, &recognised, &target, body.as_ref())?;
+    Ok(Read {
+        target,
+        recognised,
+        body,
+        facts,
+    })
 }
 
 /// Each name once, in the order given.
@@ -214,7 +232,14 @@ impl Explanation {
         is_foreign
     }
 
-    fn decide(&mut self, catalogue: &Catalogue, facts: &Facts, under: &Under<'_>) {
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.decision = Some("refuse");
+        self.reason = Some(refusal.reason.as_str());
+        self.cause = Some(refusal.cause);
+        self.remedy = Some(refusal.remedy.to_owned());
+    }
+
+    fn decide(&mut self, catalogue: &Catalogue, read: &Read, under: &Under<'_>) {
         if self.denied_there(under) {
             return;
         }
@@ -222,7 +247,12 @@ impl Explanation {
             policy: under.policy,
             ceiling: under.ceiling,
             catalogue,
-            facts,
+            facts: &read.facts,
+            request: Some(Request {
+                recognised: &read.recognised,
+                target: &read.target,
+                body: read.body.as_ref().map(JudgedBody::value),
+            }),
             connection: under.connection,
             now: under.now,
         });
@@ -239,6 +269,7 @@ impl Explanation {
                 self.lacks = denial.lacks;
                 self.remedy = Some(denial.remedy);
             }
+            Decision::Refuse(refusal) => self.refuse(&refusal),
         }
     }
 }

@@ -112,6 +112,11 @@ pub struct Need {
 pub struct Facts {
     /// The operation itself first, then what query and body add (`associations=` on a read).
     pub needs: SmallVec<[Need; 1]>,
+    /// Types the request concerns without asking for anything of theirs: a `deny` on one of them
+    /// catches it, and no `allow` need name them (the type of a list that is created, say).
+    pub concerns: SmallVec<[ObjectType; 2]>,
+    /// How many records a judged batch names.
+    pub batch: Option<u32>,
 }
 
 impl Facts {

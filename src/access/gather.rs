@@ -49,6 +49,8 @@ pub fn gather(
             risks: row.risks,
             touches: catalogue.row_touches(row, &recognised.types),
         }],
+        concerns: SmallVec::new(),
+        batch: None,
     };
     add_associations(catalogue, recognised, target, &mut facts)?;
     Ok(facts)

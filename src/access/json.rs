@@ -91,6 +91,13 @@ impl JudgedBody {
     }
 }
 
+impl From<Json> for JudgedBody {
+    /// A body made from one that was parsed.
+    fn from(value: Json) -> Self {
+        Self { value }
+    }
+}
+
 struct Parser<'b> {
     bytes: &'b [u8],
     text: &'b str,

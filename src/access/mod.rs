@@ -8,6 +8,7 @@ pub mod decision;
 pub mod effect;
 pub mod explain;
 pub mod facts;
+pub mod fields;
 pub mod gather;
 pub mod integration;
 pub mod introspection;

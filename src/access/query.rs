@@ -113,6 +113,26 @@ impl Query {
         self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
+    /// Puts one parameter in the place of the first of this name, or at the end, and drops the
+    /// others of this name.
+    pub fn set(&mut self, name: &str, value: String) {
+        let at = self.parameters.iter().position(|p| p.name == name);
+        self.remove(name);
+        let parameter = Parameter {
+            name: name.to_owned(),
+            value: Some(value),
+        };
+        self.parameters.insert(
+            at.unwrap_or(self.parameters.len()).min(self.parameters.len()),
+            parameter,
+        );
+    }
+
+    /// Drops every parameter of a name.
+    pub fn remove(&mut self, name: &str) {
+        self.parameters.retain(|p| p.name != name);
+    }
+
     pub(super) fn encoded_len_hint(&self) -> usize {
         self.iter()
             .map(|(name, value)| name.len() + value.len() + 2)

@@ -34,6 +34,7 @@ pub enum Reason {
     Property,
     Value,
     Risk,
+    LimitBatch,
     RefusedMethod,
     RefusedHost,
     RefusedPath,
@@ -56,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of `catalogue/reasons.tsv`.
-    pub const ALL: [Reason; 45] = [
+    pub const ALL: [Reason; 46] = [
         Reason::None,
         Reason::KeyMissing,
         Reason::KeyMalformed,
@@ -84,6 +85,7 @@ impl Reason {
         Reason::Property,
         Reason::Value,
         Reason::Risk,
+        Reason::LimitBatch,
         Reason::RefusedMethod,
         Reason::RefusedHost,
         Reason::RefusedPath,
@@ -134,6 +136,7 @@ impl Reason {
             Reason::Property => "property",
             Reason::Value => "value",
             Reason::Risk => "risk",
+            Reason::LimitBatch => "limit_batch",
             Reason::RefusedMethod => "refused_method",
             Reason::RefusedHost => "refused_host",
             Reason::RefusedPath => "refused_path",
@@ -156,6 +159,35 @@ impl Reason {
     }
 }
 
+/// Where in a request something stands, for `errors[].in`: a JSON pointer into the body (RFC 6901), the
+/// name of a query parameter, or `path`.
+///
+/// Never a value. Names in it come from HubSpot's documentation, or are plain words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(std::borrow::Cow<'static, str>);
+
+impl Place {
+    /// The path.
+    pub const PATH: Place = Place(std::borrow::Cow::Borrowed("path"));
+    /// The body as a whole.
+    pub const BODY: Place = Place(std::borrow::Cow::Borrowed("/"));
+
+    /// A query parameter that is known by name.
+    pub const fn parameter(name: &'static str) -> Self {
+        Self(std::borrow::Cow::Borrowed(name))
+    }
+
+    /// A place in the body, as a JSON pointer whose names are plain.
+    pub fn pointer(pointer: impl Into<String>) -> Self {
+        Self(std::borrow::Cow::Owned(pointer.into()))
+    }
+
+    /// As it stands in `errors[].in`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A request that was not understood. The caller answers it with the status that belongs to
 /// `reason`; nothing of it goes upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +198,8 @@ pub struct Refusal {
     pub cause: &'static str,
     /// What to do about it, likewise.
     pub remedy: &'static str,
+    /// Where, if one place is to blame.
+    pub place: Option<Place>,
 }
 
 impl Refusal {
@@ -175,7 +209,14 @@ impl Refusal {
             reason,
             cause,
             remedy,
+            place: None,
         }
+    }
+
+    /// The same refusal, of this place.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
     }
 }
 

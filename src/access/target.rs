@@ -201,7 +201,12 @@ impl Target {
 
     /// What is forwarded: every byte but the unreserved ones (RFC 3986 §2.3) percent-encoded.
     pub fn path_and_query(&self) -> String {
-        let mut out = String::with_capacity(self.path.len() + 1 + self.query.encoded_len_hint());
+        self.path_with(&self.query)
+    }
+
+    /// What is forwarded, with another query.
+    pub fn path_with(&self, query: &Query) -> String {
+        let mut out = String::with_capacity(self.path.len() + 1 + query.encoded_len_hint());
         out.push('/');
         if self.encoded {
             for (index, segment) in self.segments().enumerate() {
@@ -213,7 +218,7 @@ impl Target {
         } else {
             out.push_str(&self.path);
         }
-        self.query.write(&mut out);
+        query.write(&mut out);
         out
     }
 }

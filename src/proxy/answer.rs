@@ -16,6 +16,7 @@ use super::links::LinkRewriter;
 use super::outcome::Outcome;
 use super::rights::Rights;
 use super::stop::{self, Stop};
+use crate::access::fields::AnswerRule;
 use crate::access::verdict::{Source, Verdict};
 use crate::events::UpstreamForbade;
 use crate::hubspot::forbidden::ForbiddenCause;
@@ -32,7 +33,17 @@ pub enum Answer {
 
 impl Case {
     /// Judges the answer's head and sets up what is done to its body.
-    pub async fn read_answer(&mut self, (response, lease): Answered, rights: Rights) -> Result<Answer, Stop> {
+    pub async fn read_answer(
+        &mut self,
+        (response, lease): Answered,
+        rights: Rights,
+        rule: AnswerRule,
+    ) -> Result<Answer, Stop> {
+        if rule != AnswerRule::Pass {
+            return Err(Stop::Answer(
+                "scopegate: the answer can't be filtered yet, so it is not passed on.",
+            ));
+        }
         let (parts, answer) = response.into_parts();
         if parts.status.is_informational() || parts.status.is_redirection() {
             return Err(Stop::Answer(

@@ -63,16 +63,16 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     }
     let caller = case.authenticate(ask.take_credential()?, ask.take_selector())?;
     let mut at = case.locate(&caller, &ask)?;
-    let body = case.judge_body(&mut ask, &at.recognised).await?;
+    let body = case.judge_body(&mut ask, &at).await?;
     if case.renew() {
         at = case.locate(&caller, &ask)?;
     }
     let facts = case.gather(&ask, &at.recognised, &body)?;
-    let permit = case.decide(&at.policy, &facts, &at.connection)?;
-    let call = case.compose(ask, body)?;
+    let mut permit = case.decide(&at, &facts, &ask, &body)?;
+    let (call, answer_rule) = case.compose(ask, body, permit.take_plan())?;
     case.record(&permit).await?;
     let rights = caller.rights(&at.connection);
     let lease = case.lease(&rights, &permit).await?;
     let answered = case.forward(call, lease, &rights).await?;
-    case.read_answer(answered, rights).await
+    case.read_answer(answered, rights, answer_rule).await
 }

@@ -22,6 +22,7 @@ use crate::access::connection::Selector;
 use crate::access::decide::{self, Permit};
 use crate::access::decision::Decision;
 use crate::access::facts::Facts;
+use crate::access::fields::{self, AnswerRule, Plan};
 use crate::access::gather::gather;
 use crate::access::integration::KeyEntry;
 use crate::access::json::{JudgedBody, check_content_type};
@@ -32,6 +33,7 @@ use crate::access::refusal::{Reason, Refusal};
 use crate::access::target::Target;
 use crate::access::verdict::Verdict;
 use crate::secret::Secret;
+use crate::snapshot::Snapshot;
 use crate::tokens::{ConnectionState, Lease};
 
 /// A canonical target that is not a URI: the two parsers disagree, so nothing goes up.
@@ -164,12 +166,11 @@ impl Case {
     }
 
     /// Reads the body whole where it decides.
-    pub async fn judge_body(
-        &mut self,
-        ask: &mut Ask,
-        recognised: &Recognised,
-    ) -> Result<Option<JudgedBody>, Stop> {
-        if recognised.body_need() == BodyNeed::None {
+    pub async fn judge_body(&mut self, ask: &mut Ask, at: &Standpoint) -> Result<Option<JudgedBody>, Stop> {
+        let Snapshot {
+            catalogue, policies, ..
+        } = &*self.snapshot;
+        if decide::body_need(catalogue, &at.recognised, &at.policy, policies.ceiling()) == BodyNeed::None {
             return Ok(None);
         }
         let Some(body) = ask.body.take() else {
@@ -219,16 +220,23 @@ impl Case {
     /// The decision, by policy and ceiling.
     pub fn decide(
         &mut self,
-        policy: &Policy,
+        at: &Standpoint,
         facts: &Facts,
-        connection: &ConnectionState,
+        ask: &Ask,
+        body: &Option<JudgedBody>,
     ) -> Result<Permit, Stop> {
+        let policy = &*at.policy;
         let question = decide::Question {
             policy,
             ceiling: self.snapshot.policies.ceiling(),
             catalogue: &self.snapshot.catalogue,
             facts,
-            connection: account::as_ref(connection),
+            request: Some(fields::Request {
+                recognised: &at.recognised,
+                target: ask.target()?,
+                body: body.as_ref().map(JudgedBody::value),
+            }),
+            connection: account::as_ref(&at.connection),
             now: Timestamp::now(),
         };
         match decide::decide(&question) {
@@ -243,9 +251,12 @@ impl Case {
                     lacks: denial.lacks,
                     scopes: denial.required_scopes,
                     remedy: denial.remedy,
+                    properties: denial.properties,
+                    place: denial.place,
                     owner: policy.owner.clone(),
                 }))
             }
+            Decision::Refuse(refusal) => Err(Stop::Refused(*refusal)),
         }
     }
 
@@ -303,9 +314,21 @@ impl Case {
 
     /// The request as it will go up, written from what was judged. The parsed form of a body, many
     /// times its bytes, is given up here, before anything is waited for.
-    pub fn compose(&self, mut ask: Ask, body: Option<JudgedBody>) -> Result<Call, Stop> {
+    pub fn compose(
+        &self,
+        mut ask: Ask,
+        mut body: Option<JudgedBody>,
+        plan: Option<Box<Plan>>,
+    ) -> Result<(Call, AnswerRule), Stop> {
         let limits = self.worker.limits();
-        let target = ask.target()?.path_and_query();
+        let plan = plan.map_or_else(Plan::free, |plan| *plan);
+        let target = match &plan.query {
+            Some(query) => ask.target()?.path_with(query),
+            None => ask.target()?.path_and_query(),
+        };
+        if let Some(narrowed) = plan.body {
+            body = Some(JudgedBody::from(narrowed));
+        }
         let mut headers = headers::upward(&ask.parts.headers, self.worker.gate().compression);
         let outgoing = match (body, ask.body.take()) {
             (Some(judged), _) => {
@@ -315,7 +338,7 @@ impl Case {
             (None, Some(incoming)) => Outgoing::Stream(incoming),
             (None, None) => Outgoing::Judged(Bytes::new()),
         };
-        Ok(Call {
+        let call = Call {
             target: target.parse().map_err(|_| Stop::Refused(UNWRITABLE))?,
             headers,
             method: ask.parts.method,
@@ -326,7 +349,8 @@ impl Case {
                 idle: limits.body_idle,
                 until: self.outcome.started() + limits.total,
             },
-        })
+        };
+        Ok((call, plan.answer))
     }
 
     /// Up to HubSpot.

@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use uuid::Uuid;
 
 use super::face::Face;
-use crate::access::refusal::{Reason, Refusal};
+use crate::access::refusal::{Place, Reason, Refusal};
 use crate::access::verdict::{Source, Verdict};
 
 /// HubSpot's own spelling, byte for byte: one extractor reads `message` only under exactly this.
@@ -37,6 +37,10 @@ pub struct Denied {
     pub scopes: Vec<String>,
     /// The smallest change that would allow it.
     pub remedy: String,
+    /// Properties that are denied, by their plain names.
+    pub properties: Vec<String>,
+    /// Where in the request the first of them stands.
+    pub place: Option<Place>,
     /// Whom to ask.
     pub owner: String,
 }
@@ -211,6 +215,8 @@ mod tests {
                 lacks: vec!["scope:crm.objects.deals.read".to_owned()],
                 scopes: vec!["crm.objects.deals.read".to_owned()],
                 remedy: "add a rule".to_owned(),
+                properties: Vec::new(),
+                place: None,
                 owner: "data-team@example.com".to_owned(),
             }),
             Stop::Credential {
@@ -297,6 +303,8 @@ mod tests {
                 lacks: vec!["effect:delete".into()],
                 scopes,
                 remedy: "ask".into(),
+                properties: Vec::new(),
+                place: None,
                 owner: "o@example.com".into(),
             };
             let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);

@@ -183,6 +183,23 @@ impl Catalogue {
         }
     }
 
+    /// Every spelling of an object type, in lower case: what an answer may call it.
+    pub fn object_spellings(&self, object: &ObjectType) -> Vec<String> {
+        match object {
+            ObjectType::Custom(spelling) => vec![spelling.to_string()],
+            known => self.types.spellings_of(known),
+        }
+    }
+
+    /// Whether requests through this row name many records at once.
+    pub fn counts_records(&self, recognised: &Recognised) -> bool {
+        self.row(recognised.row).is_some_and(|row| {
+            row.id
+                .split('.')
+                .any(|part| part == "batch" || part == "batch-async")
+        })
+    }
+
     /// HubSpot's id of a known type (`0-1`), if it is documented.
     pub fn object_id(&self, object: &ObjectType) -> Option<&str> {
         match object {

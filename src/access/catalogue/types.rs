@@ -154,6 +154,14 @@ impl ObjectTypes {
             .or_else(|| is_custom_spelling(lower).then(|| ObjectType::Custom(Arc::from(lower))))
     }
 
+    pub(super) fn spellings_of(&self, object: &ObjectType) -> Vec<String> {
+        self.spellings
+            .iter()
+            .filter(|(_, row)| ObjectType::Known(*row) == *object)
+            .map(|(spelling, _)| spelling.to_string())
+            .collect()
+    }
+
     pub(super) fn row(&self, object: &ObjectType) -> Option<&TypeRow> {
         let index = match object {
             ObjectType::Known(index) => *index,

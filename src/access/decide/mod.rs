@@ -13,12 +13,15 @@ use jiff::Timestamp;
 
 pub use permit::Permit;
 
-use super::catalogue::Catalogue;
+use super::catalogue::{BodyNeed, Catalogue, Recognised};
 use super::decision::{Decision, Denial};
 use super::facts::{Facts, Need};
+use super::fields::judge::{self, Stopped};
+use super::fields::{Bounds, Plan, Request};
 use super::policy::ceiling::Ceiling;
 use super::policy::tables::{ConnectionRef, Layers};
 use super::policy::{Observe, Policy};
+use super::refusal::{Reason, Refusal};
 
 /// What is judged, by what.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,9 @@ pub struct Question<'a> {
     pub catalogue: &'a Catalogue,
     /// What the request asks for.
     pub facts: &'a Facts,
+    /// The request as read, which property rules look at. Without it a policy that has such rules
+    /// denies: there is nothing to hold to them.
+    pub request: Option<Request<'a>>,
     /// Where it goes; that the policy covers it is the caller's to know ([`Policy::covers`]).
     pub connection: ConnectionRef<'a>,
     /// Now.
@@ -73,6 +79,16 @@ pub fn decide(question: &Question<'_>) -> Decision {
     if !within_ceiling(question) {
         return deny(denial::beyond_ceiling(question));
     }
+    if let Some(most) = policy.limits.batch
+        && facts.batch.is_some_and(|named| named > most)
+    {
+        return deny(denial::of_batch(question, most));
+    }
+    let plan = match planned(question) {
+        Ok(plan) => plan,
+        Err(Stopped::Denied(denied)) => return deny(denial::of_properties(question, denied)),
+        Err(Stopped::Refused(refusal)) => return Decision::Refuse(Box::new(refusal)),
+    };
     match rule {
         Some(rule) => Decision::Allow(Permit::new(
             Arc::clone(&policy.integration),
@@ -80,10 +96,52 @@ pub fn decide(question: &Question<'_>) -> Decision {
             facts.effect(),
             Arc::clone(observed.map_or(rule, |observe| &observe.id)),
             observed.is_some(),
+            plan,
         )),
         None => deny(denial::of(question)),
     }
 }
+
+/// What property rules of policy and ceiling make of the request; `None` if there are none.
+fn planned(question: &Question<'_>) -> Result<Option<Box<Plan>>, Stopped> {
+    let bounds = bounds(question.policy, question.ceiling);
+    if bounds.are_none() {
+        return Ok(None);
+    }
+    let request = question.request.ok_or(Stopped::Refused(NOTHING_READ))?;
+    judge::judge(question.catalogue, question.facts, request, &bounds).map(|plan| Some(Box::new(plan)))
+}
+
+/// The property rules that hold.
+pub fn bounds(policy: &Policy, ceiling: Option<&Ceiling>) -> Bounds {
+    Bounds {
+        policy: policy.properties.clone(),
+        ceiling: ceiling.and_then(|ceiling| ceiling.properties.clone()),
+    }
+}
+
+/// Whether a request's body must be judged: the operation says so, or a rule of this policy does.
+pub fn body_need(
+    catalogue: &Catalogue,
+    recognised: &Recognised,
+    policy: &Policy,
+    ceiling: Option<&Ceiling>,
+) -> BodyNeed {
+    let counted = policy.limits.batch.is_some() && catalogue.counts_records(recognised);
+    if counted || recognised.body_need() == BodyNeed::Judge {
+        return BodyNeed::Judge;
+    }
+    if policy.properties.is_none() && ceiling.is_none_or(|ceiling| ceiling.properties.is_none()) {
+        return BodyNeed::None;
+    }
+    judge::body_need(catalogue, recognised, &bounds(policy, ceiling))
+}
+
+const NOTHING_READ: Refusal = Refusal::new(
+    Reason::RefusedUnjudged,
+    "property rules are in force, and the request was not read",
+    "report this: the gate forgot to hand the request to the decision",
+);
 
 fn deny(denial: Denial) -> Decision {
     Decision::Deny(Box::new(denial))

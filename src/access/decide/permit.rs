@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::effect::Effect;
 use crate::access::facts::OperationIndex;
+use crate::access::fields::Plan;
 
 /// A request was allowed. Only [`decide`](super::decide) makes one, and whoever hands out a token
 /// asks for it.
@@ -16,6 +17,7 @@ pub struct Permit {
     effect: Effect,
     rule: Arc<str>,
     observed_deny: bool,
+    plan: Option<Box<Plan>>,
 }
 
 impl Permit {
@@ -25,6 +27,7 @@ impl Permit {
         effect: Effect,
         rule: Arc<str>,
         observed_deny: bool,
+        plan: Option<Box<Plan>>,
     ) -> Self {
         Self {
             integration,
@@ -32,6 +35,7 @@ impl Permit {
             effect,
             rule,
             observed_deny,
+            plan,
         }
     }
 
@@ -53,6 +57,17 @@ impl Permit {
     /// The rule that opened the operation: `contact-report#allow[0]`.
     pub fn rule(&self) -> &Arc<str> {
         &self.rule
+    }
+
+    /// How the request goes up and its answer comes down under property rules; `None` = nothing is
+    /// bounded.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_deref()
+    }
+
+    /// The same, to be carried out.
+    pub fn take_plan(&mut self) -> Option<Box<Plan>> {
+        self.plan.take()
     }
 
     /// Whether it passes only because the policy observes: recorded `would_deny`.

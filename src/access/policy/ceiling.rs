@@ -6,6 +6,7 @@ use super::resolve::Resolver;
 use super::rule::{AllowRule, DenyRule};
 use super::tables::{Sizes, Tables};
 use crate::access::catalogue::Catalogue;
+use crate::access::fields::Properties;
 use crate::access::policy_text::mistake::{Mistake, in_order};
 use crate::access::policy_text::read::{self, Reading};
 use crate::access::policy_text::written::Required;
@@ -29,6 +30,8 @@ pub struct Ceiling {
     pub expires_within_days: Option<u32>,
     /// What each policy must say.
     pub require: Vec<Required>,
+    /// The most that may be read and written of records; `None` = everything.
+    pub properties: Option<Arc<Properties>>,
     /// The rules, compiled.
     pub(in crate::access) tables: Tables,
     /// Path of its file.
@@ -70,6 +73,7 @@ impl Ceiling {
             observe_never: written.observe.is_some(),
             expires_within_days: written.expires_within.map(|d| d.value),
             require: written.require.into_iter().map(|r| r.value).collect(),
+            properties: None,
             tables,
             file: Arc::clone(file),
             text: Arc::clone(text),

@@ -20,6 +20,7 @@ use self::rule::{AllowRule, DenyRule, Effects, Opens};
 use self::tables::{ConnectionRef, Sizes, Tables};
 use super::catalogue::Catalogue;
 use super::facts::{Risks, ScopeIndex};
+use super::fields::Properties;
 use super::policy_text::mistake::{Mistake, code, in_order};
 use super::policy_text::read::{self, Reading};
 use super::policy_text::written::{At, Selector, WrittenObserve, WrittenPolicy};
@@ -48,6 +49,10 @@ pub struct Policy {
     pub deny: Vec<DenyRule>,
     /// What passes although nothing allows it.
     pub observe: Option<Observe>,
+    /// What may be read and written of records; `None` = everything.
+    pub properties: Option<Arc<Properties>>,
+    /// How much in one request.
+    pub limits: Limits,
     /// The rules, compiled.
     pub(super) tables: Tables,
     /// Path of its file.
@@ -55,6 +60,13 @@ pub struct Policy {
     /// Its text: the identity of this version.
     pub text: Arc<str>,
     expires_at: Option<Timestamp>,
+}
+
+/// How much the integration may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Most records that one request may name.
+    pub batch: Option<u32>,
 }
 
 /// Calls that nothing allows pass for a while and are recorded.
@@ -120,6 +132,8 @@ impl Policy {
             allow,
             deny,
             observe: written.observe.map(|o| Observe::new(stem, &o.value)),
+            properties: None,
+            limits: Limits::default(),
             tables,
             file: Arc::clone(file),
             text: Arc::clone(text),

@@ -60,6 +60,8 @@ fn allows(set: &PolicySet, name: &str, operation: &str) -> Result<(), Reason> {
     let operation = catalogue.operation(index).unwrap();
     let contacts = catalogue.object_type("contacts").unwrap();
     let facts = Facts {
+        concerns: Default::default(),
+        batch: None,
         needs: [Need {
             operation: index,
             effect: operation.effect,
@@ -78,6 +80,7 @@ fn allows(set: &PolicySet, name: &str, operation: &str) -> Result<(), Reason> {
         ceiling: set.ceiling(),
         catalogue: &catalogue,
         facts: &facts,
+        request: None,
         connection: ConnectionRef { name: "a", app: None },
         now,
     });

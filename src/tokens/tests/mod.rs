@@ -47,6 +47,7 @@ fn permit() -> &'static Permit {
             ceiling: None,
             catalogue: &catalogue,
             facts: &facts,
+            request: None,
             connection: ConnectionRef {
                 name: "acme",
                 app: None,

@@ -11,6 +11,7 @@ use crate::access::catalogue::Catalogue;
 use crate::access::decision::Denial;
 use crate::access::effect::Effect;
 use crate::access::facts::{Need, Risks, ScopeIndex};
+use crate::access::fields::PropertyDenial;
 use crate::access::object_type::ObjectType;
 use crate::access::policy::Policy;
 use crate::access::policy::rule::{AllowRule, DenyRule, Objects};
@@ -26,6 +27,8 @@ pub(super) fn expired(policy: &Policy) -> Denial {
         required_scopes: Vec::new(),
         rule: None,
         remedy: format!("the policy expired at the end of {day}: review it and set a later `expires`"),
+        properties: Vec::new(),
+        place: None,
     }
 }
 
@@ -37,6 +40,39 @@ pub(super) fn nothing_asked() -> Denial {
         required_scopes: Vec::new(),
         rule: None,
         remedy: "send a request that the catalogue knows".to_owned(),
+        properties: Vec::new(),
+        place: None,
+    }
+}
+
+/// What a property rule denies.
+pub(super) fn of_properties(question: &Question<'_>, denied: PropertyDenial) -> Denial {
+    let word = match denied.reason {
+        Reason::Value => "value",
+        _ => "property",
+    };
+    let lacks = denied.properties.iter().map(|name| format!("{word}:{name}"));
+    Denial {
+        reason: denied.reason,
+        lacks: lacks.collect(),
+        required_scopes: Vec::new(),
+        rule: Some(format!("{}#properties", question.policy.integration)),
+        remedy: denied.remedy,
+        properties: denied.properties,
+        place: Some(denied.place),
+    }
+}
+
+/// More records in a batch than the policy lets one request name.
+pub(super) fn of_batch(question: &Question<'_>, most: u32) -> Denial {
+    Denial {
+        reason: Reason::LimitBatch,
+        lacks: vec!["limit:batch".to_owned()],
+        required_scopes: Vec::new(),
+        rule: Some(format!("{}#limits", question.policy.integration)),
+        remedy: format!("send at most {most} records in one request, or raise `limits.batch`"),
+        properties: Vec::new(),
+        place: None,
     }
 }
 
@@ -111,6 +147,8 @@ fn together(findings: Vec<Finding>) -> Denial {
         required_scopes: Vec::new(),
         rule: None,
         remedy: String::new(),
+        properties: Vec::new(),
+        place: None,
     };
     if let Some(finding) = findings.get(first) {
         denial.reason = finding.reason;

@@ -84,6 +84,8 @@ pub(super) fn need(operation: &str, objects: &[&str]) -> Need {
 pub(super) fn facts(needs: impl IntoIterator<Item = Need>) -> Facts {
     Facts {
         needs: needs.into_iter().collect(),
+        concerns: SmallVec::new(),
+        batch: None,
     }
 }
 
@@ -103,6 +105,7 @@ pub(super) fn judge(
         ceiling,
         catalogue: catalogue(),
         facts,
+        request: None,
         connection,
         now: now(),
     })
@@ -115,6 +118,7 @@ pub(super) fn outcome(policy: &Policy, operation: &str, objects: &[&str]) -> Str
 
 pub(super) fn outcome_of(policy: &Policy, ceiling: Option<&Ceiling>, facts: &Facts) -> String {
     match judge(policy, ceiling, facts, ACME) {
+        Decision::Refuse(refusal) => format!("refuse {}", refusal.reason.as_str()),
         Decision::Allow(permit) => {
             let word = if permit.observed_deny() {
                 "observe"
@@ -131,7 +135,7 @@ pub(super) fn denial_of(policy: &Policy, operation: &str, objects: &[&str]) -> D
     let facts = facts([need(operation, objects)]);
     match judge(policy, None, &facts, ACME) {
         Decision::Deny(denial) => *denial,
-        Decision::Allow(permit) => panic!("allowed by {}", permit.rule()),
+        other => panic!("no denial: {other:?}"),
     }
 }
 
@@ -182,6 +186,7 @@ fn a_policy_ends_with_its_last_day_in_utc() {
             ceiling: None,
             catalogue: catalogue(),
             facts: &facts,
+            request: None,
             connection: ACME,
             now: time.parse().unwrap(),
         });

@@ -93,6 +93,7 @@ fn observing_ends_with_its_day_and_the_policy_goes_on() {
             ceiling: None,
             catalogue: catalogue(),
             facts,
+            request: None,
             connection: ACME,
             now: time.parse().unwrap(),
         };

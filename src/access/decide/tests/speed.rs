@@ -26,6 +26,7 @@ fn best_nanoseconds(policy: &Policy) -> u128 {
         ceiling: None,
         catalogue: catalogue(),
         facts: &facts,
+        request: None,
         connection: ACME,
         now: now(),
     };

@@ -1,0 +1,18 @@
+//! Property rules: which properties of a record an integration may read, filter by and write
+//! (contracts.md §2, item 7).
+//!
+//! They bound every rule, whatever opened the call, and open nothing. A request is judged and
+//! narrowed on its way up ([`judge`]), so that hidden values never even arrive where HubSpot lets
+//! us say so, and its answer is filtered on the way down by a tokenizer that knows the answer's
+//! [`Shape`]. Without a `properties:` block in policy and ceiling nothing here runs.
+
+pub mod grant;
+pub mod judge;
+pub mod plan;
+pub mod shape;
+pub mod shapes;
+
+pub use grant::{Bounds, Entry, Names, OnExtra, Pattern, Properties, View};
+pub use judge::{Request, judge};
+pub use plan::{AnswerRule, Plan, PropertyDenial};
+pub use shape::{Members, Of, Shape, Unknown, Views};
