@@ -150,7 +150,8 @@ fn understand(
     });
     let body = match need {
         BodyNeed::None => None,
-        BodyNeed::Judge => {
+        // Offline the body of an import is its `importRequest`.
+        BodyNeed::Judge | BodyNeed::Import => {
             check_content_type(asked.content_type)?;
             Some(JudgedBody::parse(asked.body.unwrap_or_default())?)
         }

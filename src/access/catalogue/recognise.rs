@@ -17,6 +17,9 @@ pub enum BodyNeed {
     None,
     /// The body decides: read it whole, parse it strictly, forward what was parsed.
     Judge,
+    /// The part `importRequest` of a multipart body decides, in the same way; the files beside it
+    /// need not be read.
+    Import,
 }
 
 /// A recognised target.
