@@ -151,8 +151,19 @@ pub mod code {
     /// A comment that looks like a silencing one and is none.
     pub const LINT_MISWRITTEN_SILENCE: &str = "SG154";
 
+    /// An `allow` rule that opens only what others open, too.
+    pub const LINT_REDUNDANT: &str = "SG160";
+    /// A scope that adds nothing to its rule.
+    pub const LINT_IDLE_SCOPE: &str = "SG161";
+    /// A `deny` rule that no call can meet.
+    pub const LINT_DENIES_NOTHING: &str = "SG162";
+    /// A `deny` rule that denies only what others deny, too.
+    pub const LINT_REDUNDANT_DENY: &str = "SG163";
+    /// A rule by scope that opens what can't be undone.
+    pub const LINT_IRREVERSIBLE_BY_SCOPE: &str = "SG164";
+
     /// Every code, each once.
-    pub const ALL: [&str; 43] = [
+    pub const ALL: [&str; 48] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -196,6 +207,11 @@ pub mod code {
         LINT_IDLE_SILENCE,
         LINT_ORPHAN_CASES,
         LINT_MISWRITTEN_SILENCE,
+        LINT_REDUNDANT,
+        LINT_IDLE_SCOPE,
+        LINT_DENIES_NOTHING,
+        LINT_REDUNDANT_DENY,
+        LINT_IRREVERSIBLE_BY_SCOPE,
     ];
 }
 

@@ -1,11 +1,14 @@
 //! `scopegate policy`: what people do with policies before a gate runs them. Offline.
 
+mod calls;
 mod cases;
 mod check;
+mod diff;
 mod folder;
 mod opened;
 mod schema;
 mod show;
+mod who_can;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +61,16 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Exactly what a change of policies newly allows and newly denies.
+    ///
+    /// Every operation, effect, object type, property, value and connection is asked about, now and
+    /// whenever a policy expires or ceases to observe. Exit 1 when anything is newly allowed, 0 when
+    /// not, 2 when a side does not load.
+    Diff(diff::DiffArgs),
+    /// Which integrations may make a kind of call, and by which rules.
+    ///
+    /// Exit 0 when somebody can, 1 when nobody can.
+    WhoCan(who_can::WhoCanArgs),
     /// Prints the JSON Schema of policies, for editors.
     Schema {
         /// The schema of `_ceiling.yaml` instead.
@@ -107,6 +120,25 @@ pub fn run(command: PolicyCommand, globals: &Globals) -> CommandResult {
             let folder = read(&dir)?;
             let policy = folder.policy(&integration, now)?;
             written(show::run(&folder, policy, &catalogue, now, json, &mut out))
+        }
+        PolicyCommand::Diff(args) => {
+            let folders = diff::read(&args, &catalogue, now)?;
+            written(diff::run(
+                &folders,
+                &catalogue,
+                now,
+                args.json(),
+                &mut out,
+                &mut err,
+            ))
+        }
+        PolicyCommand::WhoCan(args) => {
+            let folder = read(&args.dir)?;
+            let wanted = args.wanted(&catalogue)?;
+            let json = args.json();
+            written(who_can::run(
+                &folder, &catalogue, &wanted, now, json, &mut out, &mut err,
+            ))
         }
         PolicyCommand::Schema { .. } => Ok(Exit::Fine),
     }
