@@ -152,15 +152,15 @@ pub mod code {
     pub const LINT_MISWRITTEN_SILENCE: &str = "SG154";
 
     /// An `allow` rule that opens only what others open, too.
-    pub const LINT_REDUNDANT: &str = "SG160";
+    pub const LINT_REDUNDANT: &str = "SG170";
     /// A scope that adds nothing to its rule.
-    pub const LINT_IDLE_SCOPE: &str = "SG161";
+    pub const LINT_IDLE_SCOPE: &str = "SG171";
     /// A `deny` rule that no call can meet.
-    pub const LINT_DENIES_NOTHING: &str = "SG162";
+    pub const LINT_DENIES_NOTHING: &str = "SG172";
     /// A `deny` rule that denies only what others deny, too.
-    pub const LINT_REDUNDANT_DENY: &str = "SG163";
+    pub const LINT_REDUNDANT_DENY: &str = "SG173";
     /// A rule by scope that opens what can't be undone.
-    pub const LINT_IRREVERSIBLE_BY_SCOPE: &str = "SG164";
+    pub const LINT_IRREVERSIBLE_BY_SCOPE: &str = "SG174";
 
     /// Every code, each once.
     pub const ALL: [&str; 48] = [

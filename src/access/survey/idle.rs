@@ -284,7 +284,7 @@ mod tests {
                 vec![],
             ),
             (
-                format!("{contacts}  - scope: crm.objects.contacts.read\n    # scopegate: ignore SG160: kept for the record\n  - scope: crm.objects.contacts.read\n"),
+                format!("{contacts}  - scope: crm.objects.contacts.read\n    # scopegate: ignore SG170: kept for the record\n  - scope: crm.objects.contacts.read\n"),
                 vec![(code::LINT_REDUNDANT, 6)],
             ),
             (

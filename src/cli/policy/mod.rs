@@ -8,8 +8,11 @@ mod folder;
 mod opened;
 mod schema;
 mod show;
+mod suggest;
 mod who_can;
 
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +74,10 @@ pub enum PolicyCommand {
     ///
     /// Exit 0 when somebody can, 1 when nobody can.
     WhoCan(who_can::WhoCanArgs),
+    /// A draft policy from a list of calls, with the scopes they need and the URL to install with.
+    ///
+    /// Exit 0 when the draft opens every call, 1 when one is not understood or not opened.
+    Suggest(suggest::SuggestArgs),
     /// Prints the JSON Schema of policies, for editors.
     Schema {
         /// The schema of `_ceiling.yaml` instead.
@@ -139,6 +146,11 @@ pub fn run(command: PolicyCommand, globals: &Globals) -> CommandResult {
             written(who_can::run(
                 &folder, &catalogue, &wanted, now, json, &mut out, &mut err,
             ))
+        }
+        PolicyCommand::Suggest(args) => {
+            args.check()?;
+            let calls = suggest::read(&args)?;
+            written(suggest::run(&args, &calls, &catalogue, now, &mut out, &mut err))
         }
         PolicyCommand::Schema { .. } => Ok(Exit::Fine),
     }
