@@ -3,6 +3,7 @@
 
 mod objects;
 mod operations;
+pub mod properties;
 
 use std::sync::Arc;
 
