@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod folder;
+mod granted;
 mod opened;
 mod schema;
 mod show;
