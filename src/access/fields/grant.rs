@@ -166,7 +166,9 @@ impl Properties {
     fn add_type(&self, view: &mut View, object: &ObjectType) {
         match (self.named(object), object) {
             (Some(own), _) => self.add(view, [own]),
-            (None, ObjectType::Custom(_)) => self.add_unnamed_custom(view),
+            (None, ObjectType::Custom(spelling)) => {
+                self.add_unnamed_custom(view, &|named| may_be_the_same(spelling, named));
+            }
             (None, ObjectType::Known(_)) => self.add_star(view),
         }
     }
@@ -178,25 +180,26 @@ impl Properties {
         if let Some(own) = self.named_by_spelling(&lower) {
             self.add(view, [own]);
         } else if is_custom_spelling(&lower) {
-            self.add_unnamed_custom(view);
+            self.add_unnamed_custom(view, &|named| may_be_the_same(&lower, named));
         } else if lower.starts_with("0-") {
             self.add_star(view);
         } else {
-            self.add_unnamed_custom(view);
+            self.add_unnamed_custom(view, &|_| true);
             view.closed |= self.star.is_none();
         }
     }
 
     /// A custom object by a spelling that the block does not name. HubSpot alone knows whether it
-    /// is one that the block names by another, so no more than any of those is granted.
-    fn add_unnamed_custom(&self, view: &mut View) {
+    /// is one that the block names by another, and a rule must not be passed by calling the object
+    /// by another name: no more is granted than of each that it may be.
+    fn add_unnamed_custom(&self, view: &mut View, may_be: &dyn Fn(&str) -> bool) {
         view.closed |= self.custom.is_none() && self.star.is_none();
-        let custom = self
+        let alike = self
             .types
             .iter()
-            .filter(|(object, _)| matches!(object, ObjectType::Custom(_)))
+            .filter(|(object, _)| matches!(object, ObjectType::Custom(named) if may_be(named)))
             .map(|(_, entry)| entry);
-        self.add(view, custom.chain(&self.custom));
+        self.add(view, alike.chain(&self.custom));
     }
 
     fn add_star(&self, view: &mut View) {
@@ -377,6 +380,19 @@ impl View {
                 .cloned()
                 .collect(),
         )
+    }
+}
+
+/// An id (`2-123`) and a name may mean the same custom object; two ids never do, and two names only
+/// if they end alike (`p_car`, `p456_car`).
+fn may_be_the_same(one: &str, other: &str) -> bool {
+    match (one.starts_with("2-"), other.starts_with("2-")) {
+        (true, true) => one == other,
+        (false, false) => {
+            let name = |spelling: &str| spelling.split_once('_').map(|(_, name)| name.to_owned());
+            name(one) == name(other)
+        }
+        _ => true,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::access::fields::{Direction, Names, View};
+use crate::access::fields::{Direction, Names, Pattern, View};
 
 /// Most names shown of a set; machines get all of them.
 const NAMES_MAX: usize = 12;
@@ -35,19 +35,17 @@ fn set(names: &Names, show: &dyn Fn(&str) -> String) -> String {
         Names::All => "all".to_owned(),
         Names::Listed(names) if names.is_empty() => "-".to_owned(),
         Names::Listed(names) => some(names.iter().map(|name| show(name)).collect()),
-        Names::Except { .. } => format!("all but {}", some(excepted(names))),
-    }
-}
-
-/// Patterns, and names that are hidden since they tell of one that matches.
-fn excepted(names: &Names) -> Vec<String> {
-    match names {
-        Names::All | Names::Listed(_) => Vec::new(),
         Names::Except { patterns, derived } => {
-            let patterns = patterns.iter().map(|pattern| pattern.as_str().to_owned());
-            patterns
-                .chain(derived.iter().map(|name| name.to_string()))
-                .collect()
+            let patterns = some(
+                patterns
+                    .iter()
+                    .map(|pattern| pattern.as_str().to_owned())
+                    .collect(),
+            );
+            match derived.len() {
+                0 => format!("all but {patterns}"),
+                more => format!("all but {patterns} (and {more} derived from them)"),
+            }
         }
     }
 }
@@ -61,7 +59,8 @@ fn some(mut names: Vec<String>) -> String {
     }
 }
 
-/// `"all"`, or a mapping as in a policy; an empty list is none.
+/// `"all"`, or a mapping as in a policy. An empty list is none; `derived` is hidden beside what
+/// matches, since it tells of it.
 pub fn as_json(view: &View) -> Value {
     let [read, write] = Direction::BOTH.map(|direction| view.names(direction));
     let values = view.values();
@@ -71,7 +70,13 @@ pub fn as_json(view: &View) -> Value {
     let set = |names: &Names| match names {
         Names::All => json!("all"),
         Names::Listed(names) => json!(names),
-        Names::Except { .. } => json!({ "except": excepted(names) }),
+        Names::Except { patterns, derived } => {
+            let patterns: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
+            match derived.is_empty() {
+                true => json!({ "except": patterns }),
+                false => json!({ "except": patterns, "derived": derived }),
+            }
+        }
     };
     let mut granted = json!({ "read": set(&read), "write": set(&write) });
     if let Some(granted) = granted.as_object_mut().filter(|_| !values.is_empty()) {

@@ -57,7 +57,7 @@ fn custom(name: &str) -> ObjectType {
 }
 
 #[test]
-fn a_custom_object_that_is_not_named_is_granted_no_more_than_any_that_is() {
+fn a_custom_object_by_a_spelling_that_is_not_named_is_granted_no_more_than_each_it_may_be() {
     let block = |types: &[(&str, Entry)], of_custom: Option<Entry>, star: Option<Entry>| {
         let types = types
             .iter()
@@ -78,6 +78,21 @@ fn a_custom_object_that_is_not_named_is_granted_no_more_than_any_that_is() {
         (block(&[car(), house()], None, star()), "p_car", true, false),
         (block(&[car(), house()], None, star()), "p45_car", true, false),
         (block(&[car(), house()], star(), None), "p45_car", true, false),
+        (
+            block(&[("p9_car", Entry::all()), car()], None, star()),
+            "p45_car",
+            true,
+            false,
+        ),
+        (block(&[car(), house()], None, star()), "p_boat", true, true),
+        (block(&[car(), house()], None, star()), "2-8", true, false),
+        (block(&[house()], None, star()), "2-8", true, true),
+        (
+            block(&[house()], Some(reading(Names::none())), star()),
+            "p_house",
+            false,
+            false,
+        ),
         (block(&[car()], None, None), "p45_car", false, false),
         (block(&[], star(), None), "2-1", true, true),
         (block(&[], star(), star()), "2-1", true, true),

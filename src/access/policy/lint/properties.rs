@@ -43,7 +43,7 @@ pub(super) fn findings(
                 spelling(names, findings);
                 if direction == Direction::Read.as_str() {
                     always_readable(names, findings);
-                    derived(names, findings);
+                    derived(names, &known::derived_from, findings);
                 }
             }
         }
@@ -108,14 +108,17 @@ fn always_readable(names: &WrittenNames, findings: &mut Vec<Mistake>) {
     }
 }
 
+/// The derived properties of which a source is hidden.
+type DerivedFrom = dyn Fn(&dyn Fn(&str) -> bool) -> Box<[Box<str>]>;
+
 /// A property that HubSpot makes of others is granted when it is listed, and tells of them.
-fn derived(written: &WrittenNames, findings: &mut Vec<Mistake>) {
+fn derived(written: &WrittenNames, derived_from: &DerivedFrom, findings: &mut Vec<Mistake>) {
     let WrittenNames::Listed(listed) = written else {
         return;
     };
     let granted = names(Some(written));
     let hidden = |name: &str| !granted.hold(name) && !ALWAYS_READABLE.contains(&name);
-    let telling = known::derived_from(&hidden);
+    let telling = derived_from(&hidden);
     for name in listed {
         let lower = name.value.to_lowercase();
         if telling.iter().any(|known| **known == lower) {
@@ -375,6 +378,35 @@ mod tests {
         let denied =
             format!("{WRITES}deny:\n  - effects: [write]\nproperties: {{contacts: {{read: all}}}}\n");
         assert_eq!(found(&denied), [], "what a denial takes back needs no property");
+    }
+
+    #[test]
+    fn a_derived_property_is_found_where_a_source_is_not_listed() {
+        let of_email = |hidden: &dyn Fn(&str) -> bool| -> Box<[Box<str>]> {
+            match hidden("email") {
+                true => ["hs_email_domain".into()].into(),
+                false => Box::default(),
+            }
+        };
+        for (listed, expected) in [
+            (&["hs_email_domain", "phone"][..], &["hs_email_domain"][..]),
+            (&["phone", "HS_Email_Domain"], &["HS_Email_Domain"]),
+            (&["hs_email_domain", "email"], &[]),
+            (&["phone"], &[]),
+        ] {
+            let listed = listed.iter().map(|name| At {
+                value: (*name).to_owned(),
+                span: Span::start(),
+            });
+            let mut findings = Vec::new();
+            derived(&WrittenNames::Listed(listed.collect()), &of_email, &mut findings);
+            let found: Vec<&str> = findings
+                .iter()
+                .filter(|finding| finding.code == code::LINT_DERIVED)
+                .filter_map(|finding| finding.message.split('`').nth(1))
+                .collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
