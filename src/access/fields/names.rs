@@ -59,7 +59,7 @@ pub enum Names {
     Except {
         /// As written.
         patterns: Box<[Pattern]>,
-        /// Properties derived from one that matches; lower case, sorted.
+        /// Properties derived from one that matches and do not match themselves; lower case, sorted.
         derived: Box<[Box<str>]>,
     },
 }
@@ -83,7 +83,18 @@ impl Names {
         let patterns: Box<[Pattern]> = patterns.into_iter().map(Pattern::new).collect();
         let hidden = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
         let derived = super::judge::known::derived_from(&hidden);
-        Self::Except { patterns, derived }
+        Self::all_but(patterns, derived.into_vec())
+    }
+
+    /// What matches a pattern is not listed beside it.
+    fn all_but(patterns: Box<[Pattern]>, mut derived: Vec<Box<str>>) -> Self {
+        derived.retain(|name| !patterns.iter().any(|pattern| pattern.matches(name)));
+        derived.sort_unstable();
+        derived.dedup();
+        Self::Except {
+            patterns,
+            derived: derived.into(),
+        }
     }
 
     /// Whether every property is in it.
@@ -112,13 +123,10 @@ impl Names {
                 },
             ) => {
                 let new = more.iter().filter(|pattern| !patterns.contains(pattern));
-                let mut all: Vec<Box<str>> = derived.iter().chain(more_derived).cloned().collect();
-                all.sort_unstable();
-                all.dedup();
-                Self::Except {
-                    patterns: patterns.iter().chain(new).cloned().collect(),
-                    derived: all.into(),
-                }
+                Self::all_but(
+                    patterns.iter().chain(new).cloned().collect(),
+                    derived.iter().chain(more_derived).cloned().collect(),
+                )
             }
         }
     }
@@ -137,9 +145,12 @@ impl Names {
             (Self::All | Self::Except { .. }, Self::Listed(_)) => Beyond::AllButListed,
             (own, Self::Except { patterns, derived }) => {
                 let open = patterns.iter().filter(|pattern| !own.excepts(pattern));
-                let open = open.map(|pattern| pattern.0.clone());
-                let derived = derived.iter().filter(|name| own.hold(name)).cloned();
-                named(open.chain(derived).collect())
+                let open: Vec<Box<str>> = open.map(|pattern| pattern.0.clone()).collect();
+                // What is derived follows from the patterns, and is named only where it does not.
+                match open.is_empty() {
+                    true => named(derived.iter().filter(|name| own.hold(name)).cloned().collect()),
+                    false => named(open),
+                }
             }
         }
     }
