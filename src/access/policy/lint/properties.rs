@@ -1,6 +1,6 @@
 //! What a reviewer should look at in the `properties:` block, and when it is missing.
 
-use crate::access::catalogue::Catalogue;
+use crate::access::catalogue::{Catalogue, Takes};
 use crate::access::fields::grant::ALWAYS_READABLE;
 use crate::access::fields::judge::known;
 use crate::access::fields::{Bounds, Direction, Entry, Names};
@@ -8,7 +8,7 @@ use crate::access::object_type::ObjectType;
 use crate::access::policy::Policy;
 use crate::access::policy::opens::{Opened, carries, object_label, types_of};
 use crate::access::policy::resolve::properties::{Subject, names, subject_of};
-use crate::access::policy::rule::{AllowRule, Objects};
+use crate::access::policy::rule::{AllowRule, Objects, Opens};
 use crate::access::policy_text::mistake::{Mistake, Span, code};
 use crate::access::policy_text::properties::{WrittenEntry, WrittenNames};
 use crate::access::policy_text::written::At;
@@ -174,9 +174,17 @@ fn closed_by_star(entry: &WrittenEntry, star: &WrittenEntry, findings: &mut Vec<
     }
 }
 
-/// An entry for a type that no rule opens says nothing. What is only observed counts as opened.
+/// An entry for a type that no rule opens says nothing. What is only observed counts as opened, and
+/// operations that are named and take no type may look somebody up by a property all the same.
 fn idle(policy: &Policy, entry: &WrittenEntry, catalogue: &Catalogue, findings: &mut Vec<Mistake>) {
-    if policy.observe.is_some() {
+    let takes_none = |rule: &AllowRule| match &rule.opens {
+        Opens::Scopes { .. } => false,
+        Opens::Operations { grants, .. } => grants
+            .iter()
+            .filter_map(|grant| catalogue.operation(grant.operation))
+            .any(|operation| operation.takes == Takes::Nothing),
+    };
+    if policy.observe.is_some() || policy.allow.iter().any(takes_none) {
         return;
     }
     let subject = match subject_of(catalogue, &entry.object.value) {
@@ -410,7 +418,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_observed_counts_as_opened() {
+    fn what_is_only_observed_or_takes_no_type_counts_as_opened() {
+        let enrolling =
+            "allow:\n  - operation: automation.workflows.enrol\nproperties: {contacts: {read: [email]}}\n";
+        assert_eq!(found(enrolling), []);
         let block = "properties: {contacts: {read: [email]}, notes: {read: [hs_note_body]}}\n";
         let observing = format!("{READS}{block}observe: {{until: 2026-12-01, effects: [read]}}\n");
         assert_eq!(found(&observing), []);

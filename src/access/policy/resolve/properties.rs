@@ -187,6 +187,16 @@ limits: {batch: 7}
     }
 
     #[test]
+    fn a_rule_is_not_named_like_a_block() {
+        let catalogue = Catalogue::embedded().unwrap();
+        for id in ["properties", "limits", "observe"] {
+            let rules = format!("deny:\n  - effects: [delete]\n    id: {id}\n");
+            let mistakes = load(&catalogue, &rules).unwrap_err();
+            assert_eq!(mistakes[0].code, code::BAD_RULE_ID, "{id}");
+        }
+    }
+
+    #[test]
     fn a_ceiling_has_a_block_of_its_own() {
         let catalogue = Catalogue::embedded().unwrap();
         let file = "_ceiling.yaml".into();
