@@ -222,6 +222,54 @@ mod tests {
         }
     }
 
+    /// Every text of at most `longest` of these characters.
+    fn every_text(characters: &str, longest: usize) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        let mut last = texts.clone();
+        for _ in 0..longest {
+            last = last
+                .iter()
+                .flat_map(|text| characters.chars().map(move |next| format!("{text}{next}")))
+                .collect();
+            texts.extend(last.iter().cloned());
+        }
+        texts
+    }
+
+    /// What a pattern means, said as plainly as can be.
+    fn means(pattern: &[u8], name: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some((b'*', rest)) => (0..=name.len()).any(|run| means(rest, &name[run..])),
+            Some((letter, rest)) => name.first() == Some(letter) && means(rest, &name[1..]),
+        }
+    }
+
+    #[test]
+    fn a_pattern_matches_what_it_means_and_covers_what_matches_nothing_else() {
+        let patterns: Vec<Pattern> = every_text("ab*", 4)
+            .iter()
+            .map(|text| Pattern::new(text))
+            .collect();
+        let names = every_text("abc", 5);
+        let matched: Vec<Vec<bool>> = patterns
+            .iter()
+            .map(|pattern| names.iter().map(|name| pattern.matches(name)).collect())
+            .collect();
+        for (pattern, matched) in patterns.iter().zip(&matched) {
+            for (name, matched) in names.iter().zip(matched) {
+                let expected = means(pattern.as_str().as_bytes(), name.as_bytes());
+                assert_eq!(*matched, expected, "{pattern:?} {name}");
+            }
+        }
+        for (one, of_one) in patterns.iter().zip(&matched) {
+            for (other, of_other) in patterns.iter().zip(&matched) {
+                let expected = of_one.iter().zip(of_other).all(|(one, other)| *one || !*other);
+                assert_eq!(one.covers(other), expected, "{one:?} covers {other:?}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_in_both_is_what_each_holds() {
         let sets = [
