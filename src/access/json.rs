@@ -218,13 +218,15 @@ impl Parser<'_> {
             self.space();
             self.expect(":")?;
             let value = self.value(depth)?;
-            self.inside.pop();
             members.push((key, value));
             self.space();
-            match self.next() {
-                Some(b',') => {}
-                Some(b'}') => return Ok(Json::Object(members)),
-                _ => return Err(MALFORMED),
+            let next = self.next();
+            if !matches!(next, Some(b',' | b'}')) {
+                return Err(MALFORMED);
+            }
+            self.inside.pop();
+            if next == Some(b'}') {
+                return Ok(Json::Object(members));
             }
         }
     }
@@ -240,12 +242,14 @@ impl Parser<'_> {
         loop {
             self.inside.push(Inside::Element(items.len()));
             items.push(self.value(depth)?);
-            self.inside.pop();
             self.space();
-            match self.next() {
-                Some(b',') => {}
-                Some(b']') => return Ok(Json::Array(items)),
-                _ => return Err(MALFORMED),
+            let next = self.next();
+            if !matches!(next, Some(b',' | b']')) {
+                return Err(MALFORMED);
+            }
+            self.inside.pop();
+            if next == Some(b']') {
+                return Ok(Json::Array(items));
             }
         }
     }

@@ -111,7 +111,7 @@ impl Reader {
     }
 
     /// Whether the types stand in the body; otherwise method and path say all there is.
-    pub(super) fn reads_body(self) -> bool {
+    pub(crate) fn reads_body(self) -> bool {
         !matches!(
             self,
             Reader::TimelineTemplate

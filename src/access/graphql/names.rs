@@ -84,9 +84,8 @@ pub(super) fn is_plain(name: &str) -> bool {
 /// (`dealstage__label`), and what stands behind a `_` in front of a name that begins with a digit.
 pub(super) fn add(names: &mut BTreeSet<String>, name: &str) {
     names.insert(name.to_owned());
-    for (at, _) in name.match_indices("__").filter(|(at, _)| *at > 0) {
-        names.extend(name.get(..at).map(str::to_owned));
-    }
+    let ends = (1..name.len()).filter(|at| name.get(*at..).is_some_and(|rest| rest.starts_with("__")));
+    names.extend(ends.filter_map(|at| name.get(..at)).map(str::to_owned));
     let bare = name.trim_start_matches('_');
     if bare.len() < name.len() && !bare.is_empty() {
         names.insert(bare.to_owned());

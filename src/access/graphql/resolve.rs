@@ -56,6 +56,14 @@ struct Resolving<'a> {
 }
 
 impl<'a> Resolving<'a> {
+    /// The fields inside one that must have some.
+    fn inside(&mut self, field: &'a Field) -> Result<Vec<&'a Field>, Refusal> {
+        match field.selections.is_empty() {
+            true => Err(UNRESOLVED),
+            false => self.fields(&field.selections),
+        }
+    }
+
     /// The fields of one level, those of fragments where they are spread.
     fn fields(&mut self, selections: &'a [Selection]) -> Result<Vec<&'a Field>, Refusal> {
         let mut fields = Vec::new();
@@ -79,14 +87,14 @@ impl<'a> Resolving<'a> {
     }
 
     fn roots(&mut self, operation: &'a Operation, crm: &'a Field) -> Result<(), Refusal> {
-        for field in self.fields(&crm.selections)? {
+        for field in self.inside(crm)? {
             if field.name == "__typename" {
                 continue;
             }
             match names::root(self.catalogue, &field.name).ok_or(UNRESOLVED)? {
                 Root::One(object) => {
                     self.look_up(operation, &object, field)?;
-                    self.record(operation, &object, &field.selections, 0)?;
+                    self.record(operation, &object, field, 0)?;
                 }
                 Root::Collection(object) => self.collection(operation, &object, field, 0)?,
             }
@@ -140,10 +148,10 @@ impl<'a> Resolving<'a> {
                 _ => return Err(UNRESOLVED),
             }
         }
-        for field in self.fields(&field.selections)? {
+        for field in self.inside(field)? {
             match field.name.as_str() {
                 "items" if field.arguments.is_empty() => {
-                    self.record(operation, object, &field.selections, depth)?;
+                    self.record(operation, object, field, depth)?;
                 }
                 name if COUNTS.contains(&name) && is_leaf(field) => {}
                 _ => return Err(UNRESOLVED),
@@ -157,19 +165,19 @@ impl<'a> Resolving<'a> {
         &mut self,
         operation: &'a Operation,
         object: &ObjectType,
-        selections: &'a [Selection],
+        record: &'a Field,
         depth: usize,
     ) -> Result<(), Refusal> {
         if depth == DEPTH {
             return Err(TOO_MUCH);
         }
         self.asked(object)?;
-        for field in self.fields(selections)? {
+        for field in self.inside(record)? {
             match field.name.as_str() {
                 "__typename" if is_leaf(field) => {}
                 "_metadata" if field.arguments.is_empty() => self.only(field, &["id"])?,
                 "associations" if field.arguments.is_empty() => {
-                    for field in self.fields(&field.selections)? {
+                    for field in self.inside(field)? {
                         if field.name == "__typename" && is_leaf(field) {
                             continue;
                         }
