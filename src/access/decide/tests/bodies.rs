@@ -105,7 +105,7 @@ fn a_rule_that_names_the_operation_opens_the_types_it_lists() {
                 "{request}"
             );
         }
-        let other = rules("contacts, companies").replace(with, "scope: oauth");
+        let other = rules("contacts, companies").replace(with, "scope: crm.lists.read");
         let is_linked = ["crm.schemas", "crm-associations", "integrators"];
         if !is_linked.iter().any(|start| operation.starts_with(start)) {
             assert!(decided(&other, request, body).starts_with("deny "), "{request}");
