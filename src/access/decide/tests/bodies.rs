@@ -243,6 +243,25 @@ fn a_denial_names_the_type_that_a_request_concerns() {
 }
 
 #[test]
+fn a_denial_of_any_type_does_not_list_them_all() {
+    let event = r#"{"objectId":"5"}"#;
+    for (rules, remedy) in [
+        (
+            "",
+            "add the rule `{operation: integrators.timeline.events.create, objects: [\"*\"]}` to `allow`",
+        ),
+        (
+            "allow:\n  - operation: integrators.timeline.events.create\n    objects: [contacts]\n    id: events\n",
+            "in rule `t#events` write `objects: [\"*\"]`, since the request does not say which type it touches",
+        ),
+    ] {
+        let found = explained(&policy(rules), None, "POST /crm/v3/timeline/events", event);
+        assert_eq!(found.remedy.as_deref(), Some(remedy));
+        assert_eq!(found.lacks.len(), 1, "{:?}", found.lacks);
+    }
+}
+
+#[test]
 fn an_import_is_read_whatever_the_policy_says_of_batches() {
     let (method, target) = ("POST", "/crm/v3/imports");
     let target = crate::access::target::Target::parse(method, target).unwrap();
