@@ -199,15 +199,15 @@ fn raise_row(known: &mut Row, new: &Row) -> Result<(), CatalogueError> {
     known.marks.merge(new.marks);
     match (&mut known.resolve, &new.resolve) {
         // What says `body` alone is refused: the strictest reading there is.
-        (known @ (Resolve::Body | Resolve::Read(..)), Resolve::Body) => *known = Resolve::Body,
-        (Resolve::Read(known, _), Resolve::Read(new, _)) if known == new => {}
-        (Resolve::Body | Resolve::Read(..), _) => {
+        (known @ (Resolve::Body | Resolve::Read(_)), Resolve::Body) => *known = Resolve::Body,
+        (Resolve::Read(known), Resolve::Read(new)) if known.reader == new.reader => {}
+        (Resolve::Body | Resolve::Read(_), _) => {
             return Err(error(
                 new,
                 "its object types stand in the body: say `body` in `resolve`",
             ));
         }
-        (_, Resolve::Body | Resolve::Read(..)) => {
+        (_, Resolve::Body | Resolve::Read(_)) => {
             return Err(error(new, "its object types are not found in the body"));
         }
         (Resolve::Fixed(known), Resolve::Fixed(raised)) => {

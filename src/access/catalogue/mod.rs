@@ -22,6 +22,8 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::effect::Effect;
@@ -296,7 +298,8 @@ impl Catalogue {
     fn touch(&self, row: &Row, object: Option<&ObjectType>) -> Touch {
         let requirement = match (object, &row.resolve) {
             (None, rows::Resolve::Fixed(requirement)) => requirement.clone(),
-            (None, _) => std::sync::Arc::from([]),
+            (None, rows::Resolve::Read(reading)) => reading.own.clone().unwrap_or_else(|| Arc::from([])),
+            (None, _) => Arc::from([]),
             (Some(object), _) => row.requirement(&self.types, object),
         };
         Touch {

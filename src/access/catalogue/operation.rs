@@ -37,6 +37,9 @@ pub struct Operation {
     pub surface: Surface,
     /// The only types it exists for; `None`: for every type.
     pub only: Option<Vec<ObjectType>>,
+    /// No scope opens it, although HubSpot lists some: it answers for several types at once, or carries
+    /// out of HubSpot what no rule sees. A rule must name it.
+    pub by_name_alone: bool,
     /// The object types of every row stand in bodies that nothing reads: each request is refused, even
     /// if a rule names the operation.
     pub unjudged: bool,
@@ -142,6 +145,9 @@ fn operation(id: &str, indices: Vec<RowIndex>, rows: Vec<&Row>) -> Result<Operat
             Takes::Nothing => None,
             _ => only(&judged),
         },
+        by_name_alone: rows
+            .iter()
+            .any(|row| row.reader().is_some_and(|reader| !reader.opens_by_scope())),
         unjudged: rows.iter().all(|row| row.is_unjudged()),
         rows: indices,
     })
@@ -152,7 +158,7 @@ fn only(rows: &[&Row]) -> Option<Vec<ObjectType>> {
     let mut list: Vec<ObjectType> = Vec::new();
     for row in rows {
         let named: Vec<&ObjectType> = match &row.resolve {
-            Resolve::Read(_, only) => only.as_ref()?.iter().collect(),
+            Resolve::Read(reading) => reading.only.as_ref()?.iter().collect(),
             _ => row
                 .sources()
                 .iter()

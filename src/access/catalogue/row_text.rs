@@ -2,7 +2,7 @@
 
 use super::CatalogueError;
 use super::reader::Reader;
-use super::rows::{Marks, Resolve, Row, TypeSource, is_operation_id, is_version};
+use super::rows::{Marks, Reading, Resolve, Row, TypeSource, is_operation_id, is_version};
 use super::scopes::{Scopes, freeze};
 use super::table::{Record, Table};
 use super::types::ObjectTypes;
@@ -103,7 +103,16 @@ fn parse_resolve(
             let reader = Reader::parse(names).ok_or_else(|| format!("unknown reader `{names}`"))?;
             let only = reader.only().iter().map(|name| types.resolve(name));
             let only = only.collect::<Option<Vec<_>>>();
-            Resolve::Read(reader, only.filter(|only| !only.is_empty()))
+            Resolve::Read(Reading {
+                reader,
+                only: only.filter(|only| !only.is_empty()),
+                // `@write(body)`: those of the types that are found.
+                own: if least.starts_with('@') {
+                    None
+                } else {
+                    Some(own()?)
+                },
+            })
         }
         "literal" => {
             let source = type_source(names, template, types)?;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::operation::Takes;
 use super::reader::Reader;
 use super::types::{Access, ObjectTypes};
 use crate::access::effect::Effect;
-use crate::access::facts::{Requirement, Risks, Surface};
+use crate::access::facts::{Requirement, Risks, ScopeIndex, Surface};
 use crate::access::object_type::ObjectType;
 use crate::access::target::{Method, Target};
 
@@ -30,8 +32,8 @@ pub(super) enum Resolve {
     Fixed(Requirement),
     /// The types stand in the body, and nothing reads them there: refused.
     Body,
-    /// A reader finds the types; the list has the only ones it can find.
-    Read(Reader, Option<Vec<ObjectType>>),
+    /// A reader finds the types.
+    Read(Reading),
     /// Records of one type, or of both types of a pair.
     Records(Vec<TypeSource>),
     /// Definitions, likewise.
@@ -40,6 +42,16 @@ pub(super) enum Resolve {
     Pipelines(TypeSource),
     /// Records of one type under a requirement of the row's own: no scope is listed for it.
     OwnRecords(TypeSource, Requirement),
+}
+
+/// How a row is read that names its types in the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) reader: Reader,
+    /// The only types the reader can find.
+    pub(super) only: Option<Vec<ObjectType>>,
+    /// The scopes HubSpot asks for whatever the types are, where it lists some.
+    pub(super) own: Option<Requirement>,
 }
 
 /// What the query or the body changes about a row.
@@ -107,7 +119,7 @@ impl Row {
     /// What finds its object types, if the path does not name them.
     pub fn reader(&self) -> Option<Reader> {
         match &self.resolve {
-            Resolve::Read(reader, _) => Some(*reader),
+            Resolve::Read(reading) => Some(reading.reader),
             _ => None,
         }
     }
@@ -133,8 +145,9 @@ impl Row {
             return self.takes() == Takes::Nothing;
         };
         match &self.resolve {
-            Resolve::Read(reader, only) => {
-                reader.takes() != Takes::Nothing && only.as_ref().is_none_or(|only| only.contains(object))
+            Resolve::Read(reading) => {
+                let only = reading.only.as_ref();
+                reading.reader.takes() != Takes::Nothing && only.is_none_or(|only| only.contains(object))
             }
             _ => self.sources().iter().any(|source| match source {
                 TypeSource::Literal(literal) => literal == object,
@@ -202,7 +215,7 @@ impl Row {
     pub(super) fn surface(&self) -> Surface {
         match &self.resolve {
             Resolve::Fixed(_) | Resolve::Body => Surface::Fixed,
-            Resolve::Read(reader, _) => reader.surface(),
+            Resolve::Read(reading) => reading.reader.surface(),
             Resolve::Records(_) | Resolve::OwnRecords(..) => Surface::Records,
             Resolve::Definitions(_) | Resolve::Pipelines(_) => Surface::Definitions,
         }
@@ -217,19 +230,31 @@ impl Row {
         }
     }
 
+    /// The scopes HubSpot asks for `object` where a reader finds it. Most of them open nothing here
+    /// ([`Reader::opens_by_scope`]); a `deny` on one of them still catches the request.
+    fn read_requirement(&self, types: &ObjectTypes, reading: &Reading, object: &ObjectType) -> Requirement {
+        let access = match (reading.reader.surface(), self.effect == Effect::Read) {
+            (Surface::Definitions, true) => Access::DefinitionRead,
+            (Surface::Definitions, false) => Access::DefinitionWrite,
+            (_, true) => Access::Read,
+            (_, false) => Access::Write,
+        };
+        let of_type = types.requirement(object, access);
+        match &reading.own {
+            _ if reading.reader.opens_by_scope() => of_type,
+            None => of_type,
+            Some(own) if reading.reader == Reader::Graphql => both(own, &of_type),
+            Some(own) => own.clone(),
+        }
+    }
+
     /// The scopes that open `object` through this row.
     pub(super) fn requirement(&self, types: &ObjectTypes, object: &ObjectType) -> Requirement {
         let reads = self.effect == Effect::Read;
         let access = match &self.resolve {
             Resolve::Fixed(requirement) | Resolve::OwnRecords(_, requirement) => return requirement.clone(),
             Resolve::Body => return Arc::from([]),
-            Resolve::Read(reader, _) if !reader.opens_by_scope() => return Arc::from([]),
-            Resolve::Read(reader, _) => match (reader.surface(), reads) {
-                (Surface::Definitions, true) => Access::DefinitionRead,
-                (Surface::Definitions, false) => Access::DefinitionWrite,
-                (_, true) => Access::Read,
-                (_, false) => Access::Write,
-            },
+            Resolve::Read(reading) => return self.read_requirement(types, reading, object),
             Resolve::Records(_) if reads => Access::Read,
             Resolve::Records(_) => Access::Write,
             Resolve::Definitions(_) if reads => Access::DefinitionRead,
@@ -239,6 +264,22 @@ impl Row {
         };
         types.requirement(object, access)
     }
+}
+
+/// Meets whoever meets both; where one is not known, the other.
+fn both(one: &Requirement, other: &Requirement) -> Requirement {
+    if one.is_empty() || other.is_empty() {
+        return if one.is_empty() {
+            other.clone()
+        } else {
+            one.clone()
+        };
+    }
+    let join = |a: &SmallVec<[ScopeIndex; 2]>| {
+        let terms = other.iter().map(move |b| a.iter().chain(b).copied().collect());
+        terms.collect::<Vec<SmallVec<[ScopeIndex; 2]>>>()
+    };
+    one.iter().flat_map(join).collect()
 }
 
 /// `AREA.RESOURCE[.SUBRESOURCE].VERB` in lower-case letters, digits and hyphens.

@@ -154,6 +154,58 @@ fn scopes_open_definitions_and_links_and_nothing_that_answers_for_several_types(
 }
 
 #[test]
+fn a_deny_on_a_scope_catches_what_only_its_name_opens() {
+    for (request, body, operation, scope) in [
+        (
+            "POST /crm/v3/imports",
+            r#"{"importOperations":{"0-1":"CREATE"}}"#,
+            "crm.imports.create",
+            "crm.import",
+        ),
+        (
+            "POST /crm/v3/exports/export/async",
+            r#"{"objectType":"0-1"}"#,
+            "crm.exports.export.async",
+            "crm.export",
+        ),
+        (
+            "POST /collector/graphql",
+            r#"{"query":"{CRM{contact{email}}}"}"#,
+            "collector.graphql.query",
+            "crm.objects.contacts.read",
+        ),
+        (
+            "POST /collector/graphql",
+            r#"{"query":"{CRM{contact{email}}}"}"#,
+            "collector.graphql.query",
+            "collector.graphql_query.execute",
+        ),
+        (
+            "POST /crm/v3/timeline/events",
+            r#"{"email":"a@x.io"}"#,
+            "integrators.timeline.events.create",
+            "crm.objects.contacts.write",
+        ),
+        (
+            "POST /engagements/v1/engagements",
+            r#"{"engagement":{"type":"NOTE"}}"#,
+            "engagements.create",
+            "tickets",
+        ),
+    ] {
+        let rules =
+            format!("allow:\n  - operation: {operation}\n    objects: [\"*\"]\n    risks: [bulk-export]\n");
+        assert_eq!(decided(&rules, request, body), "allow", "{request}");
+        let with_deny = format!("{rules}deny:\n  - scope: {scope}\n");
+        assert_eq!(
+            decided(&with_deny, request, body),
+            "deny deny_rule",
+            "{request} {scope}"
+        );
+    }
+}
+
+#[test]
 fn a_request_that_does_not_say_its_type_needs_a_rule_for_all() {
     let rules = |objects: &str| {
         format!(

@@ -67,10 +67,8 @@ fn a_new_engagement_is_of_the_type_it_says_and_linked_to_what_it_names() {
         Some(r#"{"engagement":{"type":"NOTE"}}"#),
     )
     .unwrap();
-    assert!(
-        facts.main().touches[0].requirement.is_empty(),
-        "no scope opens it"
-    );
+    let operation = catalogue().operation(facts.main().operation).unwrap();
+    assert!(operation.by_name_alone);
 }
 
 #[test]

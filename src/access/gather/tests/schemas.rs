@@ -100,13 +100,8 @@ fn a_tie_between_two_types_is_a_definition_of_both_and_the_path_names_one() {
     }
     let bridge = "POST /media-bridge/v1/7/schemas/2-1/associations";
     let facts = facts(bridge, Some(&body("2-1", "0-1"))).unwrap();
-    assert!(
-        facts
-            .main()
-            .touches
-            .iter()
-            .all(|touch| touch.requirement.is_empty())
-    );
+    let operation = catalogue().operation(facts.main().operation).unwrap();
+    assert!(operation.by_name_alone, "no scope opens it");
 }
 
 #[test]

@@ -103,4 +103,10 @@ fn an_event_that_is_read_may_be_of_any_type() {
         needs("GET /integrations/v1/7/timeline/event/1/2", None),
         ["integrations.timeline.event.get read *"]
     );
+    for part in ["detail", "render"] {
+        assert_eq!(
+            needs(&format!("GET /integrators/timeline/v3/events/1/2/{part}"), None),
+            [format!("integrators.timeline.events.{part} read *")]
+        );
+    }
 }
