@@ -204,6 +204,19 @@ impl Properties {
             .map(|(_, entry)| entry)
     }
 
+    /// A custom object has several spellings, and HubSpot alone knows which mean the same one. A
+    /// rule that names one of them must not be passed by calling the object by another: the entries
+    /// of every spelling that may mean the same object hold for one that has none.
+    fn alike(&self, object: &ObjectType) -> SmallVec<[&Arc<Entry>; 2]> {
+        let ObjectType::Custom(own) = object else {
+            return SmallVec::new();
+        };
+        let alike =
+            |known: &ObjectType| matches!(known, ObjectType::Custom(other) if may_be_the_same(own, other));
+        let entries = self.types.iter().filter(|(known, _)| alike(known));
+        entries.map(|(_, entry)| entry).collect()
+    }
+
     /// The entry of a type by any spelling.
     fn own_by_spelling(&self, spelling: &str) -> Option<&Arc<Entry>> {
         let lower = spelling.to_lowercase();
@@ -245,7 +258,14 @@ impl Bounds {
     pub fn view(&self, object: &ObjectType) -> View {
         let mut view = View::default();
         for block in self.blocks() {
-            block.add_to(&mut view, block.own(object));
+            match block.own(object) {
+                Some(own) => block.add_to(&mut view, Some(own)),
+                None => {
+                    let alike = block.alike(object);
+                    view.closed |= alike.is_empty() && block.star.is_none();
+                    view.entries.extend(alike.into_iter().chain(&block.star).cloned());
+                }
+            }
         }
         view
     }
@@ -362,6 +382,19 @@ impl View {
     }
 }
 
+/// An id (`2-123`) and a name may mean the same custom object; two ids never do, and two names only
+/// if they end alike (`p_car`, `p456_car`).
+fn may_be_the_same(one: &str, other: &str) -> bool {
+    match (one.starts_with("2-"), other.starts_with("2-")) {
+        (true, true) => one == other,
+        (false, false) => {
+            let name = |spelling: &str| spelling.split_once('_').map(|(_, name)| name.to_owned());
+            name(one) == name(other)
+        }
+        _ => true,
+    }
+}
+
 fn lower(name: &str) -> std::borrow::Cow<'_, str> {
     match name
         .bytes()
@@ -438,6 +471,37 @@ mod tests {
         assert!(closed.view_of_spellings(["0-1"]).reads("email"));
         assert!(!closed.view_of_spellings(["0-1", "0-2"]).reads("email"));
         assert!(Bounds::default().view(&ObjectType::Known(1)).reads_all());
+    }
+
+    #[test]
+    fn a_custom_object_called_by_another_spelling_is_bounded_by_the_rule_for_the_one_named() {
+        let custom = |spelling: &str| ObjectType::Custom(spelling.into());
+        let named = |spelling: &str| {
+            let entry = reading(Names::listed(["wheels"]));
+            let types = vec![(custom(spelling), vec![spelling.to_owned()], entry)];
+            Bounds {
+                policy: Some(Arc::new(Properties::new(
+                    types,
+                    Some(Entry::all()),
+                    OnExtra::Strip,
+                ))),
+                ceiling: None,
+            }
+        };
+        for (rule, called, bounded) in [
+            ("p_car", "p_car", true),
+            ("p_car", "2-1", true),
+            ("2-1", "p_car", true),
+            ("p_car", "p456_car", true),
+            ("p456_car", "p_car", true),
+            ("p_car", "p_boat", false),
+            ("2-1", "2-2", false),
+        ] {
+            let view = named(rule).view(&custom(called));
+            assert_eq!(!view.reads("price"), bounded, "{rule} {called}");
+            assert!(view.reads("wheels"));
+        }
+        assert!(named("p_car").view(&ObjectType::Known(1)).reads_all());
     }
 
     #[test]
