@@ -20,6 +20,12 @@ pub fn of(_id: &str, _row: &Row) -> Option<AnswerShape> {
     None
 }
 
+/// Names of further types whose records stand in the 2xx answers of a row; their views follow those
+/// of the row's own types.
+pub fn extra_types(_id: &str, _row: &Row) -> &'static [&'static str] {
+    &[]
+}
+
 /// Answers that are no success: HubSpot's error envelope, its words replaced.
 pub const ERROR: Shape = Shape::Object(&Members {
     known: &[
