@@ -18,6 +18,10 @@ pub enum Shape {
     Drop,
     /// A string, replaced by this one (plain ASCII, nothing to escape). Anything else is a violation.
     Text(&'static str),
+    /// A string, a number or a boolean, replaced by the second string unless it is a string among
+    /// the first: clients compare those. All of them are plain ASCII with nothing to escape; a
+    /// string that is written with an escape is not among them. Anything else is a violation.
+    TextUnless(&'static [&'static str], &'static str),
     /// An object with known members. Anything else is a violation.
     Object(&'static Members),
     /// An array of such values. Anything else is a violation.
@@ -26,6 +30,16 @@ pub enum Shape {
     Map(&'static Shape),
     /// Whichever of two kinds it is.
     Either {
+        /// What an object is.
+        object: &'static Shape,
+        /// What an array is.
+        array: &'static Shape,
+    },
+    /// Whichever of three kinds it is: for answers whose types are not dependable, errors above all.
+    /// A kind that is not expected is dropped, so that it is no violation.
+    Kinds {
+        /// What a string, a number, a boolean or `null` is.
+        scalar: &'static Shape,
         /// What an object is.
         object: &'static Shape,
         /// What an array is.
