@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::CatalogueError;
+use super::operation::Takes;
+use super::reader::Reader;
 use super::scopes::{Scopes, freeze};
 use super::table::{Record, Table};
 use super::types::{Access, ObjectTypes};
 use crate::access::effect::Effect;
 use crate::access::facts::{Requirement, Risks, Surface};
 use crate::access::object_type::ObjectType;
-use crate::access::target::Method;
+use crate::access::target::{Method, Target};
 
 /// Index of a row in the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,8 +31,10 @@ pub(super) enum TypeSource {
 pub(super) enum Resolve {
     /// No type: the row's own requirement; empty where no single scope is known to open it.
     Fixed(Requirement),
-    /// The types stand in the body, which is not judged yet: refused.
+    /// The types stand in the body, and nothing reads them there: refused.
     Body,
+    /// A reader finds the types; the list has the only ones it can find.
+    Read(Reader, Option<Vec<ObjectType>>),
     /// Records of one type, or of both types of a pair.
     Records(Vec<TypeSource>),
     /// Definitions, likewise.
@@ -50,8 +54,14 @@ pub(super) struct Marks {
     pub(super) irreversible_if_archived: bool,
     /// The body may name records to remove.
     pub(super) delete_if_removing: bool,
+    /// The body may replace a list's filters, and with them who is in it.
+    pub(super) delete_if_refiltering: bool,
     /// The body of a new type may tie it to others.
     pub(super) associated_objects: bool,
+    /// Path and body name types whose records it touches only as members of lists.
+    pub(super) concerns_types: bool,
+    /// The body may filter by associations.
+    pub(super) searches: bool,
 }
 
 impl Marks {
@@ -60,7 +70,10 @@ impl Marks {
         self.inline_associations |= other.inline_associations;
         self.irreversible_if_archived |= other.irreversible_if_archived;
         self.delete_if_removing |= other.delete_if_removing;
+        self.delete_if_refiltering |= other.delete_if_refiltering;
         self.associated_objects |= other.associated_objects;
+        self.concerns_types |= other.concerns_types;
+        self.searches |= other.searches;
     }
 }
 
@@ -89,9 +102,48 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether its object types stand in a body that is not judged yet.
+    /// Whether its object types stand in a body that nothing reads: each request is refused.
     pub fn is_unjudged(&self) -> bool {
         matches!(self.resolve, Resolve::Body)
+    }
+
+    /// What finds its object types, if the path does not name them.
+    pub fn reader(&self) -> Option<Reader> {
+        match &self.resolve {
+            Resolve::Read(reader, _) => Some(*reader),
+            _ => None,
+        }
+    }
+
+    /// Whether its object types stand in the body, read or not.
+    pub(super) fn stands_in_body(&self) -> bool {
+        self.is_unjudged() || self.reader().is_some()
+    }
+
+    /// How many object types a request names.
+    pub(super) fn takes(&self) -> Takes {
+        match (self.reader(), self.sources().len()) {
+            (Some(reader), _) => reader.takes(),
+            (None, 0) => Takes::Nothing,
+            (None, 1) => Takes::One,
+            (None, _) => Takes::Pair,
+        }
+    }
+
+    /// Whether a request may touch `object`; `None`: whether it may touch no type.
+    pub(super) fn may_touch(&self, object: Option<&ObjectType>) -> bool {
+        let Some(object) = object else {
+            return self.takes() == Takes::Nothing;
+        };
+        match &self.resolve {
+            Resolve::Read(reader, only) => {
+                reader.takes() != Takes::Nothing && only.as_ref().is_none_or(|only| only.contains(object))
+            }
+            _ => self.sources().iter().any(|source| match source {
+                TypeSource::Literal(literal) => literal == object,
+                TypeSource::Parameter(_) => true,
+            }),
+        }
     }
 
     /// Whether a body may carry `associations`, each of them a write of its own.
@@ -109,6 +161,28 @@ impl Row {
         self.marks.delete_if_removing
     }
 
+    /// Whether the body may replace a list's filters.
+    pub fn is_delete_if_refiltering(&self) -> bool {
+        self.marks.delete_if_refiltering
+    }
+
+    /// Whether path and body name types that the request concerns without touching their records.
+    pub fn concerns_types(&self) -> bool {
+        self.marks.concerns_types
+    }
+
+    /// Whether the body may filter by associations.
+    pub fn searches(&self) -> bool {
+        self.marks.searches
+    }
+
+    /// The segment of `target` where the template has `parameter` (with its braces). A version stands
+    /// before every parameter in each layout, so positions agree.
+    pub(crate) fn segment_at<'t>(&self, target: &'t Target, parameter: &str) -> Option<&'t str> {
+        let mut segments = self.template.trim_matches('/').split('/');
+        target.segment(segments.position(|segment| segment == parameter)?)
+    }
+
     /// Whether the body may tie the type it defines to others.
     pub fn may_associate_types(&self) -> bool {
         self.marks.associated_objects
@@ -117,13 +191,21 @@ impl Row {
     /// Whether the body decides anything.
     pub(super) fn judges_body(&self) -> bool {
         let marks = &self.marks;
-        marks.inline_associations || marks.delete_if_removing || marks.associated_objects
+        let concerns = marks.concerns_types && self.method != Method::Get;
+        marks.inline_associations
+            || marks.delete_if_removing
+            || marks.delete_if_refiltering
+            || marks.associated_objects
+            || marks.searches
+            || concerns
+            || self.reader().is_some_and(Reader::reads_body)
     }
 
     /// Records, definitions, or no type.
     pub(super) fn surface(&self) -> Surface {
         match &self.resolve {
             Resolve::Fixed(_) | Resolve::Body => Surface::Fixed,
+            Resolve::Read(reader, _) => reader.surface(),
             Resolve::Records(_) | Resolve::OwnRecords(..) => Surface::Records,
             Resolve::Definitions(_) | Resolve::Pipelines(_) => Surface::Definitions,
         }
@@ -132,7 +214,7 @@ impl Row {
     /// Where its types are found, in the order of the template.
     pub(super) fn sources(&self) -> &[TypeSource] {
         match &self.resolve {
-            Resolve::Fixed(_) | Resolve::Body => &[],
+            Resolve::Fixed(_) | Resolve::Body | Resolve::Read(..) => &[],
             Resolve::Records(sources) | Resolve::Definitions(sources) => sources,
             Resolve::OwnRecords(source, _) | Resolve::Pipelines(source) => std::slice::from_ref(source),
         }
@@ -144,6 +226,13 @@ impl Row {
         let access = match &self.resolve {
             Resolve::Fixed(requirement) | Resolve::OwnRecords(_, requirement) => return requirement.clone(),
             Resolve::Body => return Arc::from([]),
+            Resolve::Read(reader, _) if !reader.opens_by_scope() => return Arc::from([]),
+            Resolve::Read(reader, _) => match (reader.surface(), reads) {
+                (Surface::Definitions, true) => Access::DefinitionRead,
+                (Surface::Definitions, false) => Access::DefinitionWrite,
+                (_, true) => Access::Read,
+                (_, false) => Access::Write,
+            },
             Resolve::Records(_) if reads => Access::Read,
             Resolve::Records(_) => Access::Write,
             Resolve::Definitions(_) if reads => Access::DefinitionRead,
@@ -214,6 +303,9 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
             inline_associations: has("inline-associations"),
             irreversible_if_archived: has("irreversible-if-archived=true"),
             delete_if_removing: has("delete-if-removing"),
+            delete_if_refiltering: has("delete-if-refiltering"),
+            concerns_types: has("concerns-types"),
+            searches: id == "crm.objects.search" && method == Method::Post,
             associated_objects: has("associated-objects"),
         },
         takes_rest: has("multi-segment-param"),
@@ -240,7 +332,13 @@ fn parse_resolve(
     };
     Ok(match kind {
         "fixed" | "any" => Resolve::Fixed(own()?),
-        "body" => Resolve::Body,
+        "body" if names.is_empty() => Resolve::Body,
+        "body" => {
+            let reader = Reader::parse(names).ok_or_else(|| format!("unknown reader `{names}`"))?;
+            let only = reader.only().iter().map(|name| types.resolve(name));
+            let only = only.collect::<Option<Vec<_>>>();
+            Resolve::Read(reader, only.filter(|only| !only.is_empty()))
+        }
         "literal" => {
             let source = type_source(names, template, types)?;
             let TypeSource::Literal(object) = &source else {
