@@ -1,9 +1,9 @@
 //! Bodies, member by member: what is known is judged, what is not is refused.
 
 use super::Stopped;
-use super::place::At;
 use super::words::{OTHER_FORM, UNKNOWN_MEMBER, refused};
 use crate::access::json::Json;
+use crate::access::pointer::At;
 
 /// The members of an object, all of which must be known by these exact names: an unknown one may be
 /// a carrier, and a name in another case may be read as one.
@@ -15,7 +15,7 @@ pub(super) fn members<'j>(
     let members = object(value, at)?;
     match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(members),
-        Some((name, _)) => Err(refused(UNKNOWN_MEMBER, at.member(name).place())),
+        Some((name, _)) => Err(refused(UNKNOWN_MEMBER, at.key(name).place())),
     }
 }
 
@@ -46,9 +46,9 @@ pub(super) fn each<'j>(
     let Some(value) = parent.get(name) else {
         return Ok(());
     };
-    let array = at.member(name);
+    let array = at.key(name);
     for (index, item) in items(value, &array)?.iter().enumerate() {
-        judge(item, &array.item(index))?;
+        judge(item, &array.index(index))?;
     }
     Ok(())
 }
@@ -58,7 +58,7 @@ pub(super) fn text<'j>(parent: &'j Json, name: &str, at: &At<'_>) -> Result<Opti
     match parent.get(name) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => Err(refused(OTHER_FORM, at.member(name).place())),
+        Some(_) => Err(refused(OTHER_FORM, at.key(name).place())),
     }
 }
 
@@ -72,13 +72,13 @@ pub(super) fn name_list<'j>(
         None | Some(Json::Null) => return Ok(None),
         Some(value) => value,
     };
-    let array = at.member(name);
+    let array = at.key(name);
     let names = items(value, &array)?
         .iter()
         .enumerate()
         .map(|(index, item)| match item {
             Json::String(name) => Ok(name.as_str()),
-            _ => Err(refused(OTHER_FORM, array.item(index).place())),
+            _ => Err(refused(OTHER_FORM, array.index(index).place())),
         });
     names.collect::<Result<_, _>>().map(Some)
 }

@@ -4,12 +4,12 @@
 use super::body::{each, items, members, name_list, object, text, with};
 use super::form::Definition;
 use super::names::{ID, granted, must_read, must_write};
-use super::place::At;
 use super::whose::Whose;
 use super::words::{OTHER_FORM, UNKNOWN_FORM, Way, everything, refused};
 use super::{Case, Stopped};
 use crate::access::effect::Effect;
 use crate::access::json::Json;
+use crate::access::pointer::At;
 use crate::access::refusal::Place;
 
 /// Members of a definition that say nothing of other properties. Source: HubSpot's OpenAPI files and
@@ -83,7 +83,7 @@ pub(super) fn judge(case: &mut Case<'_>, whose: &Whose, form: Definition) -> Res
             members(body, &At::BODY, &["inputs"])?;
             each(body, "inputs", &At::BODY, |input, at| {
                 members(input, at, &["name"])?;
-                let at = at.member("name");
+                let at = at.key("name");
                 must_write(case, whose, name_of(input, &at)?, at.place())
             })
         }
@@ -110,7 +110,7 @@ fn by_path(case: &Case<'_>, whose: &Whose, form: Definition) -> Result<(), Stopp
 
 fn new(case: &Case<'_>, whose: &Whose, definition: &Json, at: &At<'_>) -> Result<(), Stopped> {
     object(definition, at)?;
-    let name_at = at.member("name");
+    let name_at = at.key("name");
     must_write(case, whose, name_of(definition, &name_at)?, name_at.place())?;
     change(case, whose, definition, at)
 }
@@ -119,20 +119,15 @@ fn new(case: &Case<'_>, whose: &Whose, definition: &Json, at: &At<'_>) -> Result
 fn change(case: &Case<'_>, whose: &Whose, definition: &Json, at: &At<'_>) -> Result<(), Stopped> {
     for (member, value) in object(definition, at)? {
         if COMPUTED.contains(&member.as_str()) && !value.is_empty() && !whose.view.reads_all() {
-            return Err(everything(
-                whose,
-                Way::Read,
-                READS_OTHERS,
-                at.member(member).place(),
-            ));
+            return Err(everything(whose, Way::Read, READS_OTHERS, at.key(member).place()));
         }
     }
     members(definition, at, &[&PLAIN[..], &COMPUTED[..]].concat())?;
     if let Some(name) = text(definition, "name", at)? {
-        must_write(case, whose, name, at.member("name").place())?;
+        must_write(case, whose, name, at.key("name").place())?;
     }
     match text(definition, "currencyPropertyName", at)? {
-        Some(name) => must_read(case, whose, name, at.member("currencyPropertyName").place()),
+        Some(name) => must_read(case, whose, name, at.key("currencyPropertyName").place()),
         None => Ok(()),
     }
 }
@@ -151,11 +146,11 @@ fn read_many(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
     let mut asked = Vec::new();
     each(body, "inputs", &At::BODY, |input, at| {
         members(input, at, &["name"])?;
-        asked.push(name_of(input, &at.member("name"))?);
+        asked.push(name_of(input, &at.key("name"))?);
         Ok(())
     })?;
     let kept = granted(case, whose, Way::Read, asked.iter().copied(), || {
-        At::BODY.member("inputs").place()
+        At::BODY.key("inputs").place()
     })?;
     if kept == asked {
         return Ok(());
@@ -185,10 +180,7 @@ fn group(case: &Case<'_>) -> Result<(), Stopped> {
         .find(|member| !KNOWN.contains(&member.0.as_str()) && !empty_list(member))
     {
         None => Ok(()),
-        Some((name, _)) => Err(refused(
-            super::words::UNKNOWN_MEMBER,
-            At::BODY.member(name).place(),
-        )),
+        Some((name, _)) => Err(refused(super::words::UNKNOWN_MEMBER, At::BODY.key(name).place())),
     }
 }
 
@@ -216,18 +208,18 @@ pub(super) fn schema(case: &Case<'_>, whose: &Whose, body: &Json, at: &At<'_>) -
     ];
     members(body, at, &KNOWN)?;
     if let Some(name) = text(body, "primaryDisplayProperty", at)? {
-        must_read(case, whose, name, at.member("primaryDisplayProperty").place())?;
+        must_read(case, whose, name, at.key("primaryDisplayProperty").place())?;
     }
     for list in LISTS {
-        let array = at.member(list);
+        let array = at.key(list);
         for (index, name) in name_list(body, list, at)?.unwrap_or_default().iter().enumerate() {
-            must_read(case, whose, name, array.item(index).place())?;
+            must_read(case, whose, name, array.index(index).place())?;
         }
     }
-    let properties = at.member("properties");
+    let properties = at.key("properties");
     if let Some(value) = body.get("properties") {
         for (index, definition) in items(value, &properties)?.iter().enumerate() {
-            new(case, whose, definition, &properties.item(index))?;
+            new(case, whose, definition, &properties.index(index))?;
         }
     }
     Ok(())

@@ -3,13 +3,13 @@
 use super::body::{each, items, members, name_list, object, strings, with};
 use super::form::Legacy;
 use super::names::{ID, granted, must_read};
-use super::place::At;
 use super::query::must_take;
 use super::whose::Whose;
 use super::words::{OTHER_FORM, Way, refused};
 use super::write::set;
 use super::{Case, Stopped};
 use crate::access::json::Json;
+use crate::access::pointer::At;
 
 pub(super) fn judge(case: &mut Case<'_>, whose: &Whose, form: Legacy) -> Result<(), Stopped> {
     let body = case.body()?;
@@ -22,19 +22,19 @@ pub(super) fn judge(case: &mut Case<'_>, whose: &Whose, form: Legacy) -> Result<
         Legacy::Pairs => pairs(case, whose, body, at),
         Legacy::ManyPairs => {
             for (index, item) in items(body, at)?.iter().enumerate() {
-                pairs(case, whose, item, &at.item(index))?;
+                pairs(case, whose, item, &at.index(index))?;
             }
             Ok(())
         }
         Legacy::PairsById => {
             for (id, item) in object(body, at)? {
-                pairs(case, whose, item, &at.member(id))?;
+                pairs(case, whose, item, &at.key(id))?;
             }
             Ok(())
         }
         Legacy::Records => {
             for (index, item) in items(body, at)?.iter().enumerate() {
-                let at = at.item(index);
+                let at = at.index(index);
                 members(item, &at, &["email", "objectId", "properties", "vid"])?;
                 by_email(case, whose, item, &at)?;
                 pairs_in(case, whose, item, &at)?;
@@ -45,7 +45,7 @@ pub(super) fn judge(case: &mut Case<'_>, whose: &Whose, form: Legacy) -> Result<
             members(body, at, &["emails", "ids", "vids", "vidToMerge"])?;
             match body.get("emails").is_some_and(|emails| !emails.is_empty()) {
                 // Answers tell which addresses are unknown.
-                true => must_read(case, whose, "email", at.member("emails").place()),
+                true => must_read(case, whose, "email", at.key("emails").place()),
                 false => Ok(()),
             }
         }
@@ -55,7 +55,7 @@ pub(super) fn judge(case: &mut Case<'_>, whose: &Whose, form: Legacy) -> Result<
 
 /// Contacts v1 finds the contact by this address, and makes one with it if there is none.
 fn by_email(case: &Case<'_>, whose: &Whose, item: &Json, at: &At<'_>) -> Result<(), Stopped> {
-    let at = at.member("email");
+    let at = at.key("email");
     match item.get("email") {
         None | Some(Json::Null) => Ok(()),
         Some(Json::String(email)) => {
@@ -72,7 +72,7 @@ fn pairs_in(case: &Case<'_>, whose: &Whose, parent: &Json, at: &At<'_>) -> Resul
 
 fn pairs(case: &Case<'_>, whose: &Whose, list: &Json, at: &At<'_>) -> Result<(), Stopped> {
     for (index, item) in items(list, at)?.iter().enumerate() {
-        pair(case, whose, item, &at.item(index))?;
+        pair(case, whose, item, &at.index(index))?;
     }
     Ok(())
 }
@@ -87,9 +87,9 @@ pub(super) fn pair(case: &Case<'_>, whose: &Whose, item: &Json, at: &At<'_>) -> 
             None => {}
             Some(Json::String(name)) => {
                 named = true;
-                set(case, whose, name, value, &at.member(member))?;
+                set(case, whose, name, value, &at.key(member))?;
             }
-            Some(_) => return Err(refused(OTHER_FORM, at.member(member).place())),
+            Some(_) => return Err(refused(OTHER_FORM, at.key(member).place())),
         }
     }
     match named {
@@ -105,13 +105,13 @@ fn domain_search(case: &mut Case<'_>, whose: &Whose, body: &Json) -> Result<(), 
         None | Some(Json::Null) => return Ok(()),
         Some(options) => options,
     };
-    let at = At::BODY.member("requestOptions");
+    let at = At::BODY.key("requestOptions");
     members(options, &at, &["properties"])?;
     let Some(asked) = name_list(options, "properties", &at)?.filter(|asked| !asked.is_empty()) else {
         return Ok(());
     };
     let mut kept = granted(case, whose, Way::Read, asked.iter().copied(), || {
-        at.member("properties").place()
+        at.key("properties").place()
     })?;
     if kept == asked {
         return Ok(());

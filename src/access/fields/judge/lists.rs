@@ -3,12 +3,12 @@
 
 use super::body::{each, members, object};
 use super::names::must_read;
-use super::place::At;
 use super::whose::Whose;
 use super::words::{OTHER_FORM, UNKNOWN_FILTER, refused};
 use super::{Case, Stopped};
 use crate::access::catalogue::UNKNOWN_OBJECT;
 use crate::access::json::Json;
+use crate::access::pointer::At;
 
 const CREATE: [&str; 8] = [
     "customProperties",
@@ -36,9 +36,9 @@ pub(super) fn create(case: &Case<'_>) -> Result<(), Stopped> {
     let body = case.body()?;
     members(body, &At::BODY, &CREATE)?;
     let Some(Json::String(object)) = body.get("objectTypeId") else {
-        return Err(refused(OTHER_FORM, At::BODY.member("objectTypeId").place()));
+        return Err(refused(OTHER_FORM, At::BODY.key("objectTypeId").place()));
     };
-    let whose = of_spelling(case, object, &At::BODY.member("objectTypeId"))?;
+    let whose = of_spelling(case, object, &At::BODY.key("objectTypeId"))?;
     filters(case, &whose, body)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn update(case: &Case<'_>) -> Result<(), Stopped> {
 fn filters(case: &Case<'_>, whose: &Whose, body: &Json) -> Result<(), Stopped> {
     match body.get("filterBranch") {
         None | Some(Json::Null) => Ok(()),
-        Some(root) => branch(case, whose, root, &At::BODY.member("filterBranch")),
+        Some(root) => branch(case, whose, root, &At::BODY.key("filterBranch")),
     }
 }
 
@@ -70,7 +70,7 @@ fn branch(case: &Case<'_>, outer: &Whose, value: &Json, at: &At<'_>) -> Result<(
     let kind = value.get("filterBranchType");
     let own = match kind {
         Some(Json::String(kind)) if kind == "ASSOCIATION" => {
-            let at = at.member("objectTypeId");
+            let at = at.key("objectTypeId");
             match value.get("objectTypeId") {
                 Some(Json::String(object)) => Some(of_spelling(case, object, &at)?),
                 _ => return Err(refused(OTHER_FORM, at.place())),
@@ -81,7 +81,7 @@ fn branch(case: &Case<'_>, outer: &Whose, value: &Json, at: &At<'_>) -> Result<(
         {
             None
         }
-        _ => return Err(refused(UNKNOWN_FILTER, at.member("filterBranchType").place())),
+        _ => return Err(refused(UNKNOWN_FILTER, at.key("filterBranchType").place())),
     };
     let whose = own.as_ref().unwrap_or(outer);
     each(value, "filters", at, |one, at| filter(case, whose, one, at))?;
@@ -94,20 +94,20 @@ fn filter(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(
     match value.get("filterType") {
         Some(Json::String(kind)) if kind == "PROPERTY" => {
             members(value, at, &["filterType", "operation", "property"])?;
-            let name_at = at.member("property");
+            let name_at = at.key("property");
             let Some(Json::String(name)) = value.get("property") else {
                 return Err(refused(OTHER_FORM, name_at.place()));
             };
             must_read(case, whose, name, name_at.place())?;
             match value.get("operation") {
-                Some(operation) => named_within(case, whose, operation, &at.member("operation")),
+                Some(operation) => named_within(case, whose, operation, &at.key("operation")),
                 None => Ok(()),
             }
         }
         Some(Json::String(kind)) if kind == "IN_LIST" => {
             members(value, at, &["filterType", "listId", "metadata", "operator"]).map(|_| ())
         }
-        _ => Err(refused(UNKNOWN_FILTER, at.member("filterType").place())),
+        _ => Err(refused(UNKNOWN_FILTER, at.key("filterType").place())),
     }
 }
 
@@ -116,7 +116,7 @@ fn filter(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(
 fn named_within(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
     match value {
         Json::Object(_) => object(value, at)?.iter().try_for_each(|(member, value)| {
-            let at = at.member(member);
+            let at = at.key(member);
             match (member.to_lowercase().contains("property"), value) {
                 (_, Json::Null | Json::Bool(_)) => Ok(()),
                 (true, Json::String(name)) => must_read(case, whose, name, at.place()),
@@ -127,7 +127,7 @@ fn named_within(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Re
         Json::Array(items) => items
             .iter()
             .enumerate()
-            .try_for_each(|(index, item)| named_within(case, whose, item, &at.item(index))),
+            .try_for_each(|(index, item)| named_within(case, whose, item, &at.index(index))),
         _ => Ok(()),
     }
 }

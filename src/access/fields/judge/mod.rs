@@ -16,7 +16,6 @@ mod legacy;
 mod lists;
 mod names;
 mod outside;
-mod place;
 mod query;
 mod read;
 mod search;
@@ -36,7 +35,7 @@ use crate::access::facts::Facts;
 use crate::access::json::Json;
 use crate::access::query::Query;
 use crate::access::refusal::{Place, Refusal};
-use crate::access::target::Target;
+use crate::access::target::{Method, Target};
 use form::Form;
 use whose::Whose;
 
@@ -87,16 +86,9 @@ impl<'a> Case<'a> {
             .get_or_insert_with(|| self.request.target.query().clone())
     }
 
-    /// The value of a parameter of the row's template, by its name with braces: a version moves
-    /// within the literals before the first parameter, so places agree.
+    /// The value of a parameter of the row's template, by its name with braces.
     fn parameter(&self, name: &str) -> Option<&'a str> {
-        let place = self
-            .row
-            .template
-            .trim_matches('/')
-            .split('/')
-            .position(|segment| segment == name)?;
-        self.request.target.segment(place)
+        self.row.segment_at(self.request.target, name)
     }
 
     fn writes(&self) -> bool {
@@ -116,6 +108,9 @@ pub fn body_need(catalogue: &Catalogue, recognised: &Recognised, bounds: &Bounds
         return BodyNeed::None;
     };
     if bounds.are_none() {
+        return BodyNeed::None;
+    }
+    if matches!(row.method, Method::Get | Method::Delete) {
         return BodyNeed::None;
     }
     if recognised.types.is_empty() {

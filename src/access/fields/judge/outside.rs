@@ -29,6 +29,8 @@ enum Carries {
     Sets(&'static str, &'static [&'static str]),
     /// Records of a type, whole; why is said in a denial.
     RecordsOf(&'static str, &'static str),
+    /// Records or definitions of any type, in a shape that says which, if the shape is known.
+    Records(&'static str),
     /// Words of the portal's set-up, filtered where their shape is known.
     SetUp,
     /// Values of any type, where no filter reaches them.
@@ -92,10 +94,8 @@ pub(super) fn judge(case: &mut Case<'_>, shape_of: ShapeOf<'_>) -> Result<Answer
             let whose = Whose::named(case.catalogue, case.bounds, object);
             records(case, &whose, why, shape_of)
         }
-        Carries::SetUp => match shape_of(&case.row.id, case.row) {
-            Some(AnswerShape::Known(_)) => answer::of_any_type(case, shape_of),
-            Some(AnswerShape::Free) | None => Ok(AnswerRule::Pass),
-        },
+        Carries::Records(why) => records(case, &any, why, shape_of),
+        Carries::SetUp => set_up(case, shape_of),
         Carries::Values(why) => unrestricted(case, &any, why).map(|()| AnswerRule::Pass),
         Carries::Programs(why) => match case.row.effect {
             Effect::Write => unrestricted(case, &any, why).map(|()| AnswerRule::Pass),
@@ -127,6 +127,15 @@ fn records(
             other => other,
         }),
         Effect::Delete | Effect::Irreversible => Ok(AnswerRule::Pass),
+    }
+}
+
+/// Filters of lists and requests of imports quote names and values. Where their answer's shape is
+/// known they are dropped.
+fn set_up(case: &Case<'_>, shape_of: ShapeOf<'_>) -> Result<AnswerRule, Stopped> {
+    match shape_of(&case.row.id, case.row) {
+        Some(AnswerShape::Known(_)) => answer::of_any_type(case, shape_of),
+        Some(AnswerShape::Free) | None => Ok(AnswerRule::Pass),
     }
 }
 

@@ -190,13 +190,18 @@ fn check_order(case: &Case<'_>, whose: &Whose) -> Result<(), Stopped> {
 
 /// Reads of a bounded type ask for what may be read, and for no more.
 fn narrow(case: &mut Case<'_>, whose: &Whose, form: Form) -> Result<(), Stopped> {
+    let family = family(case.row);
+    let own = match family {
+        Family::ContactsV1 => "property",
+        _ => "properties",
+    };
     let mut asked = false;
     for (parameter, way) in [
         ("properties", Way::Read),
         ("property", Way::Read),
         ("propertiesWithHistory", Way::History),
     ] {
-        asked |= narrow_list(case, whose, parameter, way)? && way == Way::Read;
+        asked |= narrow_list(case, whose, parameter, way)? && parameter == own;
     }
     let query = case.request.target.query();
     for all in ["includeAllProperties", "allPropertiesFetchMode"] {
@@ -207,7 +212,6 @@ fn narrow(case: &mut Case<'_>, whose: &Whose, form: Form) -> Result<(), Stopped>
     if form != Form::Query || case.row.effect != Effect::Read {
         return Ok(());
     }
-    let family = family(case.row);
     if family == Family::ContactsV1 {
         case.query_mut().set("formSubmissionMode", "none".to_owned());
     }

@@ -2,12 +2,12 @@
 
 use super::body::{each, members, name_list, strings, text, with};
 use super::names::{ID, granted, must_read};
-use super::place::At;
 use super::query::visible_defaults;
 use super::whose::Whose;
 use super::words::Way;
 use super::{Case, Stopped};
 use crate::access::json::Json;
+use crate::access::pointer::At;
 
 /// `batch/read`.
 pub(super) fn batch(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
@@ -46,7 +46,7 @@ pub(super) fn ids(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
 /// `idProperty` is a filter on that property.
 pub(super) fn look_up(case: &Case<'_>, whose: &Whose, parent: &Json, at: &At<'_>) -> Result<(), Stopped> {
     match text(parent, "idProperty", at)? {
-        Some(property) => must_read(case, whose, property, at.member("idProperty").place()),
+        Some(property) => must_read(case, whose, property, at.key("idProperty").place()),
         None => Ok(()),
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn narrow_body(case: &mut Case<'_>, whose: &Whose, body: &Json) -> Re
             continue;
         };
         let mut kept = granted(case, whose, way, asked.iter().copied(), || {
-            At::BODY.member(member).place()
+            At::BODY.key(member).place()
         })?;
         if kept == asked {
             continue;

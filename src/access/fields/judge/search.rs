@@ -4,12 +4,12 @@
 use super::body::{each, items, members, text};
 use super::free_text;
 use super::names::must_read;
-use super::place::At;
 use super::read::narrow_body;
 use super::whose::Whose;
 use super::words::{OTHER_FORM, refused};
 use super::{Case, Stopped};
 use crate::access::json::Json;
+use crate::access::pointer::At;
 
 const BODY: [&str; 7] = [
     "after",
@@ -36,14 +36,14 @@ pub(super) fn judge(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
     })?;
     check_sorts(case, whose, body)?;
     if let Some(query) = text(body, "query", &At::BODY)? {
-        free_text::judge(case, whose, query, At::BODY.member("query").place())?;
+        free_text::judge(case, whose, query, At::BODY.key("query").place())?;
     }
     narrow_body(case, whose, body)
 }
 
 fn check_filter(case: &Case<'_>, whose: &Whose, filter: &Json, at: &At<'_>) -> Result<(), Stopped> {
     members(filter, at, &FILTER)?;
-    let at = at.member("propertyName");
+    let at = at.key("propertyName");
     let Some(Json::String(name)) = filter.get("propertyName") else {
         return Err(refused(OTHER_FORM, at.place()));
     };
@@ -63,9 +63,9 @@ fn check_sorts(case: &Case<'_>, whose: &Whose, body: &Json) -> Result<(), Stoppe
     let Some(sorts) = body.get("sorts") else {
         return Ok(());
     };
-    let array = At::BODY.member("sorts");
+    let array = At::BODY.key("sorts");
     for (index, sort) in items(sorts, &array)?.iter().enumerate() {
-        let at = array.item(index);
+        let at = array.index(index);
         let (name, at) = match sort {
             Json::String(name) => (name.strip_prefix('-').unwrap_or(name), at),
             Json::Object(_) => {
@@ -73,7 +73,7 @@ fn check_sorts(case: &Case<'_>, whose: &Whose, body: &Json) -> Result<(), Stoppe
                 let Some(Json::String(name)) = sort.get("propertyName") else {
                     return Err(refused(OTHER_FORM, at.place()));
                 };
-                must_read(case, whose, name, at.member("propertyName").place())?;
+                must_read(case, whose, name, at.key("propertyName").place())?;
                 continue;
             }
             _ => return Err(refused(OTHER_FORM, at.place())),

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use super::body::{each, members, object, text};
 use super::names::{must_read, must_write};
-use super::place::At;
 use super::query::{is_the_id, must_take};
 use super::whose::Whose;
 use super::words;
 use super::{Case, Stopped};
 use crate::access::json::Json;
+use crate::access::pointer::At;
 
 /// Create or update of one record.
 pub(super) fn one(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
@@ -39,7 +39,7 @@ fn record(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(
     };
     members(value, at, known)?;
     if let Some(property) = text(value, "idProperty", at)? {
-        let place = || at.member("idProperty").place();
+        let place = || at.key("idProperty").place();
         must_read(case, whose, property, place())?;
         if !is_the_id(property) {
             let given = value.get("id").and_then(text_of).unwrap_or_default();
@@ -48,14 +48,14 @@ fn record(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(
     }
     match value.get("properties") {
         None | Some(Json::Null) => Ok(()),
-        Some(properties) => map(case, whose, properties, &at.member("properties")),
+        Some(properties) => map(case, whose, properties, &at.key("properties")),
     }
 }
 
 /// `{"name": value}`.
 pub(super) fn map(case: &Case<'_>, whose: &Whose, properties: &Json, at: &At<'_>) -> Result<(), Stopped> {
     for (name, value) in object(properties, at)? {
-        set(case, whose, name, value, &at.member(name))?;
+        set(case, whose, name, value, &at.key(name))?;
     }
     Ok(())
 }

@@ -6,16 +6,20 @@ use super::super::body::{each, members, object, text};
 use super::super::definitions;
 use super::super::legacy::pair;
 use super::super::names::must_read;
-use super::super::place::At;
 use super::super::query::must_take;
 use super::super::words::{self, UNKNOWN_MEMBER, Way, refused};
 use super::super::write;
 use super::super::{Case, ShapeOf, Stopped, answer, imports, lists, whose::Whose};
+use super::set_up;
 use crate::access::catalogue::UNKNOWN_OBJECT;
 use crate::access::effect::Effect;
 use crate::access::fields::plan::AnswerRule;
+use crate::access::fields::shape::Views;
+use crate::access::fields::shapes::GRAPHQL;
+use crate::access::graphql;
 use crate::access::json::Json;
 use crate::access::object_type::ObjectType;
+use crate::access::pointer::At;
 use crate::access::refusal::Place;
 
 /// Which body it is.
@@ -65,7 +69,6 @@ const ACTIVITIES: [&str; 7] = [
 const EXPORTED: &str = "hands out a file of records, which no rule filters";
 const ACTIVITY: &str = "carries whole activities";
 const STAMPED: &str = "may set properties of its record that only the event's template names";
-const QUERIED: &str = "asks for properties in a language of its own";
 
 impl Kind {
     /// Whether the body must be read.
@@ -75,6 +78,7 @@ impl Kind {
             Kind::ListCreate
                 | Kind::ListFilters
                 | Kind::Import
+                | Kind::Graphql
                 | Kind::Calendar
                 | Kind::Book
                 | Kind::SchemaCreate
@@ -90,6 +94,9 @@ pub(super) fn judge(case: &mut Case<'_>, kind: Kind, shape_of: ShapeOf<'_>) -> R
         Kind::ListCreate => lists::create(case)?,
         Kind::ListFilters => lists::update(case)?,
         Kind::Import => imports::judge(case)?,
+        Kind::SingleSend => return single_send(case, &named("contacts")).map(|()| AnswerRule::Pass),
+        Kind::EventSend => return event_send(case, &named("contacts")).map(|()| AnswerRule::Pass),
+        Kind::EventsByProperty => return events_by_property(case).map(|()| AnswerRule::Pass),
         Kind::Export => return export(case),
         Kind::Engagement => return engagement(case, shape_of),
         Kind::Timeline => return timeline(case, shape_of),
@@ -112,11 +119,8 @@ pub(super) fn judge(case: &mut Case<'_>, kind: Kind, shape_of: ShapeOf<'_>) -> R
             return answer::of_any_type(case, shape_of);
         }
         Kind::Schemas => return answer::of_any_type(case, shape_of),
-        Kind::SingleSend => single_send(case, &named("contacts"))?,
-        Kind::EventSend => event_send(case, &named("contacts"))?,
-        Kind::EventsByProperty => events_by_property(case)?,
     }
-    Ok(AnswerRule::Pass)
+    set_up(case, shape_of)
 }
 
 /// The types a body was found to touch, each once.
@@ -195,11 +199,10 @@ fn engagement(case: &Case<'_>, shape_of: ShapeOf<'_>) -> Result<AnswerRule, Stop
 /// A template may stamp properties that the request does not show.
 fn timeline(case: &Case<'_>, shape_of: ShapeOf<'_>) -> Result<AnswerRule, Stopped> {
     let types = all_touched(case);
-    if case.writes() {
-        return match types.iter().find(|whose| !whose.view.writes_all()) {
-            None => Ok(AnswerRule::Pass),
-            Some(whose) => Err(words::everything(whose, Way::Write, STAMPED, Place::PATH)),
-        };
+    if case.writes()
+        && let Some(whose) = types.iter().find(|whose| !whose.view.writes_all())
+    {
+        return Err(words::everything(whose, Way::Write, STAMPED, Place::PATH));
     }
     match types.iter().all(|whose| whose.view.reads_all()) {
         true => Ok(AnswerRule::Pass),
@@ -211,12 +214,32 @@ fn timeline(case: &Case<'_>, shape_of: ShapeOf<'_>) -> Result<AnswerRule, Stoppe
     }
 }
 
+/// Every field that is shown, filtered or sorted by was resolved to a property, through aliases and
+/// fragments: each must be readable. There is nothing to strip: a document is forwarded as it came.
 fn graphql(case: &Case<'_>) -> Result<AnswerRule, Stopped> {
-    let any = Whose::any(case.bounds);
-    match any.view.reads_all() {
-        true => Ok(AnswerRule::Pass),
-        false => Err(words::everything(&any, Way::Read, QUERIED, Place::BODY)),
+    let resolved = graphql::resolve(case.catalogue, case.body()?).map_err(Stopped::Refused)?;
+    let mut bounded = false;
+    for asked in &resolved.types {
+        let whose = Whose::of(case.catalogue, case.bounds, &asked.object);
+        bounded |= !whose.view.reads_all();
+        let names = asked.filtered.iter().chain(&asked.selected);
+        let hidden: Vec<&str> = names
+            .map(String::as_str)
+            .filter(|name| !whose.reads(name))
+            .collect();
+        if !hidden.is_empty() {
+            let place = At::BODY.key("query").place();
+            return Err(words::hidden(case.bounds, &whose, Way::Read, &hidden, place));
+        }
     }
+    let views = Views {
+        bounds: case.bounds.clone(),
+        ..Views::default()
+    };
+    Ok(match bounded {
+        true => AnswerRule::Filter(Box::new((&GRAPHQL, views))),
+        false => AnswerRule::Pass,
+    })
 }
 
 fn calendar(case: &Case<'_>, meetings: &Whose) -> Result<(), Stopped> {
@@ -231,7 +254,7 @@ fn calendar(case: &Case<'_>, meetings: &Whose) -> Result<(), Stopped> {
     )?;
     match body.get("properties") {
         None | Some(Json::Null) => Ok(()),
-        Some(properties) => write::map(case, meetings, properties, &At::BODY.member("properties")),
+        Some(properties) => write::map(case, meetings, properties, &At::BODY.key("properties")),
     }
 }
 
@@ -263,7 +286,7 @@ fn book(case: &Case<'_>, contacts: &Whose) -> Result<(), Stopped> {
         ("lastName", "lastname"),
     ] {
         if let Some(value) = body.get(member).filter(|value| !value.is_empty()) {
-            write::set(case, contacts, property, value, &At::BODY.member(member))?;
+            write::set(case, contacts, property, value, &At::BODY.key(member))?;
         }
     }
     each(body, "formFields", &At::BODY, |field, at| {
@@ -282,7 +305,7 @@ fn single_send(case: &Case<'_>, contacts: &Whose) -> Result<(), Stopped> {
         if !member.eq_ignore_ascii_case(MEMBER) {
             continue;
         }
-        let at = At::BODY.member(member);
+        let at = At::BODY.key(member);
         match value {
             _ if member != MEMBER => return Err(refused(UNKNOWN_MEMBER, at.place())),
             Json::Null => {}
@@ -301,12 +324,12 @@ fn event_send(case: &Case<'_>, contacts: &Whose) -> Result<(), Stopped> {
     let of_somebody = |event: &Json, at: &At<'_>| -> Result<(), Stopped> {
         object(event, at)?;
         if let Some(email) = text(event, "email", at)? {
-            let place = || at.member("email").place();
+            let place = || at.key("email").place();
             must_read(case, contacts, "email", place())?;
             must_take(case, contacts, "email", email, place())?;
         }
         match text(event, "utk", at)? {
-            Some(_) => must_read(case, contacts, "hubspotutk", at.member("utk").place()),
+            Some(_) => must_read(case, contacts, "hubspotutk", at.key("utk").place()),
             None => Ok(()),
         }
     };

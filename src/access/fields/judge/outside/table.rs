@@ -4,7 +4,7 @@
 //! the website, files, settings and the like hold no record. What renders, computes or forwards
 //! properties later on (workflows, scores, webhooks, cards) is judged where it is written.
 
-use super::Carries::{self, Body, Nothing, Programs, Reads, RecordsOf, SetUp, Sets, Values};
+use super::Carries::{self, Body, Nothing, Programs, Reads, Records, RecordsOf, SetUp, Sets, Values};
 use super::Kind;
 
 /// Addresses stand in these answers, or look somebody up.
@@ -25,7 +25,7 @@ const CALL: Carries = RecordsOf("calls", "carries what was said in a call");
 const TEMPLATE: Carries = Programs("says which properties an event sets on its record");
 const MEDIA: Carries = Values("carries types and properties of an app's own, which no rule names");
 
-const TABLE: [(&str, Carries); 137] = [
+const TABLE: [(&str, Carries); 143] = [
     ("account-info", Nothing),
     ("analytics", Nothing),
     ("app-webhooks", TO_A_URL),
@@ -86,7 +86,7 @@ const TABLE: [(&str, Carries); 137] = [
     ("crm.imports.create", Body(Kind::Import)),
     (
         "crm.imports.errors",
-        Values("quotes lines of files and values of records"),
+        Records("quotes lines of files and values of records"),
     ),
     ("crm.imports.get", SetUp),
     ("crm.imports.list", SetUp),
@@ -147,6 +147,8 @@ const TABLE: [(&str, Carries); 137] = [
     ("integrations.timeline.event-types", TEMPLATE),
     ("integrators.timeline.event-templates", TEMPLATE),
     ("integrators.timeline.events", Body(Kind::Timeline)),
+    ("integrators.timeline.events.detail", Nothing),
+    ("integrators.timeline.events.render", Nothing),
     ("integrators.timeline.types", Nothing),
     ("keywords", Nothing),
     ("marketing", Nothing),
@@ -172,6 +174,11 @@ const TABLE: [(&str, Carries); 137] = [
     ("marketing-emails", Nothing),
     ("media-bridge", MEDIA),
     ("media-bridge.events", Nothing),
+    (
+        "media-bridge.schemas",
+        Records("carries definitions of an app's own properties"),
+    ),
+    ("media-bridge.schemas.associations.create", Nothing),
     ("meta", Nothing),
     ("notetaker", Values("hands out what was said in conversations")),
     ("oauth", Nothing),
@@ -184,6 +191,8 @@ const TABLE: [(&str, Carries); 137] = [
     ("scheduler.meetings", Nothing),
     ("scheduler.meetings.calendar", Body(Kind::Calendar)),
     ("scheduler.meetings.meeting-links.book", Body(Kind::Book)),
+    ("scheduler.meetings.meeting-links.book.availability-page", Nothing),
+    ("scheduler.meetings.meeting-links.book.get", Nothing),
     ("settings", Nothing),
     ("tax-rates", Nothing),
     ("url-mappings", Nothing),
@@ -213,9 +222,13 @@ mod tests {
     #[test]
     fn every_operation_without_a_type_is_listed_and_every_entry_is_of_use() {
         let catalogue = Catalogue::embedded().unwrap();
+        let names_no_type = |operation: &crate::access::catalogue::Operation| {
+            let mut rows = operation.rows.iter().filter_map(|index| catalogue.row(*index));
+            operation.takes == Takes::Nothing || rows.any(|row| row.reader().is_some() || row.is_unjudged())
+        };
         let without: Vec<&str> = catalogue
             .operations()
-            .filter(|(_, operation)| operation.takes == Takes::Nothing)
+            .filter(|(_, operation)| names_no_type(operation))
             .map(|(_, operation)| &*operation.id)
             .collect();
         let missing: Vec<_> = without.iter().filter(|id| of(id).is_none()).collect();

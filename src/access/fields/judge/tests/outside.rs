@@ -1,4 +1,5 @@
 use super::{bounds, judged, shown};
+use crate::access::fields::plan::AnswerRule;
 
 /// What the warehouse's policy of the examples says.
 const MOST: &str = "contacts read=!*ssn*,salary*; * read=all write=all";
@@ -30,11 +31,6 @@ fn operations_without_a_type_pass_unless_they_carry_what_is_hidden() {
             "POST /automation/v2/workflows/1/enrollments/contacts/a@b",
             "same",
             "deny property email at path",
-        ),
-        (
-            "GET /crm/v3/imports/1/errors",
-            "deny property * at path",
-            "deny property * at path",
         ),
         (
             "GET /form-integrations/v1/submissions/forms/1",
@@ -111,9 +107,51 @@ fn activities_and_events_are_written_only_where_everything_may_be() {
             "{request} {touched:?} {rules}"
         );
     }
-    let graphql = "POST /collector/graphql";
-    assert_eq!(of(graphql, "{}", &["deals"], MOST), "deny property * at /");
-    assert_eq!(of(graphql, "{}", &["deals"], "* read=all"), "same");
+}
+
+#[test]
+fn graphql_passes_if_every_field_is_a_property_that_may_be_read() {
+    for (document, expected) in [
+        ("{ CRM { contact_collection { items { email } } } }", "same"),
+        (
+            "{ CRM { contact_collection { items { email salary } } } }",
+            "deny property salary at /query",
+        ),
+        (
+            "{ CRM { contact_collection { items { email: salary } } } }",
+            "deny property salary at /query",
+        ),
+        (
+            "{ CRM { contact_collection { items { ...f } } } } fragment f on Contact { a: salary }",
+            "deny property salary at /query",
+        ),
+        (
+            "{ CRM { contact_collection(filter: {salary__gt: 1}) { items { email } } } }",
+            "deny property salary at /query",
+        ),
+        (
+            "{ CRM { contact_collection(orderBy: salary__asc) { items { email } } } }",
+            "deny property salary at /query",
+        ),
+        (
+            r#"{ CRM { contact(uniqueIdentifier: \"ssn\", uniqueIdentifierValue: \"1\") { email } } }"#,
+            "deny property ssn at /query",
+        ),
+        ("{ CRM { deal_collection { items { salary } } } }", "same"),
+    ] {
+        let body = format!(r#"{{"query":"{document}"}}"#);
+        assert_eq!(
+            of("POST /collector/graphql", &body, &[], MOST),
+            expected,
+            "{document}"
+        );
+    }
+    let plan = |rules: &str| {
+        let body = r#"{"query":"{ CRM { contact_collection { items { email } } } }"}"#;
+        judged("POST /collector/graphql", body, &[], &bounds(rules)).unwrap()
+    };
+    assert_eq!(plan("* read=all").answer, AnswerRule::Pass);
+    assert!(matches!(plan(MOST).answer, AnswerRule::Filter(_)));
 }
 
 #[test]
