@@ -114,7 +114,7 @@ pub fn body_need(catalogue: &Catalogue, recognised: &Recognised, bounds: &Bounds
         return BodyNeed::None;
     }
     if recognised.types.is_empty() {
-        return outside::body_need(&row.id);
+        return outside::body_need(catalogue, row, bounds);
     }
     let (form, main) = (form::of(row), form::main_type(row));
     let Some(object) = recognised.types.get(main) else {

@@ -12,8 +12,9 @@ pub(super) use judged::Kind;
 use super::whose::Whose;
 use super::words::{self, UNKNOWN_ANSWER, UNKNOWN_FORM, Way};
 use super::{Case, ShapeOf, Stopped, answer};
-use crate::access::catalogue::BodyNeed;
+use crate::access::catalogue::{BodyNeed, Catalogue, Row};
 use crate::access::effect::Effect;
+use crate::access::fields::Bounds;
 use crate::access::fields::plan::AnswerRule;
 use crate::access::fields::shapes::AnswerShape;
 use crate::access::refusal::Place;
@@ -42,10 +43,17 @@ enum Carries {
 }
 
 /// Whether the body of such an operation must be read.
-pub(super) fn body_need(id: &str) -> BodyNeed {
-    match table::of(id) {
-        Some(Carries::Body(Kind::Import)) => BodyNeed::Import,
-        Some(Carries::Body(kind)) if kind.reads_body() => BodyNeed::Judge,
+pub(super) fn body_need(catalogue: &Catalogue, row: &Row, bounds: &Bounds) -> BodyNeed {
+    let Some(Carries::Body(kind)) = table::of(&row.id) else {
+        return BodyNeed::None;
+    };
+    let free = kind.only_of().is_some_and(|name| {
+        let view = Whose::named(catalogue, bounds, name).view;
+        view.reads_all() && view.writes_all()
+    });
+    match kind {
+        Kind::Import => BodyNeed::Import,
+        kind if kind.reads_body() && !free => BodyNeed::Judge,
         _ => BodyNeed::None,
     }
 }

@@ -231,9 +231,11 @@ fn narrow_list(
     let query = case.request.target.query();
     let mut stands = false;
     let mut changed = false;
+    let mut blank = true;
     let mut kept: Vec<String> = Vec::new();
     for value in query.all(parameter) {
         stands = true;
+        blank &= value.split(',').all(|name| name.trim().is_empty());
         let names = granted(case, whose, way, value.split(','), || Place::parameter(parameter))?;
         let joined = names.join(",");
         changed |= joined != value;
@@ -244,7 +246,7 @@ fn narrow_list(
     if !stands {
         return Ok(false);
     }
-    if kept.is_empty() && way == Way::Read {
+    if kept.is_empty() && !blank && way == Way::Read {
         kept.push(ID.to_owned());
         changed = true;
     }

@@ -59,11 +59,11 @@ impl Whose {
 }
 
 /// `except` grants what it does not name, so a name must look like one of HubSpot's before it is
-/// compared: a sign in front is a direction elsewhere, and what follows a dot might be understood as
-/// a property of an associated record.
+/// compared: a sign in front is a direction elsewhere, and what stands beside a dot might be
+/// understood as a property of an associated record.
 fn all_parts(name: &str, granted: impl Fn(&str) -> bool) -> bool {
     plain_name(name) != "?"
         && !name.starts_with('-')
         && granted(name)
-        && name.rsplit_once('.').is_none_or(|(_, last)| granted(last))
+        && name.split('.').all(|part| !part.is_empty() && granted(part))
 }

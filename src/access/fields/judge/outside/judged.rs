@@ -68,6 +68,7 @@ const ACTIVITIES: [&str; 7] = [
 
 const EXPORTED: &str = "hands out a file of records, which no rule filters";
 const ACTIVITY: &str = "carries whole activities";
+const COPIED: &str = "writes properties of the recipient into an e-mail that others get a copy of";
 const STAMPED: &str = "may set properties of its record that only the event's template names";
 
 impl Kind {
@@ -85,6 +86,15 @@ impl Kind {
                 | Kind::SingleSend
                 | Kind::EventSend
         )
+    }
+
+    /// The one type whose properties the body may name.
+    pub(in super::super) fn only_of(self) -> Option<&'static str> {
+        match self {
+            Kind::Book | Kind::SingleSend | Kind::EventSend => Some("contacts"),
+            Kind::Calendar => Some("meetings"),
+            _ => None,
+        }
     }
 }
 
@@ -294,13 +304,29 @@ fn book(case: &Case<'_>, contacts: &Whose) -> Result<(), Stopped> {
     })
 }
 
-/// `contactProperties` are set on the recipient: a map, or a list of names and values.
+/// `contactProperties` are set on the recipient: a map, or a list of names and values. A copy shows
+/// somebody else what the e-mail says of its recipient.
 fn single_send(case: &Case<'_>, contacts: &Whose) -> Result<(), Stopped> {
     const MEMBER: &str = "contactProperties";
-    if contacts.view.writes_all() {
+    if contacts.view.reads_all() && contacts.view.writes_all() {
         return Ok(());
     }
     let body = case.body()?;
+    for (member, value) in body
+        .get("message")
+        .map_or(Ok(&[][..]), |message| object(message, &At::BODY.key("message")))?
+    {
+        let copies = ["cc", "bcc"].iter().any(|name| member.eq_ignore_ascii_case(name));
+        if copies && !value.is_empty() && !contacts.view.reads_all() {
+            let message = At::BODY.key("message");
+            return Err(words::everything(
+                contacts,
+                Way::Read,
+                COPIED,
+                message.key(member).place(),
+            ));
+        }
+    }
     for (member, value) in object(body, &At::BODY)? {
         if !member.eq_ignore_ascii_case(MEMBER) {
             continue;

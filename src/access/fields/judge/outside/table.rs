@@ -15,6 +15,7 @@ const ADDRESSED: Carries = Sets("contacts", &["email", "firstname", "lastname"])
 const JOURNAL: Carries = Values("hands out changes of any property");
 const TO_A_URL: Carries = Programs("has HubSpot send values of properties to an address of its own");
 const FLOW: Carries = Programs("can copy any property to another, or send it somewhere");
+const CODE: Carries = Programs("runs as code of the website, which can show any property");
 const SCORE: Carries = Programs("computes a score from any property");
 const TALK: Carries = RecordsOf("contacts", "hands out who said what, with names and addresses");
 const EVENT: Carries = RecordsOf("marketing_events", "carries whole marketing events");
@@ -25,7 +26,7 @@ const CALL: Carries = RecordsOf("calls", "carries what was said in a call");
 const TEMPLATE: Carries = Programs("says which properties an event sets on its record");
 const MEDIA: Carries = Values("carries types and properties of an app's own, which no rule names");
 
-const TABLE: [(&str, Carries); 143] = [
+const TABLE: [(&str, Carries); 144] = [
     ("account-info", Nothing),
     ("analytics", Nothing),
     ("app-webhooks", TO_A_URL),
@@ -47,6 +48,7 @@ const TABLE: [(&str, Carries); 143] = [
     ("business-units", Nothing),
     ("calling.dispositions", Nothing),
     ("cms", Nothing),
+    ("cms.source-code", CODE),
     ("collector.graphql.query", Body(Kind::Graphql)),
     ("comments", Nothing),
     (

@@ -338,3 +338,56 @@ fn remedies_name_the_line_to_add_and_whose_file_it_is() {
         assert_eq!(text, expected);
     }
 }
+
+#[test]
+fn a_body_is_read_only_where_it_may_name_what_is_bounded() {
+    let need = |request: &str, rules: &str| {
+        let (method, text) = request.split_once(' ').unwrap();
+        let target = Target::parse(method, text).unwrap();
+        let recognised = catalogue().recognise(&target).unwrap();
+        body_need(catalogue(), &recognised, &bounds(rules))
+    };
+    let contacts = "contacts read=email; * read=all write=all";
+    for (request, rules, expected) in [
+        ("POST /crm/v3/objects/contacts/search", contacts, BodyNeed::Judge),
+        ("POST /crm/v3/objects/deals/search", contacts, BodyNeed::None),
+        ("POST /crm/v3/objects/deals", contacts, BodyNeed::None),
+        ("POST /crm/v3/objects/deals", "* read=all", BodyNeed::Judge),
+        ("POST /crm/v3/objects/deals/search", "* read=all", BodyNeed::None),
+        ("GET /crm/v3/objects/contacts", contacts, BodyNeed::None),
+        ("DELETE /crm/v3/objects/contacts/1", contacts, BodyNeed::None),
+        (
+            "PUT /contacts/v1/secondary-email/1/email/a@b",
+            contacts,
+            BodyNeed::None,
+        ),
+        (
+            "PUT /crm/v4/objects/contacts/1/associations/deals/2",
+            contacts,
+            BodyNeed::None,
+        ),
+        ("POST /crm/v3/imports", contacts, BodyNeed::Import),
+        ("POST /crm/v3/lists", contacts, BodyNeed::Judge),
+        ("POST /crm/v3/lists/search", contacts, BodyNeed::None),
+        ("POST /events/v3/send", contacts, BodyNeed::Judge),
+        (
+            "POST /events/v3/send",
+            "deals read=none; * read=all write=all",
+            BodyNeed::None,
+        ),
+        ("POST /files/v3/files", contacts, BodyNeed::None),
+        (
+            "GET /scheduler/v3/meetings/meeting-links/book/x",
+            contacts,
+            BodyNeed::None,
+        ),
+    ] {
+        assert_eq!(need(request, rules), expected, "{request} under {rules}");
+    }
+    let target = Target::parse("POST", "/crm/v3/objects/contacts/search").unwrap();
+    let recognised = catalogue().recognise(&target).unwrap();
+    assert_eq!(
+        body_need(catalogue(), &recognised, &Bounds::default()),
+        BodyNeed::None
+    );
+}

@@ -49,6 +49,7 @@ fn operations_without_a_type_pass_unless_they_carry_what_is_hidden() {
     for request in [
         "POST /automation/v3/workflows",
         "POST /webhooks/v3/1/subscriptions",
+        "PUT /cms/v3/source-code/published/content/a.html",
     ] {
         assert_eq!(of(request, "", &[], MOST), "deny property * at path", "{request}");
         assert_eq!(of(request, "", &[], "* read=all write=all"), "same", "{request}");
@@ -199,6 +200,12 @@ fn bodies_that_set_properties_of_somebody_are_held_to_the_list() {
             r#"{"emailId":1,"ContactProperties":{"salary":"1"}}"#,
             "refuse refused_body at /ContactProperties",
         ),
+        (
+            send,
+            r#"{"emailId":1,"message":{"to":"a@b","bcc":["c@d"]}}"#,
+            "deny property * at /message/bcc",
+        ),
+        (send, r#"{"emailId":1,"message":{"to":"a@b","cc":[]}}"#, "same"),
         (event, r#"{"eventName":"x","objectId":"1"}"#, "same"),
         (event, r#"{"eventName":"x","email":"a@b"}"#, "same"),
         (

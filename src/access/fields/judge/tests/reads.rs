@@ -125,6 +125,51 @@ fn a_read_that_names_nothing_gets_the_defaults_that_may_be_read() {
 }
 
 #[test]
+fn a_list_of_no_names_is_no_list() {
+    check(&[
+        (
+            "GET /crm/v3/objects/contacts?properties=",
+            "",
+            "contacts read=email",
+            "up ?properties=createdate,email,hs_object_id,lastmodifieddate",
+        ),
+        (
+            "GET /crm/v3/objects/contacts?properties=%20,",
+            "",
+            "contacts read=!salary",
+            "up ?",
+        ),
+    ]);
+}
+
+#[test]
+fn names_beside_dots_and_signs_are_no_way_round_an_exception() {
+    let rules = "contacts read=!salary,ssn";
+    for name in [
+        "company.salary",
+        "salary.company",
+        "salary.",
+        ".salary",
+        "-salary",
+        "a..ssn",
+        "a.ssn.b",
+    ] {
+        check(&[(
+            &format!("GET /crm/v3/objects/contacts?properties={name}"),
+            "",
+            rules,
+            "up ?properties=hs_object_id",
+        )]);
+    }
+    check(&[(
+        "GET /crm/v3/objects/contacts?properties=company.name",
+        "",
+        rules,
+        "same",
+    )]);
+}
+
+#[test]
 fn bodies_that_read_are_narrowed_in_place() {
     let read = "POST /crm/v3/objects/contacts/batch/read";
     check(&[
