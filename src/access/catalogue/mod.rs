@@ -8,8 +8,10 @@ mod associations;
 mod extra;
 mod layout;
 mod operation;
+mod parts;
 mod reader;
 mod recognise;
+mod row_text;
 mod rows;
 mod scopes;
 mod siblings;
@@ -27,6 +29,7 @@ use super::facts::{OperationIndex, Requirement, Risks, ScopeIndex, Touch};
 use super::object_type::ObjectType;
 use associations::AssociationTypes;
 use operation::Operations;
+use parts::Parts;
 use scopes::Scopes;
 use tree::Tree;
 use types::{Access, ObjectTypes};
@@ -105,15 +108,15 @@ impl Catalogue {
         }
         let mut scopes = Scopes::parse(SCOPES)?;
         let types = ObjectTypes::parse(OBJECT_TYPES, &mut scopes)?;
-        let mut rows = rows::parse("operations.tsv", OPERATIONS, &scopes, &types)?;
-        rows.extend(rows::parse(
+        let mut rows = row_text::parse("operations.tsv", OPERATIONS, &scopes, &types)?;
+        rows.extend(row_text::parse(
             "legacy_operations.tsv",
             LEGACY_OPERATIONS,
             &scopes,
             &types,
         )?);
         if let Some(text) = extra {
-            let more = rows::parse("catalogue.extra", text, &scopes, &types)?;
+            let more = row_text::parse("catalogue.extra", text, &scopes, &types)?;
             extra::apply(&mut rows, more, &types)?;
         }
         let operations = Operations::build(&rows)?;
@@ -356,30 +359,6 @@ const COUNTED: [&str; 5] = [
     "crm.lists.memberships.add-and-remove",
     "crm.lists.memberships.remove",
 ];
-
-/// Operations that parts of a request are judged as, whatever carries them.
-#[derive(Debug, Default)]
-pub(crate) struct Parts {
-    /// `associations=` on a read, a filter by associations.
-    pub(crate) associations_list: Option<OperationIndex>,
-    /// A link made along with a record.
-    pub(crate) associations_create: Option<OperationIndex>,
-    /// A list made along with an import.
-    pub(crate) lists_create: Option<OperationIndex>,
-    /// A new type tied to another.
-    pub(crate) schema_association: Option<OperationIndex>,
-}
-
-impl Parts {
-    fn find(operations: &Operations) -> Self {
-        Self {
-            associations_list: operations.find("crm.associations.list"),
-            associations_create: operations.find("crm.associations.create"),
-            lists_create: operations.find("crm.lists.create"),
-            schema_association: operations.find("crm.schemas.associations.create"),
-        }
-    }
-}
 
 fn digest(extra: Option<&str>, versions: &[String]) -> String {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);

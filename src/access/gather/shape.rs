@@ -4,7 +4,7 @@ use crate::access::catalogue::{Catalogue, UNKNOWN_OBJECT};
 use crate::access::json::Json;
 use crate::access::object_type::ObjectType;
 use crate::access::pointer::At;
-use crate::access::refusal::{Reason, Refusal};
+use crate::access::refusal::{Place, Reason, Refusal};
 
 /// The members of an object.
 pub(super) type Members = [(String, Json)];
@@ -131,13 +131,15 @@ const UNKNOWN_MEMBER: Refusal = Refusal::new(
     "the body has a member that may name object types and that the gate does not know",
     "leave it out, or use an operation for one object type",
 );
-pub(super) const NO_TYPE: Refusal = Refusal::new(
-    Reason::RefusedBody,
-    "the body names no object type, and its types decide",
-    "name the object types as HubSpot documents them for this operation",
-);
-pub(super) const TOO_MANY_TYPES: Refusal = Refusal::new(
-    Reason::RefusedBody,
-    "the request names more object types and links between them than the gate judges at once",
-    "split it into smaller requests",
-);
+pub(super) const NO_TYPE: Refusal = Refusal {
+    reason: Reason::RefusedBody,
+    cause: "the body names no object type, and its types decide",
+    remedy: "name the object types as HubSpot documents them for this operation",
+    place: Some(Place::BODY),
+};
+pub(super) const TOO_MANY_TYPES: Refusal = Refusal {
+    reason: Reason::RefusedBody,
+    cause: "the request names more object types and links between them than the gate judges at once",
+    remedy: "split it into smaller requests",
+    place: Some(Place::BODY),
+};

@@ -179,6 +179,26 @@ fn the_ids_that_policies_are_written_with_exist() {
 }
 
 #[test]
+fn what_parts_of_requests_are_judged_as_exists() {
+    let parts = shipped().parts();
+    for part in [
+        parts.associations_list,
+        parts.associations_create,
+        parts.lists_create,
+        parts.schema_association,
+    ] {
+        assert!(part.is_some(), "{parts:?}");
+    }
+}
+
+#[test]
+fn every_counted_operation_exists() {
+    for id in COUNTED {
+        assert!(shipped().operation_by_id(id).is_some(), "{id}");
+    }
+}
+
+#[test]
 fn the_digest_is_stable_and_sixty_four_digits() {
     assert_eq!(shipped().digest().len(), 64);
     assert_eq!(Catalogue::embedded().unwrap().digest(), shipped().digest());

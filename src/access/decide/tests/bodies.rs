@@ -105,7 +105,7 @@ fn a_rule_that_names_the_operation_opens_the_types_it_lists() {
                 "{request}"
             );
         }
-        let other = rules("contacts, companies").replace(with, "scope: oauth");
+        let other = rules("contacts, companies").replace(with, "scope: crm.lists.read");
         let is_linked = ["crm.schemas", "crm-associations", "integrators"];
         if !is_linked.iter().any(|start| operation.starts_with(start)) {
             assert!(decided(&other, request, body).starts_with("deny "), "{request}");
@@ -240,6 +240,25 @@ fn a_denial_names_the_type_that_a_request_concerns() {
     );
     assert_eq!(found.rule.as_deref(), Some("t#no-contacts"));
     assert_eq!(found.lacks, ["object:contacts"]);
+}
+
+#[test]
+fn a_denial_of_any_type_does_not_list_them_all() {
+    let event = r#"{"objectId":"5"}"#;
+    for (rules, remedy) in [
+        (
+            "",
+            "add the rule `{operation: integrators.timeline.events.create, objects: [\"*\"]}` to `allow`",
+        ),
+        (
+            "allow:\n  - operation: integrators.timeline.events.create\n    objects: [contacts]\n    id: events\n",
+            "in rule `t#events` write `objects: [\"*\"]`, since the request does not say which type it touches",
+        ),
+    ] {
+        let found = explained(&policy(rules), None, "POST /crm/v3/timeline/events", event);
+        assert_eq!(found.remedy.as_deref(), Some(remedy));
+        assert_eq!(found.lacks.len(), 1, "{:?}", found.lacks);
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_link_by_an_unknown_definition_is_refused() {
                     r#"{"category":"HUBSPOT_DEFINED","definitionId":1,"DefinitionId":3}"#,
                     "refused_unjudged /DefinitionId",
                 ),
-                ("[]", "refused_body -"),
+                ("[]", "refused_body /"),
                 ("[1]", "refused_body /0"),
                 (&format!("[{},[]]", link("1")), "refused_body /1"),
             ],

@@ -64,8 +64,8 @@ fn an_import_that_is_not_understood_is_refused() {
     all_refused(
         IMPORT,
         &[
-            ("{}", "refused_body -"),
-            (&request("{}", ""), "refused_body -"),
+            ("{}", "refused_body /"),
+            (&request("{}", ""), "refused_body /"),
             (
                 &request(r#"{"cars":"CREATE"}"#, ""),
                 "unknown_object /importOperations/cars",
@@ -119,7 +119,7 @@ fn an_import_that_is_not_understood_is_refused() {
     let many: Vec<String> = (0..30).map(|n| format!(r#""2-{n}":"CREATE""#)).collect();
     assert_eq!(
         refused(IMPORT, &request(&format!("{{{}}}", many.join(",")), "")),
-        "refused_body -"
+        "refused_body /"
     );
 }
 

@@ -22,7 +22,7 @@ fn schemas_read_in_one_go_are_definitions_of_each_type() {
     all_refused(
         request,
         &[
-            (r#"{"inputs":[]}"#, "refused_body -"),
+            (r#"{"inputs":[]}"#, "refused_body /"),
             (r#"{"inputs":["cars"]}"#, "unknown_object /inputs/0"),
             (
                 r#"{"inputs":[{"id":"0-1","objectType":"0-2"}]}"#,

@@ -82,7 +82,7 @@ fn every_event_of_a_batch_is_judged() {
                     &format!(r#"{{"{list}":[{{"email":"a@x.io"}},{{}}]}}"#),
                     &format!("refused_body /{list}/1"),
                 ),
-                (&format!(r#"{{"{list}":[]}}"#), "refused_body -"),
+                (&format!(r#"{{"{list}":[]}}"#), "refused_body /"),
                 (r#"{"INPUTS":[{"email":"a@x.io"}]}"#, "refused_unjudged /INPUTS"),
                 (
                     &format!(r#"{{"{list}":{{"email":"a@x.io"}}}}"#),
