@@ -3,6 +3,8 @@
 //! A shape is data. [`shapes`](super::shapes) says which operation answers in which shape; the
 //! filter and its slow model walk both. `null` stands for any value and is always kept.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::grant::{Bounds, View};
@@ -134,6 +136,27 @@ impl Views {
     /// The view of a position; a position without one has no values at all.
     pub fn of(&self, position: u8) -> View {
         let known = self.types.get(usize::from(position)).cloned();
-        known.unwrap_or_else(|| self.bounds.view_of_spellings([]))
+        known.unwrap_or_else(nothing)
+    }
+}
+
+/// The view of a type nobody grants anything of, whatever else is bounded.
+fn nothing() -> View {
+    let bounds = Bounds {
+        policy: Some(Arc::default()),
+        ceiling: None,
+    };
+    bounds.view_of_spellings([])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_without_a_view_has_no_values_even_where_nothing_is_bounded() {
+        let views = Views::default();
+        assert!(!views.of(0).reads_all() && !views.of(0).reads("email"));
+        assert!(views.of(0).reads("hs_object_id") && !views.of(0).reads_history("hs_object_id"));
     }
 }

@@ -21,6 +21,8 @@ mod pieces;
 mod records;
 mod schemas;
 mod set_up;
+#[cfg(test)]
+mod tests;
 
 pub use errors::{ERROR, KEPT_MESSAGES, WITHHELD};
 pub use graphql::GRAPHQL;

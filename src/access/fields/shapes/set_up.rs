@@ -5,7 +5,7 @@
 //! timeline).
 
 use super::AnswerShape::{self, Free, Known};
-use super::pieces::{FIRST, ONLY_WHOLE, PAGING, SCALARS, batch, object, page};
+use super::pieces::{FIRST, PAGING, SCALARS, batch, object, page};
 use super::records::PROPERTIES;
 use crate::access::fields::shape::Shape;
 
@@ -106,19 +106,12 @@ const TASK_SERIES: Shape = object!(
     "series": object!(Dropped; ["repeatInterval", "repeatStatus", "startsAt"]),
 );
 
-/// An event of an app. The record's address and domain, and the event's own data, into which a
-/// record's properties may have been written, are told to those who read all.
+/// An event of an app. Left out: the record's address and domain, and the event's own data, into
+/// which an app may have written properties. The events of a batch may be of several types.
 const EVENT: Shape = object!(
     Dropped;
     ["id", "eventTemplateId", "eventTypeId", "eventTypeName", "objectId", "objectType",
-     "objectTypeFullyQualifiedName", "customObjectTypeId", "createdAt", "timestamp"],
-    "email": ONLY_WHOLE,
-    "domain": ONLY_WHOLE,
-    "utk": ONLY_WHOLE,
-    "tokens": ONLY_WHOLE,
-    "properties": ONLY_WHOLE,
-    "extraData": ONLY_WHOLE,
-    "timelineIFrame": ONLY_WHOLE,
+     "objectTypeFullyQualifiedName", "customObjectTypeId", "createdAt", "timestamp"]
 );
 
 const EVENTS: Shape = batch!(Shape::Array(&EVENT));
