@@ -42,6 +42,7 @@ pub(crate) use recognise::UNKNOWN_OBJECT;
 pub use recognise::{BodyNeed, Recognised};
 pub use rows::{Row, RowIndex};
 pub use scopes::{Direction, Scope};
+pub(in crate::access) use types::is_custom_spelling;
 pub use types::{ObjectTypeList, TYPE_NAME_BYTES};
 
 const OPERATIONS: &str = include_str!("../../../catalogue/operations.tsv");

@@ -8,11 +8,13 @@
 
 pub mod grant;
 pub mod judge;
+pub mod names;
 pub mod plan;
 pub mod shape;
 pub mod shapes;
 
-pub use grant::{Bounds, Entry, Names, OnExtra, Pattern, Properties, View};
+pub use grant::{Bounds, Direction, Entry, OnExtra, Properties, View};
 pub use judge::{Request, judge};
+pub use names::{Beyond, Names, Pattern};
 pub use plan::{AnswerRule, Plan, PropertyDenial};
 pub use shape::{Members, Of, Shape, Unknown, Views};
