@@ -130,6 +130,19 @@ impl Query {
         );
     }
 
+    /// Puts parameters of one name, in this order, in the place of the first of this name, or at
+    /// the end, and drops the others of this name.
+    pub fn set_all(&mut self, name: &str, values: Vec<String>) {
+        let at = self.parameters.iter().position(|p| p.name == name);
+        self.remove(name);
+        let at = at.unwrap_or(self.parameters.len()).min(self.parameters.len());
+        let parameters = values.into_iter().map(|value| Parameter {
+            name: name.to_owned(),
+            value: Some(value),
+        });
+        self.parameters.splice(at..at, parameters);
+    }
+
     /// Drops every parameter of a name.
     pub fn remove(&mut self, name: &str) {
         self.parameters.retain(|p| p.name != name);

@@ -52,6 +52,12 @@ const LEGACY_OPERATIONS: &str = include_str!("../../../catalogue/legacy_operatio
 const OBJECT_TYPES: &str = include_str!("../../../catalogue/object_types.tsv");
 const ASSOCIATION_TYPES: &str = include_str!("../../../catalogue/association_types.tsv");
 const SCOPES: &str = include_str!("../../../catalogue/scopes.tsv");
+/// What property rules know of HubSpot's own properties. Nothing here reads them: they are part of
+/// the digest, because they decide.
+const PROPERTIES: [&str; 2] = [
+    include_str!("../../../catalogue/properties.tsv"),
+    include_str!("../../../catalogue/derived_properties.tsv"),
+];
 
 /// A table that cannot be used: which, where, why. The line is the line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -367,6 +373,8 @@ fn digest(extra: Option<&str>, versions: &[String]) -> String {
         OBJECT_TYPES,
         ASSOCIATION_TYPES,
         SCOPES,
+        PROPERTIES[0],
+        PROPERTIES[1],
         extra.unwrap_or(""),
         &versions,
     ] {
