@@ -13,6 +13,9 @@ mod lookahead;
 mod names;
 mod number;
 mod owners;
+mod pass;
+mod plain;
+mod range;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -35,8 +38,9 @@ pub const DEPTH: usize = 64;
 /// Longest name of a member or property, and longest number, quotes included. HubSpot's names have
 /// at most 100 characters.
 const TOKEN_BYTES: usize = 4096;
-/// How many bytes are added to a small rest at a time.
-const STEP_BYTES: usize = 1024;
+/// How many bytes are added to a rest at a time, so that a small one is soon done with and a large
+/// one does not grow by much more than it may.
+const STEP_BYTES: std::ops::RangeInclusive<usize> = 1024..=16 * 1024;
 
 /// One answer on its way to the client.
 pub struct Filter {
@@ -77,7 +81,7 @@ impl Filter {
 
     /// How many values were removed or replaced so far.
     pub fn stripped(&self) -> u64 {
-        self.walk.stripped()
+        self.walk.stripped
     }
 
     fn go_on(&self) -> Result<(), Violation> {
@@ -93,7 +97,9 @@ impl Filter {
         self.is_empty &= input.is_empty();
         self.utf8.push(input)?;
         while !self.rest.is_empty() && !input.is_empty() {
-            let step = input.len().min(self.rest.len().max(STEP_BYTES));
+            let step = input
+                .len()
+                .min(self.rest.len().clamp(*STEP_BYTES.start(), *STEP_BYTES.end()));
             let (more, after) = input.split_at_checked(step).unwrap_or((input, &[]));
             self.rest.extend_from_slice(more);
             let taken = self.walk.pass(&self.rest, false, out)?;

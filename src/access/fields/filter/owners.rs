@@ -2,7 +2,7 @@
 
 use super::Violation;
 use crate::access::fields::grant::View;
-use crate::access::fields::shape::{Of, Views};
+use crate::access::fields::shape::{Of, Shape, Views};
 
 /// Most different types that objects of one answer may say they are of. HubSpot has some fifty of
 /// its own, and lets a portal add two hundred.
@@ -57,6 +57,17 @@ impl Owners {
     /// The view of a type.
     pub fn of(&self, of: Of) -> &View {
         self.view(self.number(of))
+    }
+
+    /// What a shape comes to as far as that does not depend on an object's own type.
+    pub fn settled(&self, mut shape: &'static Shape) -> &'static Shape {
+        while let Shape::IfAll(of @ Of::Type(_), all, some) = shape {
+            shape = match self.of(*of).reads_all() {
+                true => all,
+                false => some,
+            };
+        }
+        shape
     }
 
     /// An object begins that says its type.

@@ -6,6 +6,7 @@ const BLOCK: usize = u64::BITS as usize;
 /// Where quotes, backslashes and control characters stand in the block looked at last.
 ///
 /// Invariant: it is used with one slice of bytes only, so a block it knows stays as it was.
+#[derive(Clone, Copy)]
 pub struct Specials {
     /// Which block: its first byte's position divided by [`BLOCK`].
     block: usize,
@@ -24,43 +25,35 @@ impl Specials {
 
     /// The first quote, backslash or control character at or after `at`; the end if there is none.
     #[inline]
-    pub fn next(&mut self, bytes: &[u8], at: usize) -> usize {
-        let block = at / BLOCK;
-        if block != self.block {
-            self.load(bytes, block);
-        }
-        let ahead = self.mask >> (at % BLOCK);
-        match ahead {
-            0 => self.next_block(bytes),
-            _ => at + ahead.trailing_zeros() as usize,
-        }
-    }
-
-    fn next_block(&mut self, bytes: &[u8]) -> usize {
+    pub fn next(&mut self, bytes: &[u8], mut at: usize) -> usize {
         loop {
-            let block = self.block + 1;
-            if block * BLOCK >= bytes.len() {
+            let block = at / BLOCK;
+            if block != self.block {
+                self.block = block;
+                self.mask = load(bytes, block);
+            }
+            let ahead = self.mask >> (at % BLOCK);
+            if ahead != 0 {
+                return at + ahead.trailing_zeros() as usize;
+            }
+            at = (block + 1) * BLOCK;
+            if at >= bytes.len() {
                 return bytes.len();
             }
-            self.load(bytes, block);
-            if self.mask != 0 {
-                return block * BLOCK + self.mask.trailing_zeros() as usize;
-            }
         }
     }
+}
 
-    #[inline]
-    fn load(&mut self, bytes: &[u8], block: usize) {
-        let rest = bytes.get(block * BLOCK..).unwrap_or_default();
-        self.block = block;
-        self.mask = match rest.first_chunk::<BLOCK>() {
-            Some(whole) => mask(whole),
-            None => {
-                let mut padded = [b' '; BLOCK];
-                padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                mask(&padded)
-            }
-        };
+#[inline(never)]
+fn load(bytes: &[u8], block: usize) -> u64 {
+    let rest = bytes.get(block * BLOCK..).unwrap_or_default();
+    match rest.first_chunk::<BLOCK>() {
+        Some(whole) => mask(whole),
+        None => {
+            let mut padded = [b' '; BLOCK];
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            mask(&padded)
+        }
     }
 }
 

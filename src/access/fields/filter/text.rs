@@ -3,37 +3,43 @@
 use super::scan::Specials;
 use super::{TOKEN_BYTES, Violation};
 
-/// A string that is there as a whole.
+/// How far a string goes in a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// The byte after its closing quote.
-    pub end: usize,
-    /// Whether it has escapes.
-    pub escaped: bool,
+pub enum End {
+    /// It ends; this is the byte after its closing quote.
+    At(usize),
+    /// It does not end here. What is before this byte is whole; there may be the begin of an escape.
+    Cut(usize),
 }
 
-/// The string whose opening quote is at `at`; `None` if more bytes must come first.
+/// How far the string goes that `at` is in, not in one of its escapes.
 #[inline]
-pub fn token(bytes: &[u8], at: usize, specials: &mut Specials) -> Result<Option<Token>, Violation> {
-    let mut from = at + 1;
-    let mut escaped = false;
-    let end = loop {
-        let hit = specials.next(bytes, from);
+pub fn end(bytes: &[u8], mut at: usize, specials: &mut Specials) -> Result<End, Violation> {
+    loop {
+        let hit = specials.next(bytes, at);
         match bytes.get(hit) {
-            Some(b'"') => break Some(hit + 1),
+            Some(b'"') => return Ok(End::At(hit + 1)),
             Some(b'\\') => match escape_end(bytes, hit)? {
-                Some(end) => from = end,
-                None => break None,
+                Some(end) => at = end,
+                None => return Ok(End::Cut(hit)),
             },
             Some(_) => return Err(Violation::NotJson),
-            None => break None,
+            None => return Ok(End::Cut(hit)),
         }
-        escaped = true;
-    };
-    if end.unwrap_or(bytes.len()) - at > TOKEN_BYTES {
-        return Err(Violation::TokenTooLong);
     }
-    Ok(end.map(|end| Token { end, escaped }))
+}
+
+/// Where the string ends whose opening quote is at `at`; `None` if more bytes must come first. It
+/// is held until it is whole, so its length is bounded.
+pub fn token_end(bytes: &[u8], at: usize, specials: &mut Specials) -> Result<Option<usize>, Violation> {
+    let (end, length) = match end(bytes, at + 1, specials)? {
+        End::At(end) => (Some(end), end - at),
+        End::Cut(_) => (None, bytes.len() - at),
+    };
+    match length > TOKEN_BYTES {
+        true => Err(Violation::TokenTooLong),
+        false => Ok(end),
+    }
 }
 
 /// Where the escape whose backslash is at `at` ends; `None` if more bytes must come first. Both
@@ -170,8 +176,8 @@ impl Utf8 {
 mod tests {
     use super::*;
 
-    fn string(text: &[u8]) -> Result<Option<Token>, Violation> {
-        token(text, 0, &mut Specials::new())
+    fn string(text: &[u8]) -> Result<Option<usize>, Violation> {
+        token_end(text, 0, &mut Specials::new())
     }
 
     #[test]
@@ -186,8 +192,7 @@ mod tests {
             (r#""\uD83D\ude00!""#, 15, "😀!"),
             (r#""é\u00E9""#, 10, "éé"),
         ] {
-            let token = string(text.as_bytes()).unwrap().unwrap();
-            assert_eq!(token.end, end, "{text}");
+            assert_eq!(string(text.as_bytes()), Ok(Some(end)), "{text}");
             assert_eq!(
                 unescaped(&text.as_bytes()[1..end - 1]).unwrap(),
                 stands_for,

@@ -2,8 +2,9 @@
 
 use super::Violation;
 use super::lookahead::{Lookahead, Until};
+use super::pass::{Go, Pass, Start, Step};
 use super::text;
-use super::walk::{Go, Pass, Place, Rule, Start, Step};
+use super::walk::{Place, Rule};
 use crate::access::fields::shape::{Members, Of, Shape};
 
 impl Pass<'_> {
@@ -17,10 +18,14 @@ impl Pass<'_> {
             (Place::Refused, Start::Object | Start::Array) => Err(Violation::UnknownContainer),
             (Place::Removed | Place::Refused, _) => self.enter_removed(start),
             (Place::Shaped(shape), _) => self.shaped(shape, start, byte == b'n'),
-            (Place::Named(..) | Place::Listed(_), _) if byte == b'n' => self.enter_kept(start),
-            (Place::Named(of, key, item), Start::Object) => self.named(of, key, item, Otherwise::Removed),
-            (Place::Listed(of), Start::Text) => self.property_name(of, Otherwise::Removed),
-            (Place::Named(..) | Place::Listed(_), _) => Err(Violation::WrongKind),
+            (Place::Element, _) if byte == b'n' => self.enter_kept(start),
+            (Place::Element, _) => match (self.walk.frames.last().map(|frame| frame.rule), start) {
+                (Some(Rule::Named(of, key, item)), Start::Object) => {
+                    self.named(of, key, item, Otherwise::Removed)
+                }
+                (Some(Rule::Listed(of)), Start::Text) => self.property_name(of, Otherwise::Removed),
+                _ => Err(Violation::WrongKind),
+            },
         }
     }
 
@@ -55,22 +60,11 @@ impl Pass<'_> {
                 self.enter(start, Rule::GoneObject, Rule::GoneArray)
             }
             (Shape::Object(members), Start::Object) => self.open_kept(Rule::Members(members)),
-            (Shape::Map(shape), Start::Object) => self.open_kept(Rule::Values(shape)),
-            (Shape::Array(shape), Start::Array) => self.open_kept(Rule::Elements(shape)),
-            (
-                Shape::Properties {
-                    of,
-                    granted,
-                    value,
-                    bare,
-                },
-                Start::Object,
-            ) => self.open_kept(Rule::Properties {
-                view: self.walk.owners.number(of),
-                granted,
-                value,
-                bare,
-            }),
+            (Shape::Map(value), Start::Object) => self.open_kept(Rule::Values(value)),
+            (Shape::Array(item), Start::Array) => self.open_kept(Rule::Elements(item)),
+            (Shape::Properties { of, .. }, Start::Object) => {
+                self.open_kept(Rule::Properties(shape, self.walk.owners.number(of)))
+            }
             (Shape::Named { of, key, item }, Start::Array) => self.open_kept(Rule::Named(of, key, item)),
             (Shape::NamedOne { of, key, item }, Start::Object) => {
                 self.named(of, key, item, Otherwise::Replaced(b"{}"))
@@ -104,10 +98,10 @@ impl Pass<'_> {
 
     /// A string that is the name of a property.
     fn property_name(&mut self, of: Of, otherwise: Otherwise) -> Step {
-        let Some(token) = text::token(self.bytes, self.at, &mut self.specials)? else {
+        let Some(end) = text::token_end(self.bytes, self.at, &mut self.specials)? else {
             return Ok(Go::Wait);
         };
-        let inner = self.bytes.get(self.at + 1..token.end - 1).unwrap_or_default();
+        let inner = self.bytes.get(self.at + 1..end - 1).unwrap_or_default();
         let name = text::unescaped(inner)?;
         match self.walk.owners.of(of).reads(&name) {
             true => self.enter_kept(Start::Text),
