@@ -21,6 +21,7 @@ pub mod introspect;
 pub mod io;
 pub mod judged;
 pub mod links;
+pub mod multipart;
 pub mod outcome;
 pub mod rights;
 pub mod steps;
@@ -62,13 +63,9 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
         return case.introspect(question, key, ask).await;
     }
     let caller = case.authenticate(ask.take_credential()?, ask.take_selector())?;
-    let mut at = case.locate(&caller, &ask)?;
-    let body = case.judge_body(&mut ask, &at).await?;
-    if case.renew() {
-        at = case.locate(&caller, &ask)?;
-    }
-    let facts = case.gather(&ask, &at.recognised, &body)?;
-    let mut permit = case.decide(&at, &facts, &ask, &body)?;
+    let (at, body) = case.judge_body(&caller, &mut ask).await?;
+    let facts = case.gather(&ask, &at.recognised, body.judged())?;
+    let mut permit = case.decide(&at, &facts, &ask, body.judged())?;
     let (call, answer_rule) = case.compose(ask, body, permit.take_plan())?;
     case.record(&permit).await?;
     let rights = caller.rights(&at.connection);
