@@ -157,6 +157,17 @@ impl Face {
     }
 }
 
+/// The body of an answer whose status is HubSpot's and whose words may hold a value.
+pub(super) fn withheld(id: Uuid) -> Vec<u8> {
+    Face::new(
+        StatusCode::BAD_GATEWAY,
+        "UPSTREAM_ERROR",
+        "upstream",
+        "scopegate: HubSpot answered with an error in a form that is not known, so its words are withheld. The status is HubSpot's.",
+    )
+    .body(id)
+}
+
 fn connection_state(reason: Reason) -> &'static str {
     match reason {
         Reason::ConnectionPending => "pending",

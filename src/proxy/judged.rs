@@ -15,7 +15,7 @@ use super::stop::Stop;
 use crate::access::json::JudgedBody;
 use crate::access::refusal::{Reason, Refusal};
 
-/// Bytes of judged bodies in memory, all workers together.
+/// Bytes of judged bodies, or of held answers, in memory, all workers together.
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,

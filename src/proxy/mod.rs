@@ -12,6 +12,7 @@ pub mod connection;
 pub mod download;
 pub mod echo;
 mod face;
+pub mod filtered;
 pub mod forward;
 pub mod gate;
 pub mod guard;

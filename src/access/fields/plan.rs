@@ -34,6 +34,9 @@ pub enum AnswerRule {
     Pass,
     /// A 2xx answer is filtered in this shape, any other in [`shapes::ERROR`](super::shapes::ERROR).
     Filter(Box<(&'static Shape, Views)>),
+    /// A 2xx answer passes: no value can stand in it. Any other quotes what it complains of, and is
+    /// filtered in [`shapes::ERROR`](super::shapes::ERROR).
+    Errors,
 }
 
 /// A request that property rules deny.
