@@ -9,6 +9,8 @@
 pub mod filter;
 pub mod grant;
 pub mod judge;
+#[doc(hidden)]
+pub mod model;
 pub mod plan;
 pub mod shape;
 pub mod shapes;

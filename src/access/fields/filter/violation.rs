@@ -30,6 +30,9 @@ pub enum Violation {
     /// A name or a number is longer than any that HubSpot writes.
     #[error("a name or number in it is too long")]
     TokenTooLong,
+    /// Its objects say they are of more types than there are.
+    #[error("its objects are of too many types")]
+    TooManyTypes,
     /// Open objects have more members than are remembered.
     #[error("an object in it has too many members")]
     TooManyMembers,
