@@ -157,8 +157,9 @@ impl Case {
         let links = download.stages.links.take();
         let most = self.worker.limits().error_body_bytes;
         let mut whole = BytesMut::new();
+        let mut share = Share::of(&self.worker.gate().answers);
         while let Some(piece) = self.next_piece(&mut download).await? {
-            if whole.len() + piece.len() > most {
+            if whole.len() + piece.len() > most || share.grow(piece.len()).is_err() {
                 return Ok(self.reworded(status, headers));
             }
             whole.extend_from_slice(&piece);
@@ -206,6 +207,8 @@ impl Case {
         match poll_fn(|cx| download.poll_piece(cx, &mut self.outcome)).await {
             None => Ok(None),
             Some(Ok(piece)) => Ok(Some(piece)),
+            // A misshapen answer is an event of its own.
+            Some(Err(error @ DownloadError::Shape(_))) => Err(self.stop_of(&error, download)),
             Some(Err(error)) => {
                 tracing::warn!(event = "answer.broken_off", id = %self.outcome.id(), error = %error, "an answer was withheld");
                 Err(self.stop_of(&error, download))

@@ -64,7 +64,8 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
         return case.introspect(question, key, ask).await;
     }
     let caller = case.authenticate(ask.take_credential()?, ask.take_selector())?;
-    let (at, body) = case.judge_body(&caller, &mut ask).await?;
+    let mut at = case.locate(&caller, &ask)?;
+    let body = case.judge_body(&caller, &mut ask, &mut at).await?;
     let facts = case.gather(&ask, &at.recognised, body.judged())?;
     let mut permit = case.decide(&at, &facts, &ask, body.judged())?;
     let (call, answer_rule) = case.compose(ask, body, permit.take_plan())?;

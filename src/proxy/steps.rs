@@ -166,20 +166,21 @@ impl Case {
         Ok(recognised)
     }
 
-    /// Where the call stands, and what of its body decides there. A body takes its time: the policies
-    /// may be others when it has come, and need more of it.
+    /// Reads what of the body decides. That takes its time: where the policies are others when it has
+    /// come, the call stands elsewhere, and more of it may decide.
     pub async fn judge_body(
         &mut self,
         caller: &Caller,
         ask: &mut Ask,
-    ) -> Result<(Standpoint, ReadBody), Stop> {
+        at: &mut Standpoint,
+    ) -> Result<ReadBody, Stop> {
         let mut read = ReadBody::Nothing;
         loop {
-            let at = self.locate(caller, ask)?;
-            read = self.read_body(ask, &at, read).await?;
+            read = self.read_body(ask, at, read).await?;
             if !self.renew() {
-                return Ok((at, read));
+                return Ok(read);
             }
+            *at = self.locate(caller, ask)?;
         }
     }
 
@@ -277,7 +278,7 @@ impl Case {
             }
             Decision::Deny(denial) => {
                 self.rule = denial.rule.map(Arc::from);
-                Err(Stop::Denied(Denied {
+                Err(Stop::Denied(Box::new(Denied {
                     reason: denial.reason,
                     lacks: denial.lacks,
                     scopes: denial.required_scopes,
@@ -285,7 +286,7 @@ impl Case {
                     properties: denial.properties,
                     place: denial.place,
                     owner: policy.owner.clone(),
-                }))
+                })))
             }
             Decision::Refuse(refusal) => Err(Stop::Refused(*refusal)),
         }

@@ -60,8 +60,8 @@ pub enum Stop {
     ConnectionUnnamed,
     /// Not understood.
     Refused(Refusal),
-    /// Understood, and not opened by the policy.
-    Denied(Denied),
+    /// Understood, and not opened by the policy. Boxed: it is much larger than the rest.
+    Denied(Box<Denied>),
     /// No token for now; it passes by itself.
     Credential {
         /// Whole seconds until it may work again.
@@ -189,6 +189,10 @@ mod tests {
 
     use super::*;
 
+    fn denied(denied: Denied) -> Stop {
+        Stop::Denied(Box::new(denied))
+    }
+
     fn by_property(reason: Reason) -> Denied {
         let word = if reason == Reason::Value {
             "value"
@@ -236,7 +240,7 @@ mod tests {
                 "the body is over the bound",
                 "send less",
             )),
-            Stop::Denied(Denied {
+            denied(Denied {
                 reason: Reason::NoRule,
                 lacks: vec!["scope:crm.objects.deals.read".to_owned()],
                 scopes: vec!["crm.objects.deals.read".to_owned()],
@@ -245,9 +249,9 @@ mod tests {
                 place: None,
                 owner: "data-team@example.com".to_owned(),
             }),
-            Stop::Denied(by_property(Reason::Property)),
-            Stop::Denied(by_property(Reason::Value)),
-            Stop::Denied(by_batch()),
+            denied(by_property(Reason::Property)),
+            denied(by_property(Reason::Value)),
+            denied(by_batch()),
             Stop::Credential {
                 retry_after_seconds: 5,
             },
@@ -339,7 +343,7 @@ mod tests {
             (Reason::Property, "property:salary"),
             (Reason::Value, "value:salary"),
         ] {
-            let body = body(&Stop::Denied(by_property(reason)));
+            let body = body(&denied(by_property(reason)));
             assert_eq!(body["category"], "MISSING_SCOPES");
             assert_eq!(body["subCategory"], "scopegate.property");
             assert_eq!(body["context"]["deniedProperties"], json!(["salary"]));
@@ -355,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_batch_over_its_limit_is_a_429_that_no_sdk_repeats_by_itself() {
-        let stop = Stop::Denied(by_batch());
+        let stop = denied(by_batch());
         let response = stop.answer(Uuid::nil(), None, None);
         assert_eq!(response.headers()[RETRY_AFTER], "60");
         assert_eq!(response.headers()[SHOULD_RETRY], "false");
@@ -391,7 +395,7 @@ mod tests {
                 place: None,
                 owner: "o@example.com".into(),
             };
-            let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);
+            let response = Stop::Denied(Box::new(denied)).answer(Uuid::nil(), None, None);
             serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()
         };
         assert_eq!(with(vec![])["lacks"], json!(["effect:delete"]));

@@ -1,11 +1,14 @@
 //! The filter in the path: HubSpot answers what it likes, and the client sees what the rules let it.
 
 use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use scopegate::sim::{Action, Canned, Fault, KnownFault, Matching};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::portal::{planted, with, world};
-use crate::support::{World, samples};
+use crate::support::{World, samples, within};
 use crate::wire::{Reply, Wire, get, request};
 
 const LIST: &str = "/crm/v3/objects/contacts?limit=100";
@@ -191,6 +194,36 @@ async fn a_long_answer_that_is_not_understood_in_its_middle_never_looks_whole() 
         assert!(!reply.whole, "{end}: a shortened answer ended like a whole one");
         assert!(serde_json::from_slice::<Value>(&reply.body).is_err(), "{end}");
         assert!(!reply.text().contains("900-00"), "{end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http2_a_broken_off_answer_is_a_reset_stream() {
+    let (world, key) = world().await;
+    let good = page(4_000, "900-00-0000").to_string();
+    for (end, is_whole) in [("", true), (r#","extras":[{"ssn":"900-00-0000"}]}"#, false)] {
+        let body = match is_whole {
+            true => good.clone(),
+            false => format!("{}{end}", good.strip_suffix('}').unwrap()),
+        };
+        for action in canned(body) {
+            world.sim.fault(Fault::once(Matching::any(), action));
+        }
+        let stream = TcpStream::connect(world.gate).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+        let driver = tokio::spawn(connection);
+        let request = http::Request::get(format!("http://{}{LIST}", world.gate))
+            .header("authorization", format!("Bearer {key}"))
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        let response = within(sender.send_request(request)).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let collected = within(response.into_body().collect()).await;
+        assert_eq!(collected.is_ok(), is_whole, "{end}: {:?}", collected.err());
+        driver.abort();
     }
 }
 

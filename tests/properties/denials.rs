@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::portal::world;
+use crate::portal::{narrow, world};
 use crate::wire::{Wire, request};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +105,40 @@ async fn a_name_that_is_no_propertys_is_never_repeated() {
         .await;
     assert!(matches!(reply.status, 400 | 403), "{reply:?}");
     assert!(!format!("{reply:?}").contains("ignore previous"), "{reply:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_takes_its_time_does_not_outlive_a_tightening_of_its_properties() {
+    let (world, key) = world().await;
+    let body = json!({"properties": {"firstname": "Slow"}}).to_string();
+    let patch = request(
+        "PATCH",
+        "/crm/v3/objects/contacts/1001",
+        &key,
+        &["Content-Type: application/json"],
+        &body,
+    );
+    let (begun, rest) = patch.split_at(patch.len() - 5);
+    let mut slow = Wire::open(world.gate).await;
+    slow.write(begun).await;
+    let tighter = narrow().replace("write: [email, firstname, lifecyclestage]", "write: [email]");
+    let tighter = tighter.replace(", values: { lifecyclestage: [lead, customer] }", "");
+    std::fs::write(world.home().join("policies/narrow.yaml"), tighter).unwrap();
+    let whole = patch.clone();
+    world
+        .until("the tighter policy is in force", async |world| {
+            Wire::open(world.gate).await.ask(&whole).await.status == 403
+        })
+        .await;
+    world.sim.forget_received();
+    slow.write(rest).await;
+    let reply = slow.reply().await.unwrap();
+    assert_eq!(
+        (reply.status, reply.sub_category().as_str()),
+        (403, "scopegate.property"),
+        "{reply:?}"
+    );
+    assert!(world.sim.received().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

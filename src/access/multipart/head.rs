@@ -19,7 +19,7 @@ pub enum Part {
     },
     /// A file.
     File {
-        /// Its name: no quote, slash, backslash or control character.
+        /// Its name: no quote, slash, backslash, semicolon, equals sign or control character.
         name: Box<str>,
         /// Its type, if one was given: plain words.
         content_type: Option<Box<str>>,
@@ -182,7 +182,8 @@ fn extended(value: &str) -> Result<String, Fault> {
 }
 
 fn file_name(name: String) -> Result<Box<str>, Fault> {
-    let is_bad = |c: char| c.is_control() || matches!(c, '"' | '\\' | '/');
+    // Who splits parameters without minding quotes must not find another one in here.
+    let is_bad = |c: char| c.is_control() || matches!(c, '"' | '\\' | '/' | ';' | '=');
     let fits = (1..=FILE_NAME_BYTES).contains(&name.len()) && name != "." && name != "..";
     match fits && !name.chars().any(is_bad) {
         true => Ok(name.into()),

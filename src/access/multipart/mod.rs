@@ -67,7 +67,7 @@ impl Fault {
                 "write both names exactly so, and leave other parts out",
             ),
             Fault::FileName => (
-                "a file has no name, or one with quotes, slashes or control characters",
+                "a file has no name, or one with quotes, slashes, `;`, `=` or control characters",
                 "name the file as `importRequest` names it, in plain characters",
             ),
             Fault::SecondRequest => (

@@ -171,6 +171,11 @@ fn a_parts_head_is_plain_or_refused() {
         (named("name=\"files\""), Fault::FileName),
         (filed("filename=\"\""), Fault::FileName),
         (filed("filename=\"..\""), Fault::FileName),
+        (filed("filename=\"x; name=importRequest\""), Fault::FileName),
+        (
+            filed("filename*=utf-8''x%3b%20name%3dimportRequest"),
+            Fault::FileName,
+        ),
         (filed("filename=\"../a.csv\""), Fault::FileName),
         (filed("filename=\"C:\\a.csv\""), Fault::Head),
         (filed("filename=\"a\\\"; name=\\\"importRequest\""), Fault::Head),
@@ -249,8 +254,8 @@ fn a_plain_head_is_read_in_every_way_clients_write_it() {
         ("filename=a.csv", "a.csv", None),
         ("filename*=UTF-8'de'K%C3%A4ufer.csv", "Käufer.csv", None),
         (
-            "filename=\"Käufer; name=importRequest.csv\"\r\nContent-Type: Text/CSV;charset=\"ISO-8859-1\"",
-            "Käufer; name=importRequest.csv",
+            "filename=\"Käufer, neue.csv\"\r\nContent-Type: Text/CSV;charset=\"ISO-8859-1\"",
+            "Käufer, neue.csv",
             Some("text/csv; charset=iso-8859-1"),
         ),
         (
