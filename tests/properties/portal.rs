@@ -24,7 +24,7 @@ pub fn narrow() -> String {
         "allow:
   - scope: [crm.objects.contacts.read, crm.objects.contacts.write]
   - scope: [crm.objects.companies.read, crm.objects.companies.write]
-  - operation: crm.imports.create
+  - operation: [crm.imports.create, crm.objects.archive]
     objects: [contacts]
 properties:
   contacts: { read: [email, firstname, lastname, lifecyclestage], write: [email, firstname, lifecyclestage], values: { lifecyclestage: [lead, customer] } }
