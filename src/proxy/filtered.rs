@@ -259,3 +259,39 @@ fn with_links(body: Bytes, links: Option<LinkRewriter>) -> Bytes {
         Some(mut links) => [links.push(body), links.finish()].concat().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::judged::Budget;
+
+    #[test]
+    fn what_is_held_of_answers_takes_room_until_its_last_byte_is_gone() {
+        let room = Budget::new(10);
+        let hold = |bytes: &[u8]| {
+            let mut held = Held {
+                bytes: Vec::new(),
+                share: Share::of(&room),
+            };
+            let fits = held.push(bytes);
+            (fits, held.into_bytes())
+        };
+        let (fits, first) = hold(b"eight is");
+        assert!(fits && first == "eight is");
+        let part = first.slice(..2);
+        drop(first);
+        assert!(!hold(b"too").0, "a part of it is still held");
+        drop(part);
+        assert!(hold(b"too").0);
+        assert!(hold(b"").1.is_empty());
+    }
+
+    #[test]
+    fn views_for_answers_without_a_type_let_nothing_be_read() {
+        let views = no_views();
+        for position in [0, 1, 7] {
+            let view = views.of(position);
+            assert!(!view.reads("email") && !view.reads_all(), "{position}");
+        }
+    }
+}

@@ -118,13 +118,13 @@ impl Disposition {
         if !kind.trim_matches(' ').eq_ignore_ascii_case("form-data") {
             return Err(Fault::Head);
         }
-        let (mut name, mut file_name) = (None, None);
+        let (mut name, mut file_name, mut extended_name) = (None, None, None);
         for (parameter, value) in Parameters(parameters).all()? {
             let (slot, value) = match parameter.as_str() {
                 "name" => (&mut name, value),
                 "filename" => (&mut file_name, value),
-                // RFC 8187, which some clients use for names beyond ASCII.
-                "filename*" => (&mut file_name, extended(&value)?),
+                // RFC 8187, which some clients use for names beyond ASCII, or for all.
+                "filename*" => (&mut extended_name, extended(&value)?),
                 _ => return Err(Fault::Head),
             };
             if slot.replace(value).is_some() {
@@ -133,7 +133,8 @@ impl Disposition {
         }
         Ok(Self {
             name: name.ok_or(Fault::Name)?,
-            file_name,
+            // RFC 6266 §4.3: of both, the extended one counts. One goes up.
+            file_name: extended_name.or(file_name),
         })
     }
 }

@@ -184,7 +184,10 @@ fn a_parts_head_is_plain_or_refused() {
         (filed("filename*=utf-8''a%2fb"), Fault::FileName),
         (filed("filename*=utf-8''%ff"), Fault::FileName),
         (filed("filename*=utf-16''a"), Fault::FileName),
-        (filed("filename=\"a\"; filename*=utf-8''b"), Fault::Head),
+        (
+            filed("filename=a; filename*=utf-8''b; filename*=utf-8''b"),
+            Fault::Head,
+        ),
         (
             filed(&format!("filename=\"{}\"", "x".repeat(256))),
             Fault::FileName,
@@ -253,6 +256,11 @@ fn a_plain_head_is_read_in_every_way_clients_write_it() {
         ("filename=\"a.csv\"", "a.csv", None),
         ("filename=a.csv", "a.csv", None),
         ("filename*=UTF-8'de'K%C3%A4ufer.csv", "Käufer.csv", None),
+        (
+            "filename=\"=?utf-8?B?S8OkLmNzdg==?=\"; filename*=utf-8''K%C3%A4.csv",
+            "Kä.csv",
+            None,
+        ),
         (
             "filename=\"Käufer, neue.csv\"\r\nContent-Type: Text/CSV;charset=\"ISO-8859-1\"",
             "Käufer, neue.csv",
