@@ -1,9 +1,10 @@
 //! Imports: decided by `importRequest`, sent up as they were read, or not at all.
 
+use scopegate::sim::{Install, PortalOptions};
 use serde_json::json;
 
 use crate::portal::world;
-use crate::support::World;
+use crate::support::{Setup, World, every_scope, path, policy, write_secret};
 use crate::wire::{Reply, Wire, request};
 
 const IMPORTS: &str = "/crm/v3/imports";
@@ -235,4 +236,87 @@ async fn files_before_the_request_are_held_within_the_bound_and_413_beyond_it() 
         "allow",
         "the same in the other order passes: {reply:?}"
     );
+}
+
+/// An import's key on a connection whose token can be renewed.
+async fn renewable() -> (World, String) {
+    let rules = "allow:\n  - operation: crm.imports.create\n    objects: [contacts]\n";
+    let world = World::with(Setup {
+        policies: vec![(
+            "importer",
+            policy("importer", rules).replace("[acme]", "[renewed]"),
+        )],
+        ..Setup::default()
+    })
+    .await;
+    let app = world.sim.oauth_app("test", &[]);
+    let file = |name: &str, text: &str| {
+        let file = world.dir.path().join(name);
+        write_secret(&file, text);
+        path(&file).to_owned()
+    };
+    let ok = |args: &[&str]| {
+        let output = world.command(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let secret = file("secret", app.client_secret.expose());
+    let id = app.client_id.clone();
+    ok(&[
+        "app",
+        "add",
+        "marketing",
+        "--client-id",
+        &id,
+        "--secret-file",
+        &secret,
+    ]);
+    world.sim.add_portal(PortalOptions::new(2001));
+    let install = world
+        .sim
+        .install(Install::new(&app.client_id, 2001, every_scope()));
+    let grant = file("grant", install.unwrap().expose());
+    let adding = ["connection", "add", "renewed", "--portal", "2001"];
+    ok(&[
+        &adding[..],
+        &["--app", "marketing", "--refresh-token-file", &grant],
+    ]
+    .concat());
+    let key = ok(&[
+        "key",
+        "create",
+        "--integration",
+        "importer",
+        "--connection",
+        "renewed",
+    ]);
+    (world, key)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_still_held_is_sent_again_byte_for_byte_after_a_401() {
+    let (world, key) = renewable().await;
+    let small = [asked("email"), file(CSV), END.into()].concat();
+    let large = [asked("email"), file(&CSV.repeat(9_000)), END.into()].concat();
+    assert_eq!(send(&world, &key, &small, 100).await.status, 200);
+    for (body, chunk_bytes, status, seen) in [
+        (&small, small.len(), 200, &[401, 200][..]),
+        (&small, 10, 200, &[401, 200]),
+        // Too much to be kept: whoever has it must send it again.
+        (&large, 8_000, 503, &[401]),
+    ] {
+        world.sim.expire_access_tokens();
+        world.sim.forget_received();
+        let reply = send(&world, &key, body, chunk_bytes).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        let received = world.sim.received();
+        let imports = received.iter().filter(|received| received.path() == IMPORTS);
+        let statuses: Vec<u16> = imports.clone().filter_map(|received| received.status).collect();
+        assert_eq!(statuses, seen);
+        if let [first, again] = imports.collect::<Vec<_>>()[..] {
+            assert!(again.complete && again.body_sha256 == first.body_sha256 || !first.complete);
+            assert_eq!(again.header("content-type"), first.header("content-type"));
+        }
+    }
 }
