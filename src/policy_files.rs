@@ -89,7 +89,8 @@ fn push(
     Ok(())
 }
 
-fn read_text(path: &Path) -> Result<Arc<str>, String> {
+/// The text of one file, or why it has none.
+pub fn read_text(path: &Path) -> Result<Arc<str>, String> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(FILE_BYTES_MAX)
         .unwrap_or(u64::MAX)

@@ -1,7 +1,11 @@
 //! What a request is and what would be decided, offline: the same steps as on the live path.
 
+mod seen;
+
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub use seen::{NeedSeen, Seen, TouchSeen, rule_at};
 
 use super::catalogue::{BodyNeed, Catalogue, Recognised};
 use super::decide::{Question, body_need, decide};
@@ -75,6 +79,9 @@ pub struct Explanation {
     /// Whether it passes only because the policy observes: for people, likewise.
     #[serde(skip)]
     pub observed: bool,
+    /// What was looked at: for people, likewise.
+    #[serde(skip)]
+    pub seen: Seen,
 }
 
 /// The reason given for a request that the gate answers itself, without asking any rule.
@@ -82,20 +89,10 @@ pub const ANSWERED_BY_THE_GATE: &str = "answered by the gate";
 
 /// Explains a request, and decides it if rules are given.
 pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_>>) -> Explanation {
-    let mut answer = Explanation {
-        operation: None,
-        template: None,
-        effect: None,
-        object_types: Vec::new(),
-        scopes: Vec::new(),
-        decision: None,
-        reason: None,
-        rule: None,
-        remedy: None,
-        cause: None,
-        lacks: Vec::new(),
-        observed: false,
-    };
+    let mut answer = Explanation::nothing();
+    if let Some(under) = under {
+        answer.seen.goes_to(under.connection);
+    }
     if let Some((target, question)) = own_question(asked) {
         answer.answered_by_the_gate(catalogue, &target, question, under);
         return answer;
@@ -103,6 +100,7 @@ pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_
     match understand(catalogue, asked, under, &mut answer) {
         Ok(read) => {
             answer.describe(catalogue, &read.facts);
+            answer.seen.gathered(catalogue, &read.recognised, &read.facts);
             if let Some(under) = under {
                 answer.decide(catalogue, &read, under);
             }
@@ -113,11 +111,29 @@ pub fn explain(catalogue: &Catalogue, asked: &Asked<'_>, under: Option<&Under<'_
 }
 
 /// A request as the live path would have read it.
-struct Read {
-    target: Target,
-    recognised: Recognised,
-    body: Option<JudgedBody>,
-    facts: Facts,
+#[derive(Debug)]
+pub struct Read {
+    /// Method, path, query.
+    pub target: Target,
+    /// Its row and the types its path names.
+    pub recognised: Recognised,
+    /// Its body, where it decides.
+    pub body: Option<JudgedBody>,
+    /// What it asks for.
+    pub facts: Facts,
+}
+
+/// Reads a request, whoever sends it.
+///
+/// # Errors
+/// It is not understood.
+pub fn read(catalogue: &Catalogue, asked: &Asked<'_>) -> Result<Read, Refusal> {
+    understand(catalogue, asked, None, &mut Explanation::nothing())
+}
+
+/// Whether the gate answers a request itself, without asking any rule.
+pub fn is_own_question(asked: &Asked<'_>) -> bool {
+    own_question(asked).is_some()
 }
 
 /// A question about the credential itself, which the live path answers before all else.
@@ -182,6 +198,24 @@ fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 impl Explanation {
+    fn nothing() -> Self {
+        Self {
+            operation: None,
+            template: None,
+            effect: None,
+            object_types: Vec::new(),
+            scopes: Vec::new(),
+            decision: None,
+            reason: None,
+            rule: None,
+            remedy: None,
+            cause: None,
+            lacks: Vec::new(),
+            observed: false,
+            seen: Seen::default(),
+        }
+    }
+
     fn describe(&mut self, catalogue: &Catalogue, facts: &Facts) {
         self.effect = Some(facts.effect().as_str());
         let touches = || facts.needs.iter().flat_map(|need| &need.touches);
@@ -243,6 +277,7 @@ impl Explanation {
         self.reason = Some(refusal.reason.as_str());
         self.cause = Some(refusal.cause);
         self.remedy = Some(refusal.remedy.to_owned());
+        self.seen.place = refusal.place.as_ref().map(|place| place.as_str().to_owned());
     }
 
     fn decide(&mut self, catalogue: &Catalogue, read: &Read, under: &Under<'_>) {
@@ -267,6 +302,7 @@ impl Explanation {
                 self.decision = Some("allow");
                 self.rule = Some(permit.rule().to_string());
                 self.observed = permit.observed_deny();
+                self.seen.planned(permit.plan(), &read.target, read.body.as_ref());
             }
             Decision::Deny(denial) => {
                 self.decision = Some("deny");
@@ -274,9 +310,12 @@ impl Explanation {
                 self.rule = denial.rule;
                 self.lacks = denial.lacks;
                 self.remedy = Some(denial.remedy);
+                self.seen.place = denial.place.as_ref().map(|place| place.as_str().to_owned());
             }
             Decision::Refuse(refusal) => self.refuse(&refusal),
         }
+        let rule = self.rule.as_deref();
+        self.seen.rule_at = rule.and_then(|rule| rule_at(under.policy, under.ceiling, rule));
     }
 }
 

@@ -24,5 +24,6 @@ pub mod policy_set;
 pub mod policy_text;
 pub mod query;
 pub mod refusal;
+pub mod survey;
 pub mod target;
 pub mod verdict;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::policy::{Folder, written};
 use super::{CommandError, CommandResult, Exit, Globals, catalogue};
 use crate::access::catalogue::Catalogue;
-use crate::access::explain::{Asked, Explanation, Under, explain, usual_connection};
+use crate::access::explain::{Asked, Explanation, NeedSeen, Under, explain, usual_connection};
 use crate::access::policy::Policy;
 use crate::access::policy::tables::ConnectionRef;
 use crate::config;
@@ -92,18 +92,24 @@ fn connection<'a>(args: &'a ExplainArgs, policy: &'a Policy) -> ConnectionRef<'a
 }
 
 fn read_body(path: &Path) -> Result<Vec<u8>, CommandError> {
+    read_input(path, BODY_BYTES_MAX)
+}
+
+/// The bytes of a file or, for `-`, of standard input, within a bound.
+pub(super) fn read_input(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CommandError> {
     let mut bytes = Vec::new();
     let read = match path.to_str() {
         Some("-") => std::io::stdin()
             .lock()
-            .take(BODY_BYTES_MAX + 1)
+            .take(bytes_max + 1)
             .read_to_end(&mut bytes),
-        _ => std::fs::File::open(path).and_then(|f| f.take(BODY_BYTES_MAX + 1).read_to_end(&mut bytes)),
+        _ => std::fs::File::open(path).and_then(|f| f.take(bytes_max + 1).read_to_end(&mut bytes)),
     };
-    read.map_err(|error| CommandError::usage(format!("can't read the body `{}`: {error}", path.display())))?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > BODY_BYTES_MAX {
+    read.map_err(|error| CommandError::usage(format!("can't read `{}`: {error}", path.display())))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
         return Err(CommandError::usage(format!(
-            "the body is longer than {BODY_BYTES_MAX} bytes, the most that is judged"
+            "`{}` is longer than {bytes_max} bytes, the most that is read",
+            path.display()
         )));
     }
     Ok(bytes)
@@ -135,16 +141,26 @@ fn write(
     })
 }
 
+/// Everything that was looked at, then the decision, then the smallest change.
 fn write_text(answer: &Explanation, out: &mut dyn Write) -> std::io::Result<()> {
     let mut line = |name: &str, value: &str| match value {
         "" => Ok(()),
         value => writeln!(out, "{name:<10} {value}"),
     };
+    let seen = &answer.seen;
     line("operation", answer.operation.as_deref().unwrap_or("-"))?;
     line("template", answer.template.as_deref().unwrap_or_default())?;
     line("effect", answer.effect.unwrap_or_default())?;
-    line("objects", &answer.object_types.join(", "))?;
-    line("scopes", &answer.scopes.join(", "))?;
+    if seen.needs.is_empty() {
+        line("objects", &answer.object_types.join(", "))?;
+    }
+    for (index, need) in seen.needs.iter().enumerate() {
+        line(if index == 0 { "needs" } else { "and" }, &need_line(need))?;
+    }
+    line("concerns", &seen.concerns.join(", "))?;
+    let batch = seen.batch.map(|records| format!("{records} records"));
+    line("batch", batch.as_deref().unwrap_or_default())?;
+    line("connection", seen.connection.as_deref().unwrap_or_default())?;
     line("decision", answer.decision.unwrap_or_default())?;
     if answer.observed {
         line(
@@ -154,7 +170,121 @@ fn write_text(answer: &Explanation, out: &mut dyn Write) -> std::io::Result<()> 
     }
     line("reason", answer.reason.unwrap_or_default())?;
     line("cause", answer.cause.unwrap_or_default())?;
-    line("rule", answer.rule.as_deref().unwrap_or_default())?;
+    line("in", seen.place.as_deref().unwrap_or_default())?;
+    let rule = match (&answer.rule, &seen.rule_at) {
+        (Some(rule), Some(at)) => format!("{rule} at {at}"),
+        (rule, _) => rule.clone().unwrap_or_default(),
+    };
+    line("rule", &rule)?;
+    for (index, sentence) in seen.properties.iter().enumerate() {
+        line(if index == 0 { "properties" } else { "" }, sentence)?;
+    }
     line("lacks", &answer.lacks.join(", "))?;
     line("remedy", answer.remedy.as_deref().unwrap_or_default())
+}
+
+/// `crm.objects.get read on contacts (crm.objects.contacts.read)`.
+fn need_line(need: &NeedSeen) -> String {
+    let mut words = vec![need.operation.clone(), need.effect.to_owned()];
+    words.extend(
+        need.raised_from
+            .map(|effect| format!("(raised from {effect} by query or body)")),
+    );
+    if !need.risks.is_empty() {
+        words.push(format!("with the risk {}", need.risks.join(", ")));
+    }
+    for (index, touch) in need.touches.iter().enumerate() {
+        let between = if index == 0 { "on" } else { "and" };
+        if !touch.on.is_empty() {
+            words.push(format!("{between} {}", touch.on));
+        }
+        let scopes: Vec<String> = touch.scopes.iter().map(|term| term.join(" + ")).collect();
+        words.push(match scopes.is_empty() {
+            true => "(opened by no scope)".to_owned(),
+            false => format!("({})", scopes.join(" or ")),
+        });
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::policy_set::PolicyFile;
+
+    const POLICY: &str = "integration: t
+owner: t@example.com
+connections: [acme, beta]
+allow:
+  - scope: crm.objects.contacts.read
+    connections: [acme]
+  - operation: crm.lists.memberships.add-and-remove
+deny:
+  - id: never
+    effects: [irreversible]
+";
+
+    fn explained(method: &str, target: &str, body: Option<&str>, connection: Option<&str>) -> String {
+        let catalogue = Catalogue::embedded().unwrap();
+        let now = "2026-11-22T10:00:00Z".parse().unwrap();
+        let file = PolicyFile {
+            path: "policies/t.yaml".into(),
+            inside: "t.yaml".to_owned(),
+            text: Ok(POLICY.into()),
+        };
+        let folder = Folder::build(vec![file], &catalogue, now);
+        let policy = folder.policy("t", now).unwrap();
+        let args = ExplainArgs {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            policies: None,
+            integration: Some("t".to_owned()),
+            connection: connection.map(str::to_owned),
+            body: None,
+            content_type: None,
+            json: false,
+        };
+        let under = Under {
+            policy,
+            ceiling: None,
+            connection: super::connection(&args, policy),
+            now,
+        };
+        let mut out = Vec::new();
+        write(&catalogue, &args, body.map(str::as_bytes), Some(&under), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_fact_the_rule_with_its_line_and_the_smallest_change_are_shown() {
+        let shown: Vec<String> = [
+            ("GET", "/crm/v3/objects/contacts/1?associations=deals", None, None),
+            ("GET", "/crm/v3/objects/contacts/1", None, None),
+            ("GET", "/crm/v3/objects/contacts/1", None, Some("beta")),
+            ("GET", "/crm/v3/objects/contacts/1", None, Some("gamma")),
+            (
+                "DELETE",
+                "/crm-object-schemas/v3/schemas/p_car?archived=true",
+                None,
+                None,
+            ),
+            (
+                "PUT",
+                "/crm/v3/lists/1/memberships/add-and-remove",
+                Some(r#"{"recordIdsToAdd":["1"],"recordIdsToRemove":["2"]}"#),
+                None,
+            ),
+            ("GET", "/files/v3/files/1/signed-url", None, None),
+            ("GET", "/crm/v3/objects/unheard_of", None, None),
+        ]
+        .into_iter()
+        .map(|(method, target, body, connection)| {
+            format!(
+                "{method} {target}\n{}",
+                explained(method, target, body, connection)
+            )
+        })
+        .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
 }

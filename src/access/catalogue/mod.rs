@@ -283,6 +283,17 @@ impl Catalogue {
         }
     }
 
+    /// For each type that a row's path names, which one it is; `None` = any. Empty if it names none.
+    pub(crate) fn row_types(&self, row: &Row) -> SmallVec<[Option<ObjectType>; 2]> {
+        let sources = row.sources().iter();
+        sources
+            .map(|source| match source {
+                rows::TypeSource::Literal(object) => Some(object.clone()),
+                rows::TypeSource::Parameter(_) => None,
+            })
+            .collect()
+    }
+
     /// The scopes that open reading or writing records of a type.
     pub(crate) fn records(&self, object: &ObjectType, effect: Effect) -> Requirement {
         let access = match effect {

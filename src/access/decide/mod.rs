@@ -20,7 +20,7 @@ use super::fields::judge::{self, Stopped};
 use super::fields::{Bounds, Plan, Request};
 use super::object_type::ObjectType;
 use super::policy::ceiling::Ceiling;
-use super::policy::tables::{ConnectionRef, Layers};
+use super::policy::tables::{ConnectionRef, Layers, RuleIndex};
 use super::policy::{Observe, Policy};
 use super::refusal::{Reason, Refusal};
 
@@ -49,61 +49,99 @@ pub struct Question<'a> {
 /// Every need of the request must be opened by the policy and by the ceiling, and denied by
 /// neither.
 pub fn decide(question: &Question<'_>) -> Decision {
-    let Question {
-        policy, facts, now, ..
-    } = *question;
-    if policy.is_expired(now) {
-        return deny(denial::expired(policy));
-    }
-    if facts.needs.is_empty() {
-        // Invariant of Facts, kept by `gather`; without it there is nothing to allow.
-        return deny(denial::nothing_asked());
-    }
-    let layers = policy.tables.layers(question.connection);
-    if policy.tables.denies_one(&layers, &concerned(facts)) {
-        return deny(denial::of(question));
-    }
-    let mut rule: Option<&Arc<str>> = None;
-    let mut observed = None;
-    for need in &facts.needs {
-        if policy.tables.denied(&layers, need).is_some() {
-            return deny(denial::of(question));
-        }
-        match opened(policy, &layers, need) {
-            Some(id) => rule = rule.or(Some(id)),
-            None => match observing(question, need) {
-                Some(observe) => {
-                    observed = Some(observe);
-                    rule = rule.or(Some(&observe.id));
-                }
-                None => return deny(denial::of(question)),
-            },
-        }
-    }
-    if !within_ceiling(question) {
-        return deny(denial::beyond_ceiling(question));
-    }
-    if let Some(most) = policy.limits.batch
-        && facts.batch.is_some_and(|named| named > most)
-    {
-        return deny(denial::of_batch(question, most));
-    }
+    let Question { policy, facts, .. } = *question;
+    let ruled = match ruled(question) {
+        Ok(ruled) => ruled,
+        Err(closed) => return deny(denial::of_closed(question, closed)),
+    };
     let plan = match planned(question) {
         Ok(plan) => plan,
         Err(Stopped::Denied(denied)) => return deny(denial::of_properties(question, denied)),
         Err(Stopped::Refused(refusal)) => return Decision::Refuse(Box::new(refusal)),
     };
-    match rule {
-        Some(rule) => Decision::Allow(Permit::new(
-            Arc::clone(&policy.integration),
-            facts.main().operation,
-            facts.effect(),
-            Arc::clone(observed.map_or(rule, |observe| &observe.id)),
-            observed.is_some(),
-            plan,
-        )),
-        None => deny(denial::of(question)),
+    Decision::Allow(Permit::new(
+        Arc::clone(&policy.integration),
+        facts.main().operation,
+        facts.effect(),
+        Arc::clone(ruled.rule),
+        ruled.observed,
+        plan,
+    ))
+}
+
+/// What the rules say of a request, before its properties are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruled<'a> {
+    /// The rule that opened the operation, or the policy's observing.
+    pub rule: &'a Arc<str>,
+    /// Whether it passes only because the policy observes.
+    pub observed: bool,
+}
+
+/// Why the rules do not let a request pass; the words for people are made from it when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The policy's last day is over.
+    Expired,
+    /// Facts without a need: nothing can open what asks for nothing.
+    NothingAsked,
+    /// A `deny` rule of the policy, by its position.
+    DenyRule(RuleIndex),
+    /// No rule of the policy opens it.
+    NoRule,
+    /// The ceiling does not.
+    Ceiling,
+    /// More records in a batch than the policy lets one request name.
+    Batch(u32),
+}
+
+/// The part of the decision that rules make: what [`decide`] asks first, and all that listings and
+/// comparisons over many requests need. It allocates nothing, whatever the answer.
+pub fn ruled<'a>(question: &Question<'a>) -> Result<Ruled<'a>, Closed> {
+    let Question {
+        policy, facts, now, ..
+    } = *question;
+    if policy.is_expired(now) {
+        return Err(Closed::Expired);
     }
+    if facts.needs.is_empty() {
+        // An invariant of Facts, kept by `gather`.
+        return Err(Closed::NothingAsked);
+    }
+    let layers = policy.tables.layers(question.connection);
+    for need in &concerned(facts) {
+        if let Some(index) = policy.tables.denied(&layers, need) {
+            return Err(Closed::DenyRule(index));
+        }
+    }
+    let mut rule: Option<&Arc<str>> = None;
+    let mut observed = None;
+    for need in &facts.needs {
+        if let Some(index) = policy.tables.denied(&layers, need) {
+            return Err(Closed::DenyRule(index));
+        }
+        match opened(policy, &layers, need) {
+            Some(id) => rule = rule.or(Some(id)),
+            None => {
+                let observe = observing(question, need).ok_or(Closed::NoRule)?;
+                observed = Some(observe);
+                rule = rule.or(Some(&observe.id));
+            }
+        }
+    }
+    let rule = rule.ok_or(Closed::NothingAsked)?;
+    if !within_ceiling(question) {
+        return Err(Closed::Ceiling);
+    }
+    if let Some(most) = policy.limits.batch
+        && facts.batch.is_some_and(|named| named > most)
+    {
+        return Err(Closed::Batch(most));
+    }
+    Ok(Ruled {
+        rule: observed.map_or(rule, |observe: &Observe| &observe.id),
+        observed: observed.is_some(),
+    })
 }
 
 /// What property rules of policy and ceiling make of the request; `None` if there are none.

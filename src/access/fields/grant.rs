@@ -284,6 +284,17 @@ pub struct View {
 }
 
 impl View {
+    /// The entries that must all grant a property: for people and comparisons; the questions below
+    /// are what decides.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|entry| &**entry)
+    }
+
+    /// Whether the type has no values at all, since a block has no entry for it.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Whether every property may be read, and with them what says more than properties do.
     pub fn reads_all(&self) -> bool {
         !self.closed && self.entries.iter().all(|entry| entry.read.is_all())

@@ -160,7 +160,7 @@ fn dates(policy: &Policy, now: Timestamp, findings: &mut Vec<Mistake>) {
 }
 
 /// The place of a top-level key, for findings about a value that reading has turned into another.
-fn key_span(text: &str, key: &str) -> Span {
+pub fn key_span(text: &str, key: &str) -> Span {
     let mut start = 0;
     for (line, content) in (1_u32..).zip(text.split_inclusive('\n')) {
         let is_key = content

@@ -247,6 +247,11 @@ impl Observe {
         }
     }
 
+    /// The moment from which on nothing passes by it.
+    pub fn ends_at(&self) -> Timestamp {
+        self.ends_at
+    }
+
     /// Whether observing goes on.
     pub fn is_on(&self, now: Timestamp) -> bool {
         now < self.ends_at

@@ -110,7 +110,7 @@ pub fn object_label<'a>(catalogue: &'a Catalogue, object: &'a ObjectType) -> &'a
 }
 
 /// A custom object that no policy can name: it stands for those that no rule names.
-const ANY_CUSTOM: &str = "any custom object";
+pub const ANY_CUSTOM: &str = "any custom object";
 
 /// Everything that `allow` opens and `deny` does not take back, on whatever connection.
 ///

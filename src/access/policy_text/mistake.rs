@@ -171,9 +171,19 @@ pub mod code {
     pub const LINT_CAPITALS: &str = "SG166";
     /// `all` inside a list of properties.
     pub const LINT_ALL_IN_LIST: &str = "SG167";
+    /// An `allow` rule that opens only what others open, too.
+    pub const LINT_REDUNDANT: &str = "SG170";
+    /// A scope that adds nothing to its rule.
+    pub const LINT_IDLE_SCOPE: &str = "SG171";
+    /// A `deny` rule that no call can meet.
+    pub const LINT_DENIES_NOTHING: &str = "SG172";
+    /// A `deny` rule that denies only what others deny, too.
+    pub const LINT_REDUNDANT_DENY: &str = "SG173";
+    /// A rule by scope that opens what can't be undone.
+    pub const LINT_IRREVERSIBLE_BY_SCOPE: &str = "SG174";
 
     /// Every code, each once.
-    pub const ALL: [&str; 53] = [
+    pub const ALL: [&str; 58] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -227,6 +237,11 @@ pub mod code {
         LINT_DERIVED,
         LINT_CAPITALS,
         LINT_ALL_IN_LIST,
+        LINT_REDUNDANT,
+        LINT_IDLE_SCOPE,
+        LINT_DENIES_NOTHING,
+        LINT_REDUNDANT_DENY,
+        LINT_IRREVERSIBLE_BY_SCOPE,
     ];
 }
 

@@ -18,6 +18,7 @@ use crate::access::policy::opens::{Opened, object_label, opened_by, types_of};
 use crate::access::policy_cases;
 use crate::access::policy_set::{FileKind, PolicyState};
 use crate::access::policy_text::mistake::{Mistake, Severity, Span, code};
+use crate::access::survey::idle::idle;
 use crate::cli::Exit;
 
 /// How to check.
@@ -79,7 +80,10 @@ fn findings(folder: &Folder, catalogue: &Catalogue, now: Timestamp) -> Vec<Mista
     let mut all: Vec<Mistake> = folder.mistakes.clone();
     all.extend(folder.set.beyond_ceiling(catalogue, now));
     for (_, policy, _) in folder.set.integrations() {
-        all.extend(policy.into_iter().flat_map(|policy| lint(policy, catalogue, now)));
+        if let Some(policy) = policy {
+            all.extend(lint(policy, catalogue, now));
+            all.extend(idle(policy, catalogue));
+        }
     }
     for file in &folder.files {
         let (FileKind::Cases(stem), Ok(text)) = (file.kind(), &file.text) else {

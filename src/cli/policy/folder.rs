@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::access::catalogue::Catalogue;
 use crate::access::policy::Policy;
+use crate::access::policy::ceiling::FILE_NAME;
 use crate::access::policy_set::{CeilingState, PolicyFile, PolicySet, PolicyState};
 use crate::access::policy_text::mistake::Mistake;
 use crate::cli::CommandError;
@@ -31,8 +32,60 @@ impl Folder {
             CommandError::usage(format!("can't read the policies: {error}"))
                 .hint("give the folder that holds the policy files")
         })?;
+        Ok(Self::build(files, catalogue, now))
+    }
+
+    /// Reads one policy. What it is called does not matter: its integration is the one it names, so
+    /// that a version from elsewhere can be looked at.
+    pub fn read_file(path: &Path, catalogue: &Catalogue, now: Timestamp) -> Result<Self, CommandError> {
+        if path.file_name().is_some_and(|name| name == FILE_NAME) {
+            return Err(
+                CommandError::usage("a ceiling alone allows nothing and denies nobody")
+                    .hint("give the folder that holds it"),
+            );
+        }
+        let text = policy_files::read_text(path).map_err(|why| {
+            CommandError::usage(format!("can't read `{}`: {why}", path.display()))
+                .hint("give a policy file, or the folder that holds it")
+        })?;
+        let key = |line: &str| Some(line.strip_prefix("integration:")?.trim().to_owned());
+        let stem = text.lines().find_map(key).unwrap_or_default();
+        let file = PolicyFile {
+            path: path.display().to_string().into(),
+            inside: format!("{stem}.yaml"),
+            text: Ok(text),
+        };
+        Ok(Self::build(vec![file], catalogue, now))
+    }
+
+    /// A folder of files that were read.
+    pub fn build(files: Vec<PolicyFile>, catalogue: &Catalogue, now: Timestamp) -> Self {
         let (set, mistakes) = PolicySet::build(&files, catalogue, None, now, Duration::ZERO);
-        Ok(Self { files, set, mistakes })
+        Self { files, set, mistakes }
+    }
+
+    /// Nothing can be said of what a policy allows that does not load.
+    pub fn must_load(&self, path: &Path) -> Result<(), CommandError> {
+        let errors: Vec<String> = self
+            .mistakes
+            .iter()
+            .filter(|mistake| mistake.is_error())
+            .map(Mistake::one_line)
+            .collect();
+        match errors.is_empty() && self.set.ceiling_state() != CeilingState::Broken {
+            true => Ok(()),
+            false => Err(CommandError::usage(format!(
+                "`{}` does not load as a whole\n{}",
+                path.display(),
+                errors.join("\n")
+            ))
+            .hint("see `scopegate policy check`")),
+        }
+    }
+
+    /// The text of the ceiling, if there is one.
+    pub fn ceiling_text(&self) -> Option<&str> {
+        self.set.ceiling().map(|ceiling| &*ceiling.text)
     }
 
     /// The policy of an integration, expired or not.

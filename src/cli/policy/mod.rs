@@ -1,13 +1,19 @@
 //! `scopegate policy`: what people do with policies before a gate runs them. Offline.
 
+mod calls;
 mod cases;
 mod check;
+mod diff;
 mod folder;
 mod granted;
 mod opened;
 mod schema;
 mod show;
+mod suggest;
+mod who_can;
 
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +65,20 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Exactly what a change of policies newly allows and newly denies.
+    ///
+    /// Every operation, effect, object type, property, value and connection is asked about, now and
+    /// whenever a policy expires or ceases to observe. Exit 1 when anything is newly allowed, 0 when
+    /// not, 2 when a side does not load.
+    Diff(diff::DiffArgs),
+    /// Which integrations may make a kind of call, and by which rules.
+    ///
+    /// Exit 0 when somebody can, 1 when nobody can.
+    WhoCan(who_can::WhoCanArgs),
+    /// A draft policy from a list of calls, with the scopes they need and the URL to install with.
+    ///
+    /// Exit 0 when the draft opens every call, 1 when one is not understood or not opened.
+    Suggest(suggest::SuggestArgs),
     /// Prints the JSON Schema of policies, for editors.
     Schema {
         /// The schema of `_ceiling.yaml` instead.
@@ -108,6 +128,30 @@ pub fn run(command: PolicyCommand, globals: &Globals) -> CommandResult {
             let folder = read(&dir)?;
             let policy = folder.policy(&integration, now)?;
             written(show::run(&folder, policy, &catalogue, now, json, &mut out))
+        }
+        PolicyCommand::Diff(args) => {
+            let folders = diff::read(&args, &catalogue, now)?;
+            written(diff::run(
+                &folders,
+                &catalogue,
+                now,
+                args.json(),
+                &mut out,
+                &mut err,
+            ))
+        }
+        PolicyCommand::WhoCan(args) => {
+            let folder = read(&args.dir)?;
+            let wanted = args.wanted(&catalogue)?;
+            let json = args.json();
+            written(who_can::run(
+                &folder, &catalogue, &wanted, now, json, &mut out, &mut err,
+            ))
+        }
+        PolicyCommand::Suggest(args) => {
+            args.check()?;
+            let calls = suggest::read(&args)?;
+            written(suggest::run(&args, &calls, &catalogue, now, &mut out, &mut err))
         }
         PolicyCommand::Schema { .. } => Ok(Exit::Fine),
     }

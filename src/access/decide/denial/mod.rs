@@ -6,7 +6,7 @@
 mod nearest;
 mod words;
 
-use super::{Question, concerned, observing};
+use super::{Closed, Question, concerned, observing};
 use crate::access::catalogue::Catalogue;
 use crate::access::decision::Denial;
 use crate::access::effect::Effect;
@@ -18,8 +18,19 @@ use crate::access::policy::rule::{AllowRule, DenyRule, Objects};
 use crate::access::policy::tables::ConnectionRef;
 use crate::access::refusal::Reason;
 
+/// The words for what the rules do not let pass.
+pub(super) fn of_closed(question: &Question<'_>, closed: Closed) -> Denial {
+    match closed {
+        Closed::Expired => expired(question.policy),
+        Closed::NothingAsked => nothing_asked(),
+        Closed::DenyRule(_) | Closed::NoRule => of(question),
+        Closed::Ceiling => beyond_ceiling(question),
+        Closed::Batch(most) => of_batch(question, most),
+    }
+}
+
 /// The policy's last day is over.
-pub(super) fn expired(policy: &Policy) -> Denial {
+fn expired(policy: &Policy) -> Denial {
     let day = policy.expires.map(|d| d.to_string()).unwrap_or_default();
     Denial {
         reason: Reason::PolicyExpired,
@@ -33,7 +44,7 @@ pub(super) fn expired(policy: &Policy) -> Denial {
 }
 
 /// Facts without a need: nothing can open what asks for nothing.
-pub(super) fn nothing_asked() -> Denial {
+fn nothing_asked() -> Denial {
     Denial {
         reason: Reason::NoRule,
         lacks: Vec::new(),
@@ -64,7 +75,7 @@ pub(super) fn of_properties(question: &Question<'_>, denied: PropertyDenial) -> 
 }
 
 /// More records in a batch than the policy lets one request name.
-pub(super) fn of_batch(question: &Question<'_>, most: u32) -> Denial {
+fn of_batch(question: &Question<'_>, most: u32) -> Denial {
     Denial {
         reason: Reason::LimitBatch,
         lacks: vec!["limit:batch".to_owned()],
@@ -77,7 +88,7 @@ pub(super) fn of_batch(question: &Question<'_>, most: u32) -> Denial {
 }
 
 /// What the policy itself denies or does not open.
-pub(super) fn of(question: &Question<'_>) -> Denial {
+fn of(question: &Question<'_>) -> Denial {
     let policy = question.policy;
     let layers = policy.tables.layers(question.connection);
     let mut findings = Vec::new();
@@ -105,7 +116,7 @@ pub(super) fn of(question: &Question<'_>) -> Denial {
 }
 
 /// What the policy opens and the ceiling does not.
-pub(super) fn beyond_ceiling(question: &Question<'_>) -> Denial {
+fn beyond_ceiling(question: &Question<'_>) -> Denial {
     let mut findings = Vec::new();
     if let Some(ceiling) = question.ceiling {
         let layers = ceiling.tables.layers(question.connection);

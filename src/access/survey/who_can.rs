@@ -1,0 +1,121 @@
+//! `policy who-can`: every rule of a policy that opens a kind of call.
+
+use jiff::Timestamp;
+
+use super::diff::granted;
+use super::lines::{Answer, Line, gather};
+use super::places::{Place, places};
+use super::side::Side;
+use super::space::{Ends, Relevance, Space, ends};
+use crate::access::catalogue::Catalogue;
+use crate::access::effect::Effect;
+use crate::access::facts::{Facts, OperationIndex};
+use crate::access::object_type::ObjectType;
+use crate::access::policy_text::written::Selector;
+
+/// Which calls are asked about: all of what is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// This operation.
+    pub operation: Option<OperationIndex>,
+    /// This effect, no stronger one.
+    pub effect: Option<Effect>,
+    /// Calls that touch this type.
+    pub object: Option<ObjectType>,
+    /// Calls that may read (or, if they write, may write) this property.
+    pub property: Option<String>,
+    /// Calls in this connection.
+    pub connection: Option<String>,
+}
+
+/// How a call is opened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Opened {
+    /// Id of the rule, or of the policy's observing.
+    pub rule: String,
+    /// Whether it passes only because the policy observes.
+    pub observed: bool,
+    /// What of its properties; empty where nothing is bounded.
+    pub properties: String,
+}
+
+/// What a policy opens of what is wanted, and the places its lines speak of.
+pub fn who_can(
+    catalogue: &Catalogue,
+    space: &Space,
+    side: &Side<'_>,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> (Vec<Line<Opened>>, Vec<Place>) {
+    let named = wanted.connection.clone().map(Selector::Name);
+    let mut lists = side.selectors();
+    lists.push(named.as_slice());
+    let mut places = places(&lists);
+    places.retain(|place| {
+        let connection = place.connection();
+        let is_wanted = |name: &String| connection.name == name;
+        wanted.connection.as_ref().is_none_or(is_wanted) && side.covers(connection)
+    });
+    let mut relevance = Relevance::default();
+    side.add_to(&mut relevance);
+    let mut found = Vec::new();
+    for (index, place) in places.iter().enumerate() {
+        let mut ask = |facts: &Facts, all: &[Ends]| {
+            if !wanted.is_call(facts) {
+                return;
+            }
+            let Some(Ok(ruled)) = side.ruled(catalogue, facts, place.connection(), now) else {
+                return;
+            };
+            let effect = facts.effect();
+            found.extend(
+                all.iter()
+                    .filter(|ends| wanted.is_about(side, ends, effect))
+                    .map(|ends| {
+                        let key = Opened {
+                            rule: ruled.rule.to_string(),
+                            observed: ruled.observed,
+                            properties: granted(side, ends, effect),
+                        };
+                        Answer {
+                            key,
+                            call: Some((facts.main().operation, effect)),
+                            ends: ends.clone(),
+                            place: index,
+                        }
+                    }),
+            );
+        };
+        for facts in &space.points {
+            ask(facts, &[ends(facts)]);
+        }
+        for pairs in &space.pairs {
+            pairs.each(&relevance, &mut ask);
+        }
+    }
+    (gather(found), places)
+}
+
+impl Wanted {
+    fn is_call(&self, facts: &Facts) -> bool {
+        self.operation
+            .is_none_or(|wanted| wanted == facts.main().operation)
+            && self.effect.is_none_or(|wanted| wanted == facts.effect())
+    }
+
+    fn is_about(&self, side: &Side<'_>, ends: &Ends, effect: Effect) -> bool {
+        let object = self.object.as_ref().is_none_or(|wanted| ends.contains(wanted));
+        let property = self.property.as_ref().is_none_or(|name| match ends.as_slice() {
+            [object] => {
+                let view = side.bounds().view(object);
+                match effect {
+                    Effect::Read => view.reads(name),
+                    Effect::Write => view.writes(name),
+                    Effect::Meta | Effect::Auth | Effect::Delete | Effect::Irreversible => false,
+                }
+            }
+            _ => false,
+        });
+        object && property
+    }
+}
