@@ -19,6 +19,7 @@ mod graphql;
 mod nested;
 mod pieces;
 mod records;
+mod scheduler;
 mod schemas;
 mod set_up;
 #[cfg(test)]
@@ -64,6 +65,9 @@ pub fn of(id: &str, row: &Row) -> Option<AnswerShape> {
     }
     if let Some(verb) = id.strip_prefix("media-bridge.schemas.") {
         return schemas::of_media_bridge(verb);
+    }
+    if let Some(verb) = id.strip_prefix("scheduler.meetings.") {
+        return scheduler::of(verb);
     }
     match family {
         Family::Contacts => contacts_v1::of(id),

@@ -18,6 +18,7 @@ pub(super) fn of(id: &str) -> Option<AnswerShape> {
         "crm.lists.create" | "crm.lists.get" | "crm.lists.get-by-name" => Known(&LIST_HELD),
         "crm.lists.update-list-filters" | "crm.lists.update-list-name" => Known(&LIST_HELD),
         "crm.lists.list" | "crm.lists.search" => Known(&LISTS),
+        "crm.lists.all" => Known(&LIST_PAGE),
         "crm.lists.records.memberships.batch.read" => Known(&MEMBERSHIPS),
         "crm.limits.associations.records.get" => Known(&AT_LIMIT),
         "crm.task-series.create" | "crm.task-series.get" | "crm.task-series.update" => Known(&TASK_SERIES),
@@ -77,6 +78,8 @@ const LISTS: Shape = object!(
     "lists": Shape::Array(&LIST),
     "paging": PAGING,
 );
+
+const LIST_PAGE: Shape = page!(Shape::Array(&LIST));
 
 const MEMBERSHIP: Shape = object!(
     Dropped; ["listId", "listVersion", "isPublicList", "firstAddedTimestamp", "lastAddedTimestamp"]

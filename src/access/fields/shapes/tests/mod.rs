@@ -73,14 +73,6 @@ const NOT_DESCRIBED: &[(&str, &str)] = &[
     ("extensions.ecomm.imports.page", "not documented"),
     ("extensions.ecomm.sync.messages.replace", "not documented"),
     (
-        "scheduler.meetings.calendar",
-        "shows a meeting in a shape of its own",
-    ),
-    (
-        "scheduler.meetings.meeting-links.book",
-        "shows a contact's values as fields of a form",
-    ),
-    (
         "webhooks-journal.snapshots.crm",
         "leads to a journal that no filter reaches",
     ),

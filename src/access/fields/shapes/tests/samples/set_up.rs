@@ -60,4 +60,20 @@ pub(super) const SAMPLES: &[Sample] = &[
         calls: &["POST /integrators/timeline/v3/events/batch/create"],
         answer: batch!(r#"[{"id": "shown-id", "email": "never-email", "tokens": {"a": "never-token"}}]"#),
     },
+    Sample {
+        calls: &["POST /crm/lists/2026-09-beta/all"],
+        answer: r#"{"total": 1, "results": [{"listId": "shown-list", "filterBranch": {"value": "never-filter"}}]}"#,
+    },
+    Sample {
+        calls: &["POST /scheduler/v3/meetings/calendar"],
+        answer: r#"{"id": "shown-id", "properties": {"email": ["shown-one", "shown-two"], "hs_meeting_body": "hidden-body",
+            "hs_attachment_ids": ["hidden-file"], "hs_object_id": "shown-object", "createdate": {"a": "never-odd"}}}"#,
+    },
+    Sample {
+        calls: &["POST /scheduler/v3/meetings/meeting-links/book"],
+        answer: r#"{"contactId": "shown-contact", "start": "shown-start", "subject": "hidden-subject",
+            "guestEmails": ["hidden-guest"], "webConferenceUrl": "hidden-url", "formFields": [
+                {"name": "email", "value": "shown-address", "label": "shown-label"},
+                {"value": "hidden-value", "label": "hidden-label", "name": "ssn"}]}"#,
+    },
 ];
