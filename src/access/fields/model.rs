@@ -25,12 +25,21 @@ pub enum Tree {
     Bool(bool),
     /// A number, as it was written.
     Number(String),
-    /// A string, unescaped.
-    String(String),
+    /// A string.
+    String(Text),
     /// An array.
     Array(Vec<Tree>),
     /// An object.
     Object(Vec<(String, Tree)>),
+}
+
+/// A string of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// What it stands for.
+    pub text: String,
+    /// Whether it is written with an escape.
+    pub is_escaped: bool,
 }
 
 /// An answer as a client may see it.
@@ -52,7 +61,7 @@ pub fn filtered(shape: &'static Shape, views: &Views, answer: &[u8]) -> Result<F
     }
     let tree = parsed(answer)?;
     let mut walk = Walk { views, stripped: 0 };
-    let own = views.bounds.view_of_spellings([]);
+    let own = views.of(u8::MAX);
     let left = walk.value(shape, &tree, &own)?;
     Ok(Filtered {
         tree: Some(left.unwrap_or(Tree::Null)),
@@ -76,7 +85,10 @@ fn tree(text: &str, depth: usize) -> Result<Tree, Violation> {
         Some(b'n') => Ok(Tree::Null),
         Some(b't') => Ok(Tree::Bool(true)),
         Some(b'f') => Ok(Tree::Bool(false)),
-        Some(b'"') => parse(text).map(Tree::String),
+        Some(b'"') => Ok(Tree::String(Text {
+            is_escaped: text.contains('\\'),
+            text: parse(text)?,
+        })),
         Some(b'[') if depth == DEPTH => Err(Violation::TooDeep),
         Some(b'{') if depth == DEPTH => Err(Violation::TooDeep),
         Some(b'[') => {
@@ -155,10 +167,21 @@ impl Walk<'_> {
             (Shape::IfAll(_, _, some), _) => self.value(some, value, own),
             (Shape::Either { object, .. }, Tree::Object(_)) => self.value(object, value, own),
             (Shape::Either { array, .. }, Tree::Array(_)) => self.value(array, value, own),
+            (Shape::Kinds { object, .. }, Tree::Object(_)) => self.value(object, value, own),
+            (Shape::Kinds { array, .. }, Tree::Array(_)) => self.value(array, value, own),
+            (Shape::Kinds { scalar, .. }, _) => self.value(scalar, value, own),
             (_, Tree::Null) => Ok(Some(Tree::Null)),
             (Shape::Any, _) => any(value).map(Some),
             (Shape::Scalar, Tree::Bool(_) | Tree::Number(_) | Tree::String(_)) => Ok(Some(value.clone())),
-            (Shape::Text(text), Tree::String(_)) => self.instead(Tree::String((*text).to_owned())),
+            (Shape::Text(text), Tree::String(_)) => self.instead(ours(text)),
+            (Shape::TextUnless(kept, _), Tree::String(text))
+                if !text.is_escaped && kept.contains(&text.text.as_str()) =>
+            {
+                Ok(Some(value.clone()))
+            }
+            (Shape::TextUnless(_, text), Tree::Bool(_) | Tree::Number(_) | Tree::String(_)) => {
+                self.instead(ours(text))
+            }
             (Shape::Object(members), Tree::Object(pairs)) => self.object(members, pairs, own),
             (Shape::Array(item), Tree::Array(elements)) => {
                 self.elements(elements, |walk, element| walk.value(item, element, own))
@@ -188,12 +211,12 @@ impl Walk<'_> {
                 let view = self.view(*of, own);
                 self.elements(elements, |walk, element| match element {
                     Tree::Null => Ok(Some(Tree::Null)),
-                    Tree::String(name) if view.reads(name) => Ok(Some(element.clone())),
+                    Tree::String(name) if view.reads(&name.text) => Ok(Some(element.clone())),
                     Tree::String(_) => walk.gone(),
                     _ => Err(Violation::WrongKind),
                 })
             }
-            (Shape::Name(of), Tree::String(name)) => match self.view(*of, own).reads(name) {
+            (Shape::Name(of), Tree::String(name)) => match self.view(*of, own).reads(&name.text) {
                 true => Ok(Some(value.clone())),
                 false => self.instead(Tree::Null),
             },
@@ -220,7 +243,7 @@ impl Walk<'_> {
             return Err(Violation::WrongKind);
         };
         match pairs.iter().find(|(name, _)| name == key) {
-            Some((_, Tree::String(property))) if view.reads(property) => self.object(item, pairs, own),
+            Some((_, Tree::String(property))) if view.reads(&property.text) => self.object(item, pairs, own),
             Some((_, Tree::String(_))) => self.gone(),
             _ => Err(Violation::Unnamed),
         }
@@ -231,7 +254,7 @@ impl Walk<'_> {
         for (name, value) in pairs {
             match value {
                 _ if !keys.contains(&name.as_str()) => {}
-                Tree::String(spelling) => spellings.push(spelling.as_str()),
+                Tree::String(spelling) => spellings.push(spelling.text.as_str()),
                 Tree::Null => {}
                 _ => return Err(Violation::Unnamed),
             }
@@ -277,6 +300,13 @@ impl Walk<'_> {
         }
         Ok(Some(Tree::Array(kept)))
     }
+}
+
+fn ours(text: &str) -> Tree {
+    Tree::String(Text {
+        text: text.to_owned(),
+        is_escaped: false,
+    })
 }
 
 fn any(value: &Tree) -> Result<Tree, Violation> {

@@ -124,10 +124,9 @@ impl Filter {
         if self.is_empty {
             return Ok(());
         }
-        let taken = self.walk.pass(&self.rest, true, out)?;
-        let is_whole = taken == self.rest.len() && self.utf8.is_whole();
+        self.walk.pass(&self.rest, true, out)?;
         self.rest.clear();
-        match is_whole && self.walk.is_done() {
+        match self.walk.is_done() {
             true => Ok(()),
             false => Err(Violation::Truncated),
         }

@@ -133,8 +133,7 @@ impl Names {
         make: impl FnOnce(&str) -> Place,
     ) -> Result<Place, Violation> {
         let key = key(opened, name);
-        let mut slot = first_slot(&key);
-        for _ in 0..TRIES {
+        for slot in (first_slot(&key)..).take(TRIES) {
             let at = self.slots.get(slot % SLOTS).copied().unwrap_or_default();
             let Some(entry) = self.entries.get_mut(usize::from(at).wrapping_sub(1)) else {
                 break;
@@ -148,7 +147,6 @@ impl Names {
                 entry.serial = opened.serial;
                 return Ok(entry.place);
             }
-            slot += 1;
         }
         self.work_out(opened, name, make)
     }

@@ -24,7 +24,7 @@ pub struct Owners {
 impl Owners {
     pub fn new(views: Views) -> Self {
         Self {
-            unknown: views.bounds.view_of_spellings([]),
+            unknown: views.of(u8::MAX),
             types: views.types.to_vec(),
             said: Vec::new(),
             views,

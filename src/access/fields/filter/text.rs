@@ -121,7 +121,8 @@ fn meaning(escape: &[u8]) -> Result<char, Violation> {
     })
 }
 
-/// Whether all bytes so far are UTF-8, whatever the pieces they come in.
+/// Whether all bytes so far are UTF-8, whatever the pieces they come in. A character without its end
+/// is no concern of its own: it can only stand in a string, which has no end then either.
 #[derive(Default)]
 pub struct Utf8 {
     /// The bytes of a character whose end has not come.
@@ -164,11 +165,6 @@ impl Utf8 {
             .zip(begun)
             .for_each(|(to, from)| *to = *from);
         Ok(())
-    }
-
-    /// Whether the last character is whole.
-    pub fn is_whole(&self) -> bool {
-        self.length == 0
     }
 }
 
@@ -238,7 +234,7 @@ mod tests {
                     ] {
                         utf8.push(piece).unwrap();
                     }
-                    assert!(utf8.is_whole(), "{text}");
+                    assert_eq!(utf8.length, 0, "{text}");
                 }
             }
         }
@@ -258,6 +254,6 @@ mod tests {
         }
         let mut utf8 = Utf8::default();
         utf8.push(b"\xe2\x82").unwrap();
-        assert!(!utf8.is_whole());
+        assert_eq!(utf8.length, 2);
     }
 }

@@ -53,12 +53,17 @@ impl Pass<'_> {
             },
             (Shape::Either { object, .. }, Start::Object) => self.shaped(object, start, is_null),
             (Shape::Either { array, .. }, Start::Array) => self.shaped(array, start, is_null),
+            (Shape::Kinds { object, .. }, Start::Object) => self.shaped(object, start, is_null),
+            (Shape::Kinds { array, .. }, Start::Array) => self.shaped(array, start, is_null),
+            (Shape::Kinds { scalar, .. }, _) => self.shaped(scalar, start, is_null),
             _ if is_null => self.enter_kept(start),
             (Shape::Any, _) | (Shape::Scalar, Start::Text | Start::Word(_)) => self.enter_kept(start),
-            (Shape::Text(text), Start::Text) => {
-                self.replace(&[b"\"", text.as_bytes(), b"\""]);
-                self.enter(start, Rule::GoneObject, Rule::GoneArray)
-            }
+            (Shape::Text(text), Start::Text) => self.replace_by(text, start),
+            (Shape::TextUnless(kept, text), Start::Text | Start::Word(_)) => match self.is_among(kept) {
+                None => Ok(Go::Wait),
+                Some(true) => self.enter_kept(start),
+                Some(false) => self.replace_by(text, start),
+            },
             (Shape::Object(members), Start::Object) => self.open_kept(Rule::Members(members)),
             (Shape::Map(value), Start::Object) => self.open_kept(Rule::Values(value)),
             (Shape::Array(item), Start::Array) => self.open_kept(Rule::Elements(item)),
@@ -73,6 +78,29 @@ impl Pass<'_> {
             (Shape::Name(of), Start::Text) => self.property_name(of, Otherwise::Replaced(b"null")),
             (Shape::Typed { keys, members }, Start::Object) => self.typed(keys, members),
             _ => Err(Violation::WrongKind),
+        }
+    }
+
+    fn replace_by(&mut self, text: &str, start: Start) -> Step {
+        self.replace(&[b"\"", text.as_bytes(), b"\""]);
+        self.enter(start, Rule::GoneObject, Rule::GoneArray)
+    }
+
+    /// Whether a string here is one of `texts`, none of which has anything to escape; `None` if
+    /// more bytes must come first.
+    fn is_among(&self, texts: &[&str]) -> Option<bool> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let mut may_be = false;
+        for text in texts {
+            let quoted = [b"\"", text.as_bytes(), b"\""].concat();
+            if rest.starts_with(&quoted) {
+                return Some(true);
+            }
+            may_be |= quoted.starts_with(rest);
+        }
+        match may_be && !self.last {
+            true => None,
+            false => Some(false),
         }
     }
 

@@ -1,95 +1,11 @@
 //! Whatever comes: what the model says, valid JSON, and nothing that is hidden.
 
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::Index;
 
+use super::arbitrary::{MARKER, json, mutated, mutations, records};
+use super::fitting::fitting;
 use super::*;
-
-/// Stands in every value that nobody may see.
-const MARKER: &str = "HIDDENVALUE";
-
-fn escaped(text: &str, which: &[bool]) -> String {
-    let mut out = String::from("\"");
-    for (at, letter) in text.chars().enumerate() {
-        match which.get(at).copied().unwrap_or_default() || matches!(letter, '"' | '\\') {
-            true => letter
-                .encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|unit| out.push_str(&format!("\\u{unit:04X}"))),
-            false => out.push(letter),
-        }
-    }
-    out + "\""
-}
-
-/// A string as JSON may spell it.
-fn spelled(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
-    (text, prop::collection::vec(prop::bool::weighted(0.1), 0..12))
-        .prop_map(|(text, which)| escaped(&text, &which))
-}
-
-fn space() -> impl Strategy<Value = &'static str> {
-    prop_oneof![9 => Just(""), 1 => select(vec![" ", "\n", "\t \r"])]
-}
-
-/// Names that mean something somewhere, and some that don't.
-fn name() -> impl Strategy<Value = String> {
-    let known = select(vec![
-        "results",
-        "paging",
-        "id",
-        "properties",
-        "propertiesWithHistory",
-        "url",
-        "archived",
-        "value",
-        "timestamp",
-        "email",
-        "Email",
-        "firstname",
-        "phone",
-        "ssn",
-        "createdate",
-        "hs_object_id",
-        "name",
-        "label",
-        "type",
-        "typeId",
-        "my_secret",
-        "list",
-        "one",
-        "any",
-        "named",
-        "typed",
-        "text",
-        "map",
-        "",
-        "é",
-        "😀",
-    ]);
-    spelled(known.prop_map(String::from))
-}
-
-fn scalar() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => name(),
-        2 => select(vec!["null", "true", "false", "0", "-1.5e3", "12", "\"contacts\"", "\"0-2\"", "\"deals\"", "\"a\\n\\\"b\""]).prop_map(String::from),
-        1 => spelled(".{0,12}".prop_map(|text| text.replace(|c: char| c < ' ', "?"))),
-    ]
-}
-
-/// JSON of whatever form, as text.
-fn json() -> impl Strategy<Value = String> {
-    scalar().prop_recursive(6, 60, 6, |inner| {
-        let element = (space(), inner.clone(), space()).prop_map(|(a, value, b)| format!("{a}{value}{b}"));
-        let member = (space(), name(), space(), space(), inner)
-            .prop_map(|(a, name, b, c, value)| format!("{a}{name}{b}:{c}{value}"));
-        prop_oneof![
-            prop::collection::vec(element, 0..5).prop_map(|all| format!("[{}]", all.join(","))),
-            prop::collection::vec(member, 0..6).prop_map(|all| format!("{{{}}}", all.join(","))),
-        ]
-    })
-}
 
 const PROPERTIES: Shape = Shape::Properties {
     of: CONTACT,
@@ -98,7 +14,8 @@ const PROPERTIES: Shape = Shape::Properties {
     bare: &Shape::Scalar,
 };
 
-static SHAPES: [Shape; 6] = [
+static SHAPES: [Shape; 7] = [
+    ERROR,
     LIST,
     Shape::Any,
     Shape::Object(&Members {
@@ -141,6 +58,30 @@ static SHAPES: [Shape; 6] = [
         array: &Shape::NameList(COMPANY),
     },
 ];
+
+const WORD: Shape = Shape::Kinds {
+    scalar: &Shape::Scalar,
+    object: &Shape::Drop,
+    array: &Shape::Drop,
+};
+const ERROR: Shape = Shape::Kinds {
+    scalar: &Shape::Drop,
+    object: &Shape::Object(&Members {
+        known: &[
+            ("id", WORD),
+            (
+                "text",
+                Shape::Kinds {
+                    scalar: &Shape::TextUnless(&["email", "limit. reached", ""], "-"),
+                    object: &Shape::Drop,
+                    array: &Shape::Array(&WORD),
+                },
+            ),
+        ],
+        unknown: Unknown::Dropped,
+    }),
+    array: &Shape::Drop,
+};
 
 const ITEM: Members = Members {
     known: &[
@@ -196,48 +137,6 @@ const TYPED: Shape = Shape::Typed {
     },
 };
 
-#[derive(Clone, Debug)]
-enum Mutation {
-    Cut,
-    Replace(u8),
-    Insert(&'static str),
-    Remove,
-    Double(Index),
-}
-
-fn mutations() -> impl Strategy<Value = Vec<(Index, Mutation)>> {
-    let mutation = prop_oneof![
-        1 => Just(Mutation::Cut),
-        2 => any::<u8>().prop_map(Mutation::Replace),
-        4 => select(vec![",", "\"", "\\", "{", "}", "[", "]", ":", "\\u0000", "\\ud800", "1", "null", "\u{feff}", " ", "\"a\":1,", "\"email\":2,"]).prop_map(Mutation::Insert),
-        2 => Just(Mutation::Remove),
-        1 => any::<Index>().prop_map(Mutation::Double),
-    ];
-    prop::collection::vec((any::<Index>(), mutation), 0..4)
-}
-
-fn mutated(text: &str, mutations: &[(Index, Mutation)]) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
-    for (index, mutation) in mutations {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = index.index(bytes.len());
-        match mutation {
-            Mutation::Cut => bytes.truncate(at),
-            Mutation::Replace(with) => bytes[at] = *with,
-            Mutation::Insert(with) => drop(bytes.splice(at..at, with.bytes())),
-            Mutation::Remove => drop(bytes.remove(at)),
-            Mutation::Double(other) => {
-                let to = other.index(bytes.len());
-                let part = bytes[at.min(to)..at.max(to)].to_vec();
-                drop(bytes.splice(at..at, part));
-            }
-        }
-    }
-    bytes
-}
-
 fn cut(bytes: &[u8], cuts: &[Index]) -> Vec<Vec<u8>> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
@@ -276,6 +175,18 @@ proptest! {
     }
 
     #[test]
+    fn answers_that_fit_are_filtered_as_the_model_does(
+        (shape, text) in any::<Index>().prop_flat_map(|which| {
+            let shape = which.get(&SHAPES);
+            (Just(shape), fitting(shape))
+        }),
+        damage in prop_oneof![3 => Just(Vec::new()), 1 => mutations()],
+        cuts in prop::collection::vec(any::<Index>(), 0..4)
+    ) {
+        check(shape, &mutated(&text, &damage), &cuts);
+    }
+
+    #[test]
     fn any_bytes_are_answered(which in any::<Index>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         check(which.get(&SHAPES), &bytes, &[]);
     }
@@ -301,55 +212,6 @@ fn cases() -> u32 {
         .ok()
         .and_then(|text| text.parse().ok());
     more.unwrap_or(1500)
-}
-
-/// A list whose hidden values, and none but them, hold [`MARKER`].
-fn records() -> impl Strategy<Value = String> {
-    let marked = || {
-        let within =
-            spelled(".{0,5}".prop_map(|text| format!("{}{MARKER}", text.replace(|c: char| c < ' ', "?"))));
-        within.prop_recursive(3, 8, 3, |inner| {
-            let member = (name(), inner.clone()).prop_map(|(name, value)| format!("{name}:{value}"));
-            prop_oneof![
-                prop::collection::vec(inner, 1..3).prop_map(|all| format!("[{}]", all.join(", "))),
-                member.prop_map(|one| format!("{{{one}}}")),
-            ]
-        })
-    };
-    let shown = || scalar().prop_filter("a plain value", |text| !text.contains(['{', '[']));
-    let property = prop_oneof![
-        (select(vec!["email", "EMAIL", "firstname", "createdate"]), shown()),
-        (
-            select(vec!["phone", "ssn", "emails", "e-mail", "Emai\u{131}", ""]),
-            marked()
-        ),
-    ];
-    let member = |(name, value): (&'static str, String)| {
-        (spelled(Just(name.to_owned())), Just(value)).prop_map(|(name, value)| format!("{name}:{value}"))
-    };
-    let once = |members: Vec<(&'static str, String)>| {
-        let mut seen = std::collections::HashSet::new();
-        members
-            .into_iter()
-            .filter(|(name, _)| seen.insert(*name))
-            .collect::<Vec<_>>()
-    };
-    let object = move |members: Vec<(&'static str, String)>| {
-        once(members)
-            .into_iter()
-            .map(member)
-            .collect::<Vec<_>>()
-            .prop_map(|all| format!("{{{}}}", all.join(",")))
-    };
-    let properties = prop::collection::vec(property, 0..6).prop_flat_map(object);
-    let record = prop_oneof![
-        properties.prop_map(|value| ("properties", value)),
-        shown().prop_map(|value| ("id", value)),
-        select(vec!["url", "Properties", "unknown", "properties "])
-            .prop_flat_map(move |name| (Just(name), marked())),
-    ];
-    let record = prop::collection::vec(record, 0..5).prop_flat_map(object);
-    prop::collection::vec(record, 0..4).prop_map(|all| format!(r#"{{"results":[{}]}}"#, all.join(",")))
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The filter as a specification: what comes out for what goes in.
 
+mod arbitrary;
+mod fitting;
 mod hostile;
+mod owners;
 mod places;
 mod streaming;
 
@@ -140,12 +143,32 @@ pub fn like_the_model(shape: &'static Shape, answer: &[u8]) -> Result<(Vec<u8>, 
 /// Every string and name in a tree.
 pub fn strings(tree: &Tree, all: &mut Vec<String>) {
     match tree {
-        Tree::String(text) => all.push(text.clone()),
+        Tree::String(text) => all.push(text.text.clone()),
         Tree::Array(elements) => elements.iter().for_each(|element| strings(element, all)),
         Tree::Object(members) => members.iter().for_each(|(name, value)| {
             all.push(name.clone());
             strings(value, all);
         }),
         Tree::Null | Tree::Bool(_) | Tree::Number(_) => {}
+    }
+}
+
+/// Cases of one shape: what goes in, what comes out, how many values are stripped.
+#[track_caller]
+pub fn comes_out(shape: &'static Shape, cases: &[(&str, &str, u64)]) {
+    for (answer, expected, stripped) in cases {
+        let (out, count) = like_the_model(shape, answer.as_bytes())
+            .unwrap_or_else(|violation| panic!("{answer}: {violation}"));
+        assert_eq!(String::from_utf8_lossy(&out), *expected, "{answer}");
+        assert_eq!(count, *stripped, "{answer}");
+    }
+}
+
+/// That answers are refused, and why.
+#[track_caller]
+pub fn is_refused(shape: &'static Shape, violation: Violation, answers: &[&str]) {
+    for answer in answers {
+        let filtered = like_the_model(shape, answer.as_bytes());
+        assert_eq!(filtered, Err(violation), "{answer}");
     }
 }

@@ -4,25 +4,6 @@ use super::*;
 
 const OK: Option<Violation> = None;
 
-/// Cases of one shape: what goes in, what comes out, how many values are stripped.
-#[track_caller]
-fn comes_out(shape: &'static Shape, cases: &[(&str, &str, u64)]) {
-    for (answer, expected, stripped) in cases {
-        let (out, count) = like_the_model(shape, answer.as_bytes())
-            .unwrap_or_else(|violation| panic!("{answer}: {violation}"));
-        assert_eq!(String::from_utf8_lossy(&out), *expected, "{answer}");
-        assert_eq!(count, *stripped, "{answer}");
-    }
-}
-
-#[track_caller]
-fn is_refused(shape: &'static Shape, violation: Violation, answers: &[&str]) {
-    for answer in answers {
-        let filtered = like_the_model(shape, answer.as_bytes());
-        assert_eq!(filtered, Err(violation), "{answer}");
-    }
-}
-
 #[test]
 fn a_list_of_records_keeps_what_is_granted() {
     comes_out(
@@ -342,6 +323,103 @@ fn a_value_may_be_an_object_here_and_an_array_there() {
 }
 
 #[test]
+fn a_text_that_clients_compare_is_kept_to_the_letter() {
+    static SHAPE: Shape = Shape::Array(&Shape::TextUnless(&["slow down", "slow"], "-"));
+    comes_out(
+        &SHAPE,
+        &[
+            (r#"["slow down","slow",null]"#, r#"["slow down","slow",null]"#, 0),
+            (
+                r#"["slow down!","slo","Slow","","slow dow","slow  down"," slow"]"#,
+                r#"["-","-","-","-","-","-","-"]"#,
+                7,
+            ),
+            (
+                r#"["\u0073low","slow\u0020down",1,true]"#,
+                r#"["-","-","-","-"]"#,
+                4,
+            ),
+        ],
+    );
+    is_refused(&SHAPE, Violation::WrongKind, &["[[]]", "[{}]"]);
+    assert_eq!(whole(&SHAPE, b"[\"slow"), Err(Violation::Truncated));
+}
+
+#[test]
+fn a_value_may_be_of_three_kinds_and_what_is_not_expected_is_dropped() {
+    static SHAPE: Shape = Shape::Object(&Members {
+        known: &[
+            (
+                "word",
+                Shape::Kinds {
+                    scalar: &Shape::Scalar,
+                    object: &Shape::Drop,
+                    array: &Shape::Drop,
+                },
+            ),
+            (
+                "object",
+                Shape::Kinds {
+                    scalar: &Shape::Drop,
+                    object: &Shape::Map(&Shape::Scalar),
+                    array: &Shape::Text("an array is no text"),
+                },
+            ),
+        ],
+        unknown: Unknown::Dropped,
+    });
+    comes_out(
+        &SHAPE,
+        &[
+            (
+                r#"{"word":"a","object":{"a":1}}"#,
+                r#"{"word":"a","object":{"a":1}}"#,
+                0,
+            ),
+            (r#"{"word":{"a":1},"object":"a"}"#, "{}", 2),
+            (r#"{"word":[1],"object":null}"#, "{}", 2),
+            (r#"{"word":null,"object":false}"#, r#"{"word":null}"#, 1),
+        ],
+    );
+    is_refused(
+        &SHAPE,
+        Violation::WrongKind,
+        &[r#"{"object":[]}"#, r#"{"object":{"a":[]}}"#],
+    );
+}
+
+#[test]
+fn a_name_that_must_be_granted_is_not_readable_because_it_always_is() {
+    static SHAPE: Shape = Shape::Properties {
+        of: CONTACT,
+        granted: true,
+        value: &Shape::Any,
+        bare: &Shape::Any,
+    };
+    comes_out(
+        &SHAPE,
+        &[(r#"{"createdate":[1],"email":[2]}"#, r#"{"email":[2]}"#, 1)],
+    );
+}
+
+#[test]
+fn nothing_of_a_position_without_a_view_is_readable_even_where_nothing_is_bounded() {
+    static SHAPE: Shape = Shape::Array(&Shape::Properties {
+        of: CONTACT,
+        granted: false,
+        value: &Shape::Any,
+        bare: &Shape::Any,
+    });
+    let answer = br#"[{"email":1,"createdate":2}]"#;
+    let mut filter = Filter::new(&SHAPE, Views::default(), SCRATCH_BYTES);
+    let mut out = Vec::new();
+    filter.push(answer, &mut out).unwrap();
+    assert_eq!(out, br#"[{"createdate":2}]"#);
+    let expected = model::filtered(&SHAPE, &Views::default(), answer).unwrap();
+    assert_eq!(model::parsed(&out).ok(), expected.tree);
+}
+
+#[test]
 fn what_says_more_than_properties_needs_all_of_them() {
     static SHAPE: Shape = Shape::Object(&Members {
         known: &[
@@ -359,252 +437,6 @@ fn what_says_more_than_properties_needs_all_of_them() {
             r#"{"deal":{"x":1},"own":"-","strange":"-"}"#,
             3,
         )],
-    );
-}
-
-static DEFINITIONS: Shape = Shape::Array(&Shape::Any);
-static NAMED: Shape = Shape::Named {
-    of: CONTACT,
-    key: "name",
-    item: &Members {
-        known: &[("name", Shape::Scalar), ("label", Shape::Any)],
-        unknown: Unknown::Dropped,
-    },
-};
-
-#[test]
-fn elements_that_name_a_hidden_property_are_removed_whole() {
-    comes_out(
-        &NAMED,
-        &[
-            ("[]", "[]", 0),
-            (
-                r#"[{"name":"email","label":"L","x":1},{"label":{"y":1},"name":"phone"},null]"#,
-                r#"[{"name":"email","label":"L"},null]"#,
-                2,
-            ),
-            (
-                r#"[{"name":"phone"},{"label":[{"name":"phone"}],"name":"\u0045mail"}]"#,
-                r#"[{"label":[{"name":"phone"}],"name":"\u0045mail"}]"#,
-                1,
-            ),
-            (
-                r#"[{"label":"name","\u006eame":"email"},{"name":"ssn","name":"email"}]"#,
-                r#"[{"label":"name","\u006eame":"email"}]"#,
-                1,
-            ),
-            (
-                "[ { \"name\" : \"phone\" } , { \"name\" : \"email\" } ]",
-                r#"[{"name":"email"}]"#,
-                1,
-            ),
-            (r#"[{"name":"createdate"}]"#, r#"[{"name":"createdate"}]"#, 0),
-        ],
-    );
-    is_refused(
-        &NAMED,
-        Violation::Unnamed,
-        &[
-            "[{}]",
-            r#"[{"label":"email"}]"#,
-            r#"[{"name":null}]"#,
-            r#"[{"name":1}]"#,
-            r#"[{"name":["email"]}]"#,
-            r#"[{"name":{"name":"email"}}]"#,
-            r#"[{"label":{"name":"email"}}]"#,
-            r#"[{"Name":"email"}]"#,
-            r#"[{"name":true,"name":"email"}]"#,
-            r#"[{"name":null,"name":"phone"}]"#,
-        ],
-    );
-    is_refused(
-        &NAMED,
-        Violation::DuplicateName,
-        &[
-            r#"[{"name":"email","name":"phone"}]"#,
-            r#"[{"name":"email","label":1,"label":2}]"#,
-        ],
-    );
-    is_refused(
-        &NAMED,
-        Violation::WrongKind,
-        &["[1]", "[\"email\"]", "[[]]", "{}", r#"{"name":"email"}"#],
-    );
-    assert!(whole(&DEFINITIONS, b"[{\"name\":\"phone\"}]").is_ok());
-}
-
-#[test]
-fn an_object_that_names_a_hidden_property_becomes_an_empty_one() {
-    static SHAPE: Shape = Shape::Map(&Shape::NamedOne {
-        of: CONTACT,
-        key: "name",
-        item: &Members {
-            known: &[("name", Shape::Scalar)],
-            unknown: Unknown::Dropped,
-        },
-    });
-    comes_out(
-        &SHAPE,
-        &[(
-            r#"{"1":{"x":1,"name":"email"},"2":{"x":"y","name":"phone"},"3":null}"#,
-            r#"{"1":{"name":"email"},"2":{},"3":null}"#,
-            2,
-        )],
-    );
-    is_refused(&SHAPE, Violation::Unnamed, &[r#"{"1":{}}"#]);
-    is_refused(&SHAPE, Violation::WrongKind, &[r#"{"1":[]}"#, r#"{"1":"email"}"#]);
-}
-
-#[test]
-fn names_of_hidden_properties_are_removed_too() {
-    static SHAPE: Shape = Shape::Object(&Members {
-        known: &[("list", Shape::NameList(CONTACT)), ("one", Shape::Name(CONTACT))],
-        unknown: Unknown::Dropped,
-    });
-    comes_out(
-        &SHAPE,
-        &[
-            (
-                r#"{"list":["phone","email","ssn","\u0065MAIL","phone",null]}"#,
-                r#"{"list":["email","\u0065MAIL",null]}"#,
-                3,
-            ),
-            (r#"{"list":["phone"]}"#, r#"{"list":[]}"#, 1),
-            (r#"{"one":"phone"}"#, r#"{"one":null}"#, 1),
-            (r#"{"one":"email"}"#, r#"{"one":"email"}"#, 0),
-            (r#"{"one":null}"#, r#"{"one":null}"#, 0),
-        ],
-    );
-    is_refused(
-        &SHAPE,
-        Violation::WrongKind,
-        &[
-            r#"{"list":"email"}"#,
-            r#"{"list":[1]}"#,
-            r#"{"list":[["email"]]}"#,
-            r#"{"one":["email"]}"#,
-            r#"{"one":1}"#,
-        ],
-    );
-}
-
-static TYPED: Shape = Shape::Array(&Shape::Typed {
-    keys: &["type", "typeId"],
-    members: &Members {
-        known: &[
-            ("type", Shape::Scalar),
-            ("typeId", Shape::Scalar),
-            (
-                "properties",
-                Shape::Properties {
-                    of: Of::Own,
-                    granted: false,
-                    value: &Shape::Scalar,
-                    bare: &Shape::Scalar,
-                },
-            ),
-            ("url", Shape::IfAll(Of::Own, &Shape::Scalar, &Shape::Drop)),
-            ("inner", TYPED_INNER),
-        ],
-        unknown: Unknown::Dropped,
-    },
-});
-const TYPED_INNER: Shape = Shape::Typed {
-    keys: &["type"],
-    members: &Members {
-        known: &[(
-            "properties",
-            Shape::Properties {
-                of: Of::Own,
-                granted: false,
-                value: &Shape::Scalar,
-                bare: &Shape::Scalar,
-            },
-        )],
-        unknown: Unknown::Dropped,
-    },
-};
-
-#[test]
-fn an_object_says_its_own_type_wherever_that_stands() {
-    comes_out(
-        &TYPED,
-        &[
-            (
-                r#"[{"properties":{"email":1,"name":2},"type":"contacts"},{"type":"COMPANIES","properties":{"email":1,"my_secret":2}}]"#,
-                r#"[{"properties":{"email":1},"type":"contacts"},{"type":"COMPANIES","properties":{"email":1}}]"#,
-                2,
-            ),
-            (
-                r#"[{"url":"u","properties":{"x":1},"typeId":"0-3"}]"#,
-                r#"[{"url":"u","properties":{"x":1},"typeId":"0-3"}]"#,
-                0,
-            ),
-            (
-                r#"[{"properties":{"x":1,"createdate":1},"type":"unheard"}]"#,
-                r#"[{"properties":{"createdate":1},"type":"unheard"}]"#,
-                1,
-            ),
-            // Spellings of two types: what both grant.
-            (
-                r#"[{"properties":{"email":1,"name":1},"type":"companies","typeId":"0-1"}]"#,
-                r#"[{"properties":{"email":1},"type":"companies","typeId":"0-1"}]"#,
-                1,
-            ),
-            (
-                r#"[{"properties":{"email":1,"name":1},"type":null,"typeId":"0-1"}]"#,
-                r#"[{"properties":{"email":1},"type":null,"typeId":"0-1"}]"#,
-                1,
-            ),
-            // One within another, and back again.
-            (
-                r#"[{"inner":{"properties":{"x":1,"email":1},"type":"contacts"},"properties":{"x":1},"type":"deals"},null]"#,
-                r#"[{"inner":{"properties":{"email":1}},"properties":{"x":1},"type":"deals"},null]"#,
-                2,
-            ),
-        ],
-    );
-    is_refused(
-        &TYPED,
-        Violation::Unnamed,
-        &[
-            "[{}]",
-            r#"[{"properties":{"type":"contacts"}}]"#,
-            r#"[{"type":null}]"#,
-            r#"[{"type":1,"typeId":"0-1"}]"#,
-            r#"[{"Type":"contacts"}]"#,
-            r#"[{"type":["contacts"]}]"#,
-        ],
-    );
-    is_refused(
-        &TYPED,
-        Violation::DuplicateName,
-        &[r#"[{"type":"deals","type":"contacts"}]"#],
-    );
-    is_refused(&TYPED, Violation::WrongKind, &["[[]]", "[1]"]);
-}
-
-#[test]
-fn an_object_that_is_not_of_a_said_type_has_no_own() {
-    static SHAPE: Shape = Shape::Properties {
-        of: Of::Own,
-        granted: false,
-        value: &Shape::Any,
-        bare: &Shape::Any,
-    };
-    comes_out(
-        &SHAPE,
-        &[(r#"{"email":1,"createdate":2}"#, r#"{"createdate":2}"#, 1)],
-    );
-    static OTHER: Shape = Shape::Properties {
-        of: STRANGE,
-        granted: false,
-        value: &Shape::Any,
-        bare: &Shape::Any,
-    };
-    comes_out(
-        &OTHER,
-        &[(r#"{"email":1,"createdate":2}"#, r#"{"createdate":2}"#, 1)],
     );
 }
 

@@ -42,12 +42,31 @@ static TYPED: Shape = Shape::Array(&Shape::Typed {
     },
 });
 
+static WORDS: Shape = Shape::Array(&Shape::Kinds {
+    scalar: &Shape::TextUnless(&["slow down", "slow"], "-"),
+    object: &Shape::NamedOne {
+        of: CONTACT,
+        key: "name",
+        item: &Members {
+            known: &[("name", Shape::Name(CONTACT))],
+            unknown: Unknown::Dropped,
+        },
+    },
+    array: &Shape::NameList(CONTACT),
+});
+
+const WORDS_ANSWERS: [&str; 2] = [
+    r#"["slow down","slow","slow d","slow down!","\u0073low",12.5,null,["email","phone","em\u0061il"],{"name":"phone"},{"x":1,"name":"email"}]"#,
+    r#" [ "slow" , "slo" , [ "phone" , "email" ] , "slow downs" , true ] "#,
+];
+
 fn cases() -> impl Iterator<Item = (&'static Shape, &'static [u8])> {
     let lists = ANSWERS.iter().map(|answer| (&LIST, answer.as_bytes()));
     let held = HELD
         .iter()
         .flat_map(|answer| [(&NAMED, answer.as_bytes()), (&TYPED, answer.as_bytes())]);
-    lists.chain(held)
+    let words = WORDS_ANSWERS.iter().map(|answer| (&WORDS, answer.as_bytes()));
+    lists.chain(held).chain(words)
 }
 
 #[test]
