@@ -84,6 +84,25 @@ impl UpstreamForbade<'_> {
     }
 }
 
+/// Property rules removed values from an answer.
+#[derive(Debug)]
+pub struct PropertiesStripped<'a> {
+    /// The correlation id.
+    pub id: Uuid,
+    /// Who called.
+    pub integration: &'a str,
+    /// How many.
+    pub values: u64,
+}
+
+impl PropertiesStripped<'_> {
+    /// Counts them.
+    pub fn emit(&self, worker: &Worker) {
+        worker.stripped(self.integration, self.values);
+        tracing::debug!(request.id = %self.id, integration = self.integration, values = self.values, "properties removed");
+    }
+}
+
 /// Something failed between the gate and the upstream.
 pub struct UpstreamFailed<'a> {
     /// The correlation id of the request it failed for.
@@ -322,6 +341,12 @@ mod tests {
             cause,
         }
         .emit(&worker);
+        PropertiesStripped {
+            id,
+            integration: "a",
+            values: 2,
+        }
+        .emit(&worker);
         let (kind, detail) = (UpstreamErrorKind::Closed, &"gone");
         UpstreamFailed {
             id: Some(id),
@@ -354,6 +379,7 @@ mod tests {
             r#"scopegate_requests_total{decision="deny",effect="read",integration="a",operation="crm.objects.list",reason="no_rule"} 1"#,
             r#"scopegate_responses_total{code="403",effect="read",integration="a",source="gate"} 1"#,
             r#"scopegate_forbidden_total{cause="tier",integration="a"} 1"#,
+            r#"scopegate_properties_stripped_total{integration="a"} 2"#,
             r#"scopegate_upstream_errors_total{kind="closed"} 1"#,
             r#"scopegate_store_errors_total{op="poll"} 1"#,
             r#"scopegate_token_refreshes_total{app="marketing",result="rotated"} 1"#,

@@ -131,6 +131,7 @@ impl Prepared {
             compression: config.upstream.compression,
             pool_stats: Arc::new(PoolStats::default()),
             judged: Budget::new(config.limits.judged_total_bytes),
+            answers: Budget::new(config.limits.answers_total_bytes),
             upstream: shared,
             questions: Budget::new(QUESTIONS_BYTES),
             freshness: Freshness::starting(config.limits.store_max_staleness),

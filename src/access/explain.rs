@@ -169,7 +169,12 @@ fn understand(
         // Offline the body of an import is its `importRequest`.
         BodyNeed::Judge | BodyNeed::Import => {
             check_content_type(asked.content_type)?;
-            Some(JudgedBody::parse(asked.body.unwrap_or_default())?)
+            // An empty body is none: whether one is needed, `gather` says.
+            asked
+                .body
+                .filter(|body| !body.is_empty())
+                .map(JudgedBody::parse)
+                .transpose()?
         }
     };
     let facts = gather(catalogue, &recognised, &target, body.as_ref())?;

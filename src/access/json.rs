@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::refusal::{Reason, Refusal};
+use super::pointer::{Step, pointer};
+use super::refusal::{Place, Reason, Refusal};
 
 /// Deepest nesting of arrays and objects.
 pub const DEPTH: usize = 32;
@@ -60,21 +61,22 @@ pub struct JudgedBody {
 impl JudgedBody {
     /// Parses a body whose size the caller has bounded.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        let text = std::str::from_utf8(bytes).map_err(|_| NOT_UTF8)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| NOT_UTF8.at(Place::BODY))?;
         if text.starts_with('\u{feff}') {
-            return Err(BYTE_ORDER_MARK);
+            return Err(BYTE_ORDER_MARK.at(Place::BODY));
         }
         let mut parser = Parser {
             bytes: text.as_bytes(),
             text,
             at: 0,
             elements: 0,
+            inside: Vec::new(),
         };
-        let value = parser.value(0)?;
+        let value = parser.value(0).map_err(|refusal| parser.place(refusal))?;
         parser.space();
         match parser.peek() {
             None => Ok(Self { value }),
-            Some(_) => Err(MALFORMED),
+            Some(_) => Err(MALFORMED.at(Place::BODY)),
         }
     }
 
@@ -103,9 +105,39 @@ struct Parser<'b> {
     text: &'b str,
     at: usize,
     elements: usize,
+    /// The members and elements one is inside of, which a refusal leaves as they are.
+    inside: Vec<Inside>,
+}
+
+/// A step into a value.
+#[derive(Clone, Copy)]
+enum Inside {
+    /// Where the key's opening quote stands: it is read again if it must be named.
+    Member(usize),
+    Element(usize),
 }
 
 impl Parser<'_> {
+    /// A refusal at the value that was being read.
+    fn place(&mut self, refusal: Refusal) -> Refusal {
+        let inside = std::mem::take(&mut self.inside);
+        let mut keys = Vec::with_capacity(inside.len());
+        for step in &inside {
+            keys.push(match step {
+                Inside::Member(at) => {
+                    self.at = *at;
+                    self.string().ok()
+                }
+                Inside::Element(_) => None,
+            });
+        }
+        let steps = inside.iter().zip(&keys).map(|(step, key)| match step {
+            Inside::Member(_) => Step::Key(key.as_deref().unwrap_or("")),
+            Inside::Element(index) => Step::Index(*index),
+        });
+        refusal.at(pointer(steps))
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -173,7 +205,9 @@ impl Parser<'_> {
             if self.peek() != Some(b'"') {
                 return Err(MALFORMED);
             }
+            let start = self.at;
             let key = self.string()?;
+            self.inside.push(Inside::Member(start));
             self.count()?;
             if key.len() > KEY_BYTES {
                 return Err(LONG_KEY);
@@ -186,10 +220,13 @@ impl Parser<'_> {
             let value = self.value(depth)?;
             members.push((key, value));
             self.space();
-            match self.next() {
-                Some(b',') => {}
-                Some(b'}') => return Ok(Json::Object(members)),
-                _ => return Err(MALFORMED),
+            let next = self.next();
+            if !matches!(next, Some(b',' | b'}')) {
+                return Err(MALFORMED);
+            }
+            self.inside.pop();
+            if next == Some(b'}') {
+                return Ok(Json::Object(members));
             }
         }
     }
@@ -203,12 +240,16 @@ impl Parser<'_> {
             return Ok(Json::Array(items));
         }
         loop {
+            self.inside.push(Inside::Element(items.len()));
             items.push(self.value(depth)?);
             self.space();
-            match self.next() {
-                Some(b',') => {}
-                Some(b']') => return Ok(Json::Array(items)),
-                _ => return Err(MALFORMED),
+            let next = self.next();
+            if !matches!(next, Some(b',' | b']')) {
+                return Err(MALFORMED);
+            }
+            self.inside.pop();
+            if next == Some(b']') {
+                return Ok(Json::Array(items));
             }
         }
     }

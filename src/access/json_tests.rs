@@ -97,6 +97,33 @@ fn values() -> impl Strategy<Value = Json> {
     })
 }
 
+#[test]
+fn a_refusal_says_where_and_repeats_no_value() {
+    let deep = format!("{{\"a\":[{}1{}]}}", "[".repeat(DEPTH), "]".repeat(DEPTH));
+    let deepest = format!("/a{}", "/0".repeat(DEPTH - 1));
+    for (body, expected) in [
+        ("", "/"),
+        ("{} {}", "/"),
+        ("\u{feff}{}", "/"),
+        (r#"{"inputs":[{"id":1},{"id":01}]}"#, "/inputs/1/id"),
+        (r#"{"inputs":[{"id":1},{"id":1,"\u0069d":2}]}"#, "/inputs/1/id"),
+        (r#"{"properties":{"salary@example.com":nul}}"#, "/properties/?"),
+        (r#"{"a/b":{"c d":[1,]}}"#, "/?/?/1"),
+        (&deep, &deepest),
+    ] {
+        let place = JudgedBody::parse(body.as_bytes()).unwrap_err().place;
+        assert_eq!(place.as_ref().map(Place::as_str), Some(expected), "{body}");
+    }
+    assert_eq!(
+        JudgedBody::parse(b"\xff")
+            .unwrap_err()
+            .place
+            .as_ref()
+            .map(Place::as_str),
+        Some("/")
+    );
+}
+
 proptest! {
     #[test]
     fn rebuilding_and_reading_again_gives_the_same_value(value in values()) {

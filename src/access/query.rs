@@ -3,7 +3,7 @@
 //! The catalogue knows no parameter lists, so unknown names pass. Names that carry facts are
 //! understood everywhere; names that carry credentials or override the method are refused.
 
-use super::refusal::{Reason, Refusal};
+use super::refusal::{Place, Reason, Refusal};
 use super::target::{decode, encode_into};
 
 /// Most parameters of one query. 100 ids as parameters of their own is the most seen in clients.
@@ -81,8 +81,10 @@ impl Query {
             };
             let name = read(name)?;
             check_name(&name)?;
-            if occurs(&name)? == Some(Occurs::Once) && parsed.parameters.iter().any(|p| p.name == name) {
-                return Err(DOUBLED);
+            if let Some((known, Occurs::Once)) = occurs(&name)?
+                && parsed.parameters.iter().any(|p| p.name == known)
+            {
+                return Err(DOUBLED.at(Place::parameter(known)));
             }
             parsed.parameters.push(Parameter { name, value });
         }
@@ -126,6 +128,19 @@ impl Query {
             at.unwrap_or(self.parameters.len()).min(self.parameters.len()),
             parameter,
         );
+    }
+
+    /// Puts parameters of one name, in this order, in the place of the first of this name, or at
+    /// the end, and drops the others of this name.
+    pub fn set_all(&mut self, name: &str, values: Vec<String>) {
+        let at = self.parameters.iter().position(|p| p.name == name);
+        self.remove(name);
+        let at = at.unwrap_or(self.parameters.len()).min(self.parameters.len());
+        let parameters = values.into_iter().map(|value| Parameter {
+            name: name.to_owned(),
+            value: Some(value),
+        });
+        self.parameters.splice(at..at, parameters);
     }
 
     /// Drops every parameter of a name.
@@ -195,14 +210,14 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 
 /// How often a fact-bearing name may stand; an approximate spelling of one is refused, because the
 /// gate and HubSpot might disagree on whether it counts.
-fn occurs(name: &str) -> Result<Option<Occurs>, Refusal> {
+fn occurs(name: &str) -> Result<Option<(&'static str, Occurs)>, Refusal> {
     let stem = name.split(['[', '.']).next().unwrap_or(name);
     for (known, occurs) in FACTS {
         if name == known {
-            return Ok(Some(occurs));
+            return Ok(Some((known, occurs)));
         }
         if stem.eq_ignore_ascii_case(known) && (stem.len() == name.len() || name.contains('[')) {
-            return Err(MISSPELT);
+            return Err(MISSPELT.at(Place::parameter(known)));
         }
     }
     Ok(None)
@@ -316,6 +331,18 @@ mod tests {
             assert!(Query::parse(query).is_err(), "{query}");
         }
         assert!(Query::parse("associationCategory=x&createdAfter=1&property.name=2").is_ok());
+    }
+
+    #[test]
+    fn a_refused_parameter_is_named_as_hubspot_spells_it() {
+        for (query, expected) in [
+            ("archived=false&archived=true", "archived"),
+            ("ASSOCIATIONS=deals", "associations"),
+            ("x=1&idproperty=secret@example.com", "idProperty"),
+        ] {
+            let place = Query::parse(query).unwrap_err().place;
+            assert_eq!(place.as_ref().map(Place::as_str), Some(expected), "{query}");
+        }
     }
 
     #[test]

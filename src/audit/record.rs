@@ -126,6 +126,9 @@ pub struct OutcomeRecord {
     /// Whether it ran to its end although it was killed meanwhile: a write whose head had gone up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub after_kill: bool,
+    /// Values that property rules removed from the answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stripped: u64,
     /// Body bytes from the integration.
     pub request_bytes: u64,
     /// Body bytes to the integration.

@@ -69,6 +69,7 @@ fn outcome() -> Record {
         cut_short: false,
         replayed: false,
         after_kill: false,
+        stripped: 0,
         request_bytes: 0,
         response_bytes: 1234,
         duration: Duration::from_millis(80),

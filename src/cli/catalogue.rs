@@ -115,7 +115,7 @@ fn write_found(
     let scopes: Vec<String> = touches.iter().map(|touch| scopes_of(catalogue, touch)).collect();
     let needed: Vec<&str> = least_scopes(catalogue, &touches);
     let risks: Vec<&str> = row.risks.names().collect();
-    let judges = recognised.body_need() == BodyNeed::Judge;
+    let judges = recognised.body_need() != BodyNeed::None;
     if as_json {
         let line = json!({
             "operation": &*operation.id,

@@ -213,6 +213,9 @@ pub struct Limits {
     pub judged_body_bytes: usize,
     /// All judged bodies together; beyond it 503.
     pub judged_total_bytes: usize,
+    /// All answers that are held to be filtered whole, together; beyond it they are filtered as they
+    /// stream.
+    pub answers_total_bytes: usize,
     /// Largest body that streams through.
     pub body_bytes: u64,
     /// Largest answer that is read whole (error bodies).
@@ -265,6 +268,7 @@ impl Default for Limits {
             header_fields: 100,
             judged_body_bytes: 8 * 1024 * 1024,
             judged_total_bytes: 256 * 1024 * 1024,
+            answers_total_bytes: 64 * 1024 * 1024,
             body_bytes: 1024 * 1024 * 1024,
             error_body_bytes: 256 * 1024,
             replay_bytes: 64 * 1024,

@@ -120,6 +120,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "limits.header_fields" = "100" => |c, v, _| c.limits.header_fields = count(v, 16..=1_000)?;
     "limits.judged_body_size" = "8MiB" => |c, v, _| c.limits.judged_body_bytes = size(v, 64 << 10..=1 << 30)?;
     "limits.judged_total_size" = "256MiB" => |c, v, _| c.limits.judged_total_bytes = size(v, 1 << 20..=1 << 40)?;
+    "limits.answers_total_size" = "64MiB" => |c, v, _| c.limits.answers_total_bytes = size(v, 0..=1 << 40)?;
     "limits.body_size" = "1GiB" => |c, v, _| c.limits.body_bytes = v.size(1 << 20..=1 << 40)?;
     "limits.error_body_size" = "256KiB" => |c, v, _| c.limits.error_body_bytes = size(v, 4 << 10..=64 << 20)?;
     "limits.replay_size" = "64KiB" => |c, v, _| c.limits.replay_bytes = size(v, 0..=64 << 20)?;

@@ -5,7 +5,7 @@
 //! an id, an address or a property. Names and units follow the Prometheus conventions: base units,
 //! `_total` on counters.
 //!
-//! Deliberately absent: series of parts that do not exist yet (kills, stripped properties).
+//! Deliberately absent: series of parts that do not exist yet (kills).
 
 mod requests;
 mod state;
@@ -63,6 +63,7 @@ pub struct Metrics {
     gate_duration: Histogram,
     upstream_errors: IntCounterVec,
     forbidden: IntCounterVec,
+    stripped: IntCounterVec,
     token_refreshes: IntCounterVec,
     connections: IntGaugeVec,
     connection_state: IntGaugeVec,
@@ -146,6 +147,12 @@ impl Metrics {
                 "scopegate_forbidden_total",
                 "403 answers of the upstream, by cause.",
                 &["integration", "cause"],
+            )?,
+            stripped: counters(
+                &r,
+                "scopegate_properties_stripped_total",
+                "Values that property rules removed from answers.",
+                &["integration"],
             )?,
             token_refreshes: counters(
                 &r,

@@ -178,6 +178,14 @@ impl Worker {
             .inc();
     }
 
+    /// Counts values that were removed from an answer.
+    pub fn stripped(&self, integration: &str, values: u64) {
+        self.metrics
+            .stripped
+            .with_label_values(&[integration])
+            .inc_by(values);
+    }
+
     fn with(&self, integration: Option<&str>, f: impl FnOnce(&mut Cached)) {
         let integration = integration.unwrap_or(UNKNOWN);
         let mut integrations = self.integrations.borrow_mut();

@@ -29,6 +29,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_gate_duration_seconds", "histogram", ""),
     ("scopegate_upstream_errors_total", "counter", "kind"),
     ("scopegate_forbidden_total", "counter", "cause,integration"),
+    ("scopegate_properties_stripped_total", "counter", "integration"),
     ("scopegate_token_refreshes_total", "counter", "app,result"),
     ("scopegate_connections", "gauge", "app,state"),
     ("scopegate_connection_state", "gauge", "connection,state"),
@@ -99,6 +100,7 @@ fn busy() -> Arc<Metrics> {
     ));
     worker.answered(&answer(200));
     worker.forbidden("contact-report", ForbiddenCause::Tier);
+    worker.stripped("contact-report", 3);
     let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     metrics.token_refresh(None, RefreshResult::Ok);
     metrics.set_connections(&[ConnectionSample {

@@ -40,6 +40,7 @@ words! {
         Unauthorised = "unauthorised",
         RateLimited = "rate_limited",
         ServerError = "server_error",
+        AnswerShape = "answer_shape",
     }
 }
 

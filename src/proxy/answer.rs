@@ -9,6 +9,7 @@ use hyper::body::Body;
 use super::case::Case;
 use super::download::{Download, GateBody, Stages};
 use super::echo::EchoGuard;
+use super::filtered;
 use super::forward::Answered;
 use super::gunzip::Gunzip;
 use super::headers;
@@ -25,6 +26,8 @@ use crate::hubspot::forbidden::ForbiddenCause;
 pub enum Answer {
     /// The gate's own words.
     Own(StatusCode, Bytes),
+    /// The gate's own words under the upstream's status.
+    Reworded(StatusCode, HeaderMap, Bytes),
     /// The upstream's, read whole.
     Whole(StatusCode, HeaderMap, Bytes),
     /// The upstream's.
@@ -39,11 +42,6 @@ impl Case {
         rights: Rights,
         rule: AnswerRule,
     ) -> Result<Answer, Stop> {
-        if rule != AnswerRule::Pass {
-            return Err(Stop::Answer(
-                "scopegate: the answer can't be filtered yet, so it is not passed on.",
-            ));
-        }
         let (parts, answer) = response.into_parts();
         if parts.status.is_informational() || parts.status.is_redirection() {
             return Err(Stop::Answer(
@@ -72,10 +70,13 @@ impl Case {
         let stages = Stages {
             gunzip,
             echo: Some(echo),
+            filter: None,
             links,
         };
-        let headers = headers::downward(&parts.headers, stages.change_bytes());
+        let is_changed = stages.change_bytes() || rule != AnswerRule::Pass;
+        let headers = headers::downward(&parts.headers, is_changed);
         let download = Download {
+            first: Bytes::new(),
             answer,
             stages,
             rights,
@@ -83,6 +84,22 @@ impl Case {
             pending: Bytes::new(),
             ended: false,
         };
+        match rule {
+            AnswerRule::Filter(by) if parts.status.is_success() => {
+                let (shape, views) = *by;
+                return self
+                    .read_success(parts.status, headers, download, shape, views)
+                    .await;
+            }
+            AnswerRule::Filter(by) => {
+                return self.read_failure(parts.status, headers, download, by.1).await;
+            }
+            AnswerRule::Errors if !parts.status.is_success() => {
+                let views = filtered::no_views();
+                return self.read_failure(parts.status, headers, download, views).await;
+            }
+            AnswerRule::Errors | AnswerRule::Pass => {}
+        }
         if parts.status == StatusCode::FORBIDDEN {
             return self.read_forbidden(headers, download).await;
         }
@@ -101,8 +118,14 @@ impl Case {
             }
             whole.extend_from_slice(&data);
         }
+        self.note_forbidden(&whole);
+        Ok(Answer::Whole(StatusCode::FORBIDDEN, headers, whole.freeze()))
+    }
+
+    /// Counts a 403 by what HubSpot itself said.
+    pub(super) fn note_forbidden(&self, body: &[u8]) {
         if let Some(integration) = self.outcome.integration.as_deref() {
-            let cause = ForbiddenCause::of(&whole);
+            let cause = ForbiddenCause::of(body);
             UpstreamForbade {
                 id: self.outcome.id(),
                 integration,
@@ -110,7 +133,6 @@ impl Case {
             }
             .emit(self.worker.metrics());
         }
-        Ok(Answer::Whole(StatusCode::FORBIDDEN, headers, whole.freeze()))
     }
 
     /// The answer with the gate's own header fields.
@@ -122,6 +144,7 @@ impl Case {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
                 (*status, headers, Source::Gate)
             }
+            Answer::Reworded(status, headers, _) => (*status, headers.clone(), Source::Gate),
             Answer::Whole(status, headers, _) | Answer::Upstream(status, headers, _) => {
                 (*status, headers.clone(), Source::Upstream)
             }
@@ -137,7 +160,9 @@ impl Case {
         self.outcome.source = source;
         let (head, outcome) = self.finish_head(headers);
         let body = match answer {
-            Answer::Own(_, bytes) | Answer::Whole(_, _, bytes) => GateBody::own(bytes, outcome),
+            Answer::Own(_, bytes) | Answer::Reworded(_, _, bytes) | Answer::Whole(_, _, bytes) => {
+                GateBody::own(bytes, outcome)
+            }
             Answer::Upstream(_, _, download) => GateBody::upstream(*download, outcome),
         };
         respond(status, head, body)

@@ -1,5 +1,5 @@
 //! The body of an answer on its way to the client: the gate's own bytes, or the upstream's stream
-//! through its stages (unpack, look for the token, turn links back).
+//! through its stages (unpack, look for the token, filter, turn links back).
 //!
 //! An error ends the transfer without a proper end (no last chunk, `RST_STREAM`): a client never
 //! takes a shortened answer for a whole one.
@@ -12,12 +12,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::echo::{EchoGuard, TokenEchoed};
+use super::filtered::FilterStage;
 use super::gunzip::{Gunzip, GunzipError, STEP_BYTES};
 use super::links::LinkRewriter;
 use super::outcome::Outcome;
 use super::rights::Rights;
 use super::upload::UpBody;
 use crate::access::effect::Effect;
+use crate::access::fields::filter::Violation;
 use crate::access::refusal::Reason;
 use crate::hubspot::answer_body::{AnswerBody, AnswerError};
 
@@ -33,6 +35,9 @@ pub enum DownloadError {
     /// The answer holds the token.
     #[error(transparent)]
     Echo(#[from] TokenEchoed),
+    /// Property rules can't be applied to it.
+    #[error("the answer has not the shape that is known of its operation: {0}")]
+    Shape(#[from] Violation),
     /// The whole took too long.
     #[error("the answer took longer than a request may")]
     Total,
@@ -47,6 +52,8 @@ pub struct Stages {
     pub gunzip: Option<Gunzip>,
     /// Always on for plain bodies.
     pub echo: Option<EchoGuard>,
+    /// Answers under property rules.
+    pub filter: Option<Box<FilterStage>>,
     /// JSON answers.
     pub links: Option<LinkRewriter>,
 }
@@ -54,7 +61,7 @@ pub struct Stages {
 impl Stages {
     /// Whether bytes may change, so that length and validators don't hold.
     pub fn change_bytes(&self) -> bool {
-        self.gunzip.is_some() || self.links.is_some()
+        self.gunzip.is_some() || self.filter.is_some() || self.links.is_some()
     }
 
     fn push(&mut self, chunk: Bytes) -> Result<Bytes, DownloadError> {
@@ -64,6 +71,9 @@ impl Stages {
         };
         if let Some(echo) = &mut self.echo {
             chunk = echo.push(chunk)?;
+        }
+        if let Some(filter) = &mut self.filter {
+            chunk = filter.push(&chunk)?;
         }
         if let Some(links) = &mut self.links {
             chunk = links.push(chunk);
@@ -78,29 +88,31 @@ impl Stages {
             None => Bytes::new(),
         };
         if let Some(echo) = &mut self.echo {
-            let passed = echo.push(rest)?;
-            let held = echo.finish();
-            rest = if passed.is_empty() {
-                held
-            } else {
-                [passed, held].concat().into()
-            };
+            rest = joined(echo.push(rest)?, echo.finish());
+        }
+        if let Some(filter) = &mut self.filter {
+            rest = joined(filter.push(&rest)?, filter.finish()?);
         }
         if let Some(links) = &mut self.links {
-            let passed = links.push(rest);
-            let held = links.finish();
-            rest = if passed.is_empty() {
-                held
-            } else {
-                [passed, held].concat().into()
-            };
+            rest = joined(links.push(rest), links.finish());
         }
         Ok(rest)
     }
 }
 
+/// What a stage handed on, and what it held back to the end.
+fn joined(passed: Bytes, held: Bytes) -> Bytes {
+    match (passed.is_empty(), held.is_empty()) {
+        (true, _) => held,
+        (_, true) => passed,
+        (false, false) => [passed, held].concat().into(),
+    }
+}
+
 /// An upstream's body, and what must hold while it passes.
 pub struct Download {
+    /// What was read before the head was sent; it has been through the stages.
+    pub first: Bytes,
     /// The stream.
     pub answer: AnswerBody<UpBody>,
     /// What is done to it.
@@ -141,7 +153,7 @@ impl GateBody {
     /// An upstream's stream.
     pub fn upstream(download: Download, outcome: Box<Outcome>) -> Self {
         let mut outcome = outcome;
-        outcome.open = !download.answer.is_end_stream();
+        outcome.open = !download.answer.is_end_stream() || !download.first.is_empty();
         Self {
             kind: Kind::Upstream(Box::new(download)),
             outcome: Some(outcome),
@@ -157,51 +169,76 @@ impl Download {
         outcome: &mut Outcome,
     ) -> Poll<Option<Result<Bytes, DownloadError>>> {
         loop {
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            if !self.pending.is_empty() {
-                let step = self.pending.split_to(self.pending.len().min(STEP_BYTES));
-                let out = self.stages.push(step)?;
-                if !out.is_empty() {
-                    return Poll::Ready(Some(Ok(out)));
-                }
-                continue;
-            }
-            let frame = match Pin::new(&mut self.answer).poll_frame(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(frame) => frame,
-            };
-            if Instant::now() > self.until {
-                return Poll::Ready(Some(Err(DownloadError::Total)));
-            }
-            if self.rights.check().is_err() {
-                outcome.after_kill = true;
-                if outcome.effect == Some(Effect::Read) {
-                    return Poll::Ready(Some(Err(DownloadError::Stopped)));
-                }
-            }
-            let out = match frame {
-                None => {
-                    self.ended = true;
-                    self.stages.finish()?
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                // Trailers are not passed on: nothing of them was judged.
-                Some(Ok(frame)) => match frame.into_data() {
-                    // What must be unpacked is fed in small steps: a frame of it may be a bomb.
-                    Ok(data) if self.stages.gunzip.is_some() => {
-                        self.pending = data;
-                        continue;
-                    }
-                    Ok(data) => self.stages.push(data)?,
-                    Err(_) => continue,
-                },
-            };
-            if !out.is_empty() {
-                return Poll::Ready(Some(Ok(out)));
+            match self.poll_piece(cx, outcome) {
+                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
+                polled => return polled,
             }
         }
+    }
+
+    /// What a piece of the stream has become after all stages: nothing, maybe.
+    pub fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: &mut Outcome,
+    ) -> Poll<Option<Result<Bytes, DownloadError>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if !self.pending.is_empty() {
+            let step = self.pending.split_to(self.pending.len().min(STEP_BYTES));
+            let out = self.stages.push(step);
+            return Poll::Ready(Some(self.noted(out, outcome)));
+        }
+        let frame = match Pin::new(&mut self.answer).poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(frame) => frame,
+        };
+        if Instant::now() > self.until {
+            return Poll::Ready(Some(Err(DownloadError::Total)));
+        }
+        if self.rights.check().is_err() {
+            outcome.after_kill = true;
+            if outcome.effect == Some(Effect::Read) {
+                return Poll::Ready(Some(Err(DownloadError::Stopped)));
+            }
+        }
+        let out = match frame {
+            None => {
+                self.ended = true;
+                self.stages.finish()
+            }
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            // Trailers are not passed on: nothing of them was judged.
+            Some(Ok(frame)) => match frame.into_data() {
+                // What must be unpacked is fed in small steps: a frame of it may be a bomb.
+                Ok(data) if self.stages.gunzip.is_some() => {
+                    self.pending = data;
+                    Ok(Bytes::new())
+                }
+                Ok(data) => self.stages.push(data),
+                Err(_) => Ok(Bytes::new()),
+            },
+        };
+        Poll::Ready(Some(self.noted(out, outcome)))
+    }
+
+    /// What the filter did goes into the books, whatever becomes of the answer.
+    fn noted(
+        &self,
+        out: Result<Bytes, DownloadError>,
+        outcome: &mut Outcome,
+    ) -> Result<Bytes, DownloadError> {
+        if let Some(filter) = &self.stages.filter {
+            outcome.stripped = filter.stripped();
+            if let Err(DownloadError::Shape(violation)) = &out {
+                outcome.misshapen(violation);
+            }
+        }
+        out
     }
 }
 
@@ -247,7 +284,7 @@ impl Body for GateBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Kind::Upstream(download) => download.ended,
+            Kind::Upstream(download) => download.ended && download.first.is_empty(),
         }
     }
 

@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::stop::{Denied, Stop};
-use crate::access::refusal::{Reason, Refusal};
+use crate::access::refusal::{Place, Reason, Refusal};
+
+/// Longest `Retry-After`: clients take longer ones for a mistake.
+const RETRY_AFTER_MOST_SECONDS: u32 = 60;
 
 /// What a caller sees of a call that ended at the gate.
 pub(super) struct Face {
@@ -14,8 +17,12 @@ pub(super) struct Face {
     sub: &'static str,
     message: String,
     code: &'static str,
+    place: Option<Place>,
     context: Map<String, Value>,
+    /// When to try again, for those that wait by this alone.
     pub(super) retry_after_seconds: Option<u32>,
+    /// Whether the same request can't pass later either.
+    pub(super) is_final: bool,
 }
 
 impl Face {
@@ -107,8 +114,10 @@ impl Face {
             sub,
             message: message.into(),
             code: sub,
+            place: None,
             context: Map::new(),
             retry_after_seconds: None,
+            is_final: true,
         }
     }
 
@@ -119,7 +128,8 @@ impl Face {
     }
 
     fn retry(mut self, seconds: u32) -> Self {
-        self.retry_after_seconds = Some(seconds.clamp(1, 60));
+        self.retry_after_seconds = Some(seconds.clamp(1, RETRY_AFTER_MOST_SECONDS));
+        self.is_final = false;
         self
     }
 
@@ -129,6 +139,7 @@ impl Face {
         let detail = Detail {
             message: &self.message,
             code: self.code,
+            place: self.place.as_ref().map(Place::as_str),
             context: &self.context,
         };
         let envelope = Envelope {
@@ -144,6 +155,17 @@ impl Face {
         // Strings and lists of strings always serialise.
         serde_json::to_vec(&envelope).unwrap_or_default()
     }
+}
+
+/// The body of an answer whose status is HubSpot's and whose words may hold a value.
+pub(super) fn withheld(id: Uuid) -> Vec<u8> {
+    Face::new(
+        StatusCode::BAD_GATEWAY,
+        "UPSTREAM_ERROR",
+        "upstream",
+        "scopegate: HubSpot answered with an error in a form that is not known, so its words are withheld. The status is HubSpot's.",
+    )
+    .body(id)
 }
 
 fn connection_state(reason: Reason) -> &'static str {
@@ -197,14 +219,53 @@ fn refused_face(refusal: &Refusal) -> Face {
         _ => Face::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "refused", message),
     };
     face.code = refusal.reason.as_str();
+    face.place = refusal.place.clone();
     face
 }
 
 fn denied_face(denied: &Denied) -> Face {
-    let sub = match denied.reason {
-        Reason::Property | Reason::Value => "property",
-        _ => "denied",
+    let mut face = match denied.reason {
+        Reason::Property | Reason::Value => property_face(denied),
+        Reason::LimitBatch => batch_face(denied),
+        _ => rule_face(denied),
     };
+    face.code = denied.reason.as_str();
+    face.place = denied.place.clone();
+    face.context.insert("lacks".to_owned(), json!(denied.lacks));
+    let remedy = format!("for the policy's owner: {}", denied.remedy);
+    face.context.insert("remedy".to_owned(), json!([remedy]));
+    face
+}
+
+/// Names of properties came with the request: they stand in the context, never in the message.
+fn property_face(denied: &Denied) -> Face {
+    let what = match denied.reason {
+        Reason::Value => "sets a property to a value that this integration's policy does not allow",
+        _ => "names a property that this integration's policy does not allow it to use so",
+    };
+    let message = format!(
+        "scopegate: the request {what}. Leave it out, or ask the policy's owner, {}.",
+        denied.owner
+    );
+    let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", "property", message);
+    face.context
+        .insert("deniedProperties".to_owned(), json!(denied.properties));
+    face
+}
+
+/// Waiting does not help, so there is no `policyName`, on which SDKs would wait and try again. What
+/// reads `Retry-After` alone is held off as long as it can be.
+fn batch_face(denied: &Denied) -> Face {
+    let message = format!(
+        "scopegate: the request names more records than this integration's policy lets one request name. Split it into smaller batches: the same request is never let through. Ask the policy's owner, {}, for more.",
+        denied.owner
+    );
+    let mut face = Face::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITS", "limit", message);
+    face.retry_after_seconds = Some(RETRY_AFTER_MOST_SECONDS);
+    face
+}
+
+fn rule_face(denied: &Denied) -> Face {
     // Through an MCP client a model reads this: what is missing and whom to ask, nothing to try.
     let message = format!(
         "scopegate: this integration's policy does not allow this operation, it lacks {}. Ask the policy's owner, {}.",
@@ -216,11 +277,7 @@ fn denied_face(denied: &Denied) -> Face {
             .join(", "),
         denied.owner,
     );
-    let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", sub, message);
-    face.code = denied.reason.as_str();
-    face.context.insert("lacks".to_owned(), json!(denied.lacks));
-    let remedy = format!("for the policy's owner: {}", denied.remedy);
-    face.context.insert("remedy".to_owned(), json!([remedy]));
+    let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", "denied", message);
     if !denied.scopes.is_empty() {
         face.context
             .insert("requiredScopes".to_owned(), json!(denied.scopes));
@@ -264,5 +321,7 @@ struct Envelope<'a> {
 struct Detail<'a> {
     message: &'a str,
     code: &'a str,
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    place: Option<&'a str>,
     context: &'a Map<String, Value>,
 }

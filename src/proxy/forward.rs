@@ -9,6 +9,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
 use super::judged::TOO_LARGE;
+use super::multipart::Multipart;
 use super::outcome::Outcome;
 use super::rights::Rights;
 use super::stop::Stop;
@@ -27,6 +28,8 @@ pub enum Outgoing {
     Judged(Bytes),
     /// The client's own stream.
     Stream(Incoming),
+    /// An import whose files stream, written anew.
+    Multipart(Box<Multipart>),
 }
 
 /// A request as it will be sent: built from parsed values, never copied.
@@ -70,6 +73,10 @@ pub async fn forward(
         }
         Outgoing::Stream(incoming) => {
             let (body, watch) = UpBody::stream(incoming, bounds);
+            (body, Some(watch))
+        }
+        Outgoing::Multipart(import) => {
+            let (body, watch) = UpBody::multipart(*import, bounds);
             (body, Some(watch))
         }
     };
@@ -178,6 +185,7 @@ fn stop_for(
     match watch.and_then(UploadWatch::failure) {
         Some(UploadError::TooLarge) => return Stop::Refused(TOO_LARGE),
         Some(UploadError::Idle | UploadError::Broken) => return Stop::Body,
+        Some(UploadError::Import(fault)) => return Stop::Refused(fault.refusal()),
         None => {}
     }
     if matches!(error, ExchangeError::Connect(_) | ExchangeError::ConnectTimeout) {

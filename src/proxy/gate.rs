@@ -41,6 +41,8 @@ pub struct Gate {
     pub pool_stats: Arc<PoolStats>,
     /// Room for judged bodies.
     pub judged: Arc<Budget>,
+    /// Room for answers that are held until they are filtered.
+    pub answers: Arc<Budget>,
     /// Room for the bodies of questions about keys, asked by strangers.
     pub questions: Arc<Budget>,
     /// The upstream and its version; a new version means trust was re-read.

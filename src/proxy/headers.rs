@@ -209,6 +209,24 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a content type is JSON, and says no other charset than UTF-8: then it can be filtered.
+pub fn is_json_in_utf8(headers: &HeaderMap) -> bool {
+    let Some(text) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let mut parameters = text.split(';').skip(1).map(str::trim);
+    is_json(headers)
+        && parameters.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,6 +283,28 @@ mod tests {
                 value.contains("sg_x") && value.contains(' '),
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn only_json_in_utf8_can_be_filtered() {
+        for (value, expected) in [
+            (Some("application/json"), true),
+            (Some("application/json;charset=utf-8"), true),
+            (Some("application/json; Charset=\"UTF-8\""), true),
+            (Some("application/problem+json"), true),
+            (Some("application/json; charset=utf-16"), false),
+            (Some("application/json; a=b; charset=utf-7"), false),
+            (Some("text/html"), false),
+            (Some("application/jsonl"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_json_in_utf8(&headers), expected, "{value:?}");
         }
     }
 

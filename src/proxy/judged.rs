@@ -10,10 +10,12 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::multipart::Import;
 use super::stop::Stop;
+use crate::access::json::JudgedBody;
 use crate::access::refusal::{Reason, Refusal};
 
-/// Bytes of judged bodies in memory, all workers together.
+/// Bytes of judged bodies, or of held answers, in memory, all workers together.
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,
@@ -45,7 +47,8 @@ impl Share {
         }
     }
 
-    fn grow(&mut self, bytes: usize) -> Result<(), Stop> {
+    /// Takes so many bytes more; an error when there is no room for them.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Stop> {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
         if before + bytes > self.budget.total {
@@ -80,6 +83,27 @@ pub struct Bounds {
     pub total: Duration,
 }
 
+/// What of a request's body was read before the decision.
+pub enum ReadBody {
+    /// Nothing: it decides nothing, or there is none.
+    Nothing,
+    /// All of it.
+    Judged(JudgedBody),
+    /// Its `importRequest`.
+    Import(Box<Import>),
+}
+
+impl ReadBody {
+    /// What decides.
+    pub fn judged(&self) -> Option<&JudgedBody> {
+        match self {
+            ReadBody::Nothing => None,
+            ReadBody::Judged(body) => Some(body),
+            ReadBody::Import(import) => Some(&import.request),
+        }
+    }
+}
+
 /// Reads `body` whole.
 pub async fn read(body: Incoming, share: &mut Share, bounds: Bounds) -> Result<Bytes, Stop> {
     tokio::time::timeout(bounds.total, read_all(body, share, bounds))
@@ -87,28 +111,53 @@ pub async fn read(body: Incoming, share: &mut Share, bounds: Bounds) -> Result<B
         .unwrap_or(Err(Stop::Body))
 }
 
-async fn read_all(mut body: Incoming, share: &mut Share, bounds: Bounds) -> Result<Bytes, Stop> {
-    let Bounds {
-        bytes: most, idle, ..
-    } = bounds;
+async fn read_all(body: Incoming, share: &mut Share, bounds: Bounds) -> Result<Bytes, Stop> {
     let announced = body.size_hint().lower();
-    if announced > most as u64 {
+    if announced > bounds.bytes as u64 {
         return Err(Stop::Refused(TOO_LARGE));
     }
+    let mut reader = Reader::new(body, bounds);
     let mut whole = BytesMut::new();
-    loop {
-        let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-        let frame = match tokio::time::timeout(idle, next).await {
-            Err(_) | Ok(Some(Err(_))) => return Err(Stop::Body),
-            Ok(None) => return Ok(whole.freeze()),
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > most {
+    while let Some(data) = reader.next().await? {
+        if whole.len() + data.len() > bounds.bytes {
             return Err(Stop::Refused(TOO_LARGE));
         }
         share.grow(data.len())?;
         whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// A body that is read piece by piece, within the longest wait for more of it.
+pub struct Reader {
+    /// The rest of it.
+    pub body: Incoming,
+    idle: Duration,
+}
+
+impl Reader {
+    /// Reads `body`.
+    pub fn new(body: Incoming, bounds: Bounds) -> Self {
+        Self {
+            body,
+            idle: bounds.idle,
+        }
+    }
+
+    /// The next bytes; `None` at its end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+        loop {
+            let next = std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
+            let frame = match tokio::time::timeout(self.idle, next).await {
+                Err(_) | Ok(Some(Err(_))) => return Err(Stop::Body),
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            // Trailers are dropped: nothing of them is judged.
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod download;
 pub mod echo;
 mod face;
+pub mod filtered;
 pub mod forward;
 pub mod gate;
 pub mod guard;
@@ -21,6 +22,7 @@ pub mod introspect;
 pub mod io;
 pub mod judged;
 pub mod links;
+pub mod multipart;
 pub mod outcome;
 pub mod rights;
 pub mod steps;
@@ -63,12 +65,9 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     }
     let caller = case.authenticate(ask.take_credential()?, ask.take_selector())?;
     let mut at = case.locate(&caller, &ask)?;
-    let body = case.judge_body(&mut ask, &at).await?;
-    if case.renew() {
-        at = case.locate(&caller, &ask)?;
-    }
-    let facts = case.gather(&ask, &at.recognised, &body)?;
-    let mut permit = case.decide(&at, &facts, &ask, &body)?;
+    let body = case.judge_body(&caller, &mut ask, &mut at).await?;
+    let facts = case.gather(&ask, &at.recognised, body.judged())?;
+    let mut permit = case.decide(&at, &facts, &ask, body.judged())?;
     let (call, answer_rule) = case.compose(ask, body, permit.take_plan())?;
     case.record(&permit).await?;
     let rights = caller.rights(&at.connection);

@@ -12,8 +12,8 @@ use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Source;
 use crate::audit::{OutcomeRecord, Record};
-use crate::events::RequestEnded;
-use crate::metrics::{AnswerLabels, InFlight};
+use crate::events::{PropertiesStripped, RequestEnded, UpstreamFailed};
+use crate::metrics::{AnswerLabels, InFlight, UpstreamErrorKind};
 
 /// The books of one call, closed when dropped.
 pub struct Outcome {
@@ -40,6 +40,8 @@ pub struct Outcome {
     pub replayed: bool,
     /// A kill or suspension came while it was under way.
     pub after_kill: bool,
+    /// Values that property rules removed from the answer.
+    pub stripped: u64,
     /// Body bytes from the integration.
     pub request_bytes: u64,
     /// Body bytes to the integration.
@@ -67,6 +69,7 @@ impl Outcome {
             sent_upstream: false,
             replayed: false,
             after_kill: false,
+            stripped: 0,
             request_bytes: 0,
             response_bytes: 0,
             open: true,
@@ -89,6 +92,16 @@ impl Outcome {
         self.forwarded.get_or_insert_with(Instant::now);
     }
 
+    /// The answer was not what is known of its operation; `violation` says how, in words of ours.
+    pub fn misshapen(&self, violation: &dyn std::fmt::Display) {
+        UpstreamFailed {
+            id: Some(self.id),
+            kind: UpstreamErrorKind::AnswerShape,
+            detail: violation,
+        }
+        .emit(self.worker.metrics().metrics());
+    }
+
     fn upstream_time(&self, now: Instant) -> Duration {
         self.forwarded
             .map_or(Duration::ZERO, |since| now.duration_since(since))
@@ -109,6 +122,14 @@ impl Drop for Outcome {
             gate: duration.saturating_sub(upstream),
         };
         RequestEnded { id: self.id, answer }.emit(self.worker.metrics());
+        if let Some(integration) = self.integration.as_deref().filter(|_| self.stripped > 0) {
+            PropertiesStripped {
+                id: self.id,
+                integration,
+                values: self.stripped,
+            }
+            .emit(self.worker.metrics());
+        }
         let Some(integration) = self.integration.take().filter(|_| self.owes_record) else {
             return;
         };
@@ -123,6 +144,7 @@ impl Drop for Outcome {
             cut_short: self.open,
             replayed: self.replayed,
             after_kill: self.after_kill,
+            stripped: self.stripped,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             duration,

@@ -13,7 +13,8 @@ use super::ask::Ask;
 use super::case::Case;
 use super::forward::{self, Answered, Call, Outgoing};
 use super::headers;
-use super::judged;
+use super::judged::{self, ReadBody};
+use super::multipart;
 use super::rights::Rights;
 use super::stop::{Denied, Stop};
 use super::upload::UploadBounds;
@@ -165,35 +166,66 @@ impl Case {
         Ok(recognised)
     }
 
-    /// Reads the body whole where it decides.
-    pub async fn judge_body(&mut self, ask: &mut Ask, at: &Standpoint) -> Result<Option<JudgedBody>, Stop> {
+    /// Reads what of the body decides. That takes its time: where the policies are others when it has
+    /// come, the call stands elsewhere, and more of it may decide.
+    pub async fn judge_body(
+        &mut self,
+        caller: &Caller,
+        ask: &mut Ask,
+        at: &mut Standpoint,
+    ) -> Result<ReadBody, Stop> {
+        let mut read = ReadBody::Nothing;
+        loop {
+            read = self.read_body(ask, at, read).await?;
+            if !self.renew() {
+                return Ok(read);
+            }
+            *at = self.locate(caller, ask)?;
+        }
+    }
+
+    /// Reads as much of the body as decides, if that was not done.
+    async fn read_body(&mut self, ask: &mut Ask, at: &Standpoint, read: ReadBody) -> Result<ReadBody, Stop> {
         let Snapshot {
             catalogue, policies, ..
         } = &*self.snapshot;
-        if decide::body_need(catalogue, &at.recognised, &at.policy, policies.ceiling()) == BodyNeed::None {
-            return Ok(None);
+        let need = decide::body_need(catalogue, &at.recognised, &at.policy, policies.ceiling());
+        if need == BodyNeed::None {
+            return Ok(read);
         }
         let Some(body) = ask.body.take() else {
-            return Ok(None);
+            return match (need, &read) {
+                // It was read as something else than it counts for now; it is there only once.
+                (BodyNeed::Import, ReadBody::Judged(_)) | (BodyNeed::Judge, ReadBody::Import(_)) => {
+                    Err(Stop::Unready)
+                }
+                _ => Ok(read),
+            };
         };
         let content_type = ask
             .parts
             .headers
             .get(header::CONTENT_TYPE)
             .map(|value| value.to_str().unwrap_or("?"));
-        check_content_type(content_type).map_err(Stop::Refused)?;
         let limits = self.worker.limits();
         let bounds = judged::Bounds {
             bytes: limits.judged_body_bytes,
             idle: limits.body_idle,
             total: limits.judged_body,
         };
+        if need == BodyNeed::Import {
+            let import = multipart::read(body, content_type, &mut self.share, bounds).await?;
+            return Ok(ReadBody::Import(Box::new(import)));
+        }
+        check_content_type(content_type).map_err(Stop::Refused)?;
         let whole = judged::read(body, &mut self.share, bounds).await?;
         self.outcome.request_bytes = whole.len() as u64;
         if whole.is_empty() {
-            return Ok(None);
+            return Ok(ReadBody::Nothing);
         }
-        JudgedBody::parse(&whole).map(Some).map_err(Stop::Refused)
+        JudgedBody::parse(&whole)
+            .map(ReadBody::Judged)
+            .map_err(Stop::Refused)
     }
 
     /// Everything the decision looks at.
@@ -201,10 +233,10 @@ impl Case {
         &mut self,
         ask: &Ask,
         recognised: &Recognised,
-        body: &Option<JudgedBody>,
+        body: Option<&JudgedBody>,
     ) -> Result<Facts, Stop> {
-        let facts = gather(&self.snapshot.catalogue, recognised, ask.target()?, body.as_ref())
-            .map_err(Stop::Refused)?;
+        let facts =
+            gather(&self.snapshot.catalogue, recognised, ask.target()?, body).map_err(Stop::Refused)?;
         self.outcome.effect = Some(facts.effect());
         for touch in facts.needs.iter().flat_map(|need| &need.touches) {
             if let Some(object) = &touch.object {
@@ -223,7 +255,7 @@ impl Case {
         at: &Standpoint,
         facts: &Facts,
         ask: &Ask,
-        body: &Option<JudgedBody>,
+        body: Option<&JudgedBody>,
     ) -> Result<Permit, Stop> {
         let policy = &*at.policy;
         let question = decide::Question {
@@ -234,7 +266,7 @@ impl Case {
             request: Some(fields::Request {
                 recognised: &at.recognised,
                 target: ask.target()?,
-                body: body.as_ref().map(JudgedBody::value),
+                body: body.map(JudgedBody::value),
             }),
             connection: account::as_ref(&at.connection),
             now: Timestamp::now(),
@@ -246,7 +278,7 @@ impl Case {
             }
             Decision::Deny(denial) => {
                 self.rule = denial.rule.map(Arc::from);
-                Err(Stop::Denied(Denied {
+                Err(Stop::Denied(Box::new(Denied {
                     reason: denial.reason,
                     lacks: denial.lacks,
                     scopes: denial.required_scopes,
@@ -254,7 +286,7 @@ impl Case {
                     properties: denial.properties,
                     place: denial.place,
                     owner: policy.owner.clone(),
-                }))
+                })))
             }
             Decision::Refuse(refusal) => Err(Stop::Refused(*refusal)),
         }
@@ -317,7 +349,7 @@ impl Case {
     pub fn compose(
         &self,
         mut ask: Ask,
-        mut body: Option<JudgedBody>,
+        body: ReadBody,
         plan: Option<Box<Plan>>,
     ) -> Result<(Call, AnswerRule), Stop> {
         let limits = self.worker.limits();
@@ -326,18 +358,25 @@ impl Case {
             Some(query) => ask.target()?.path_with(query),
             None => ask.target()?.path_and_query(),
         };
-        if let Some(narrowed) = plan.body {
-            body = Some(JudgedBody::from(narrowed));
-        }
+        let narrowed = plan.body.map(JudgedBody::from);
         let mut headers = headers::upward(&ask.parts.headers, self.worker.gate().compression);
-        let outgoing = match (body, ask.body.take()) {
-            (Some(judged), _) => {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                Outgoing::Judged(judged.rebuild().into())
+        let (content_type, outgoing) = match (body, narrowed, ask.body.take()) {
+            (ReadBody::Import(import), narrowed, _) => {
+                let (content_type, outgoing) = import.send(narrowed)?;
+                (Some(content_type), outgoing)
             }
-            (None, Some(incoming)) => Outgoing::Stream(incoming),
-            (None, None) => Outgoing::Judged(Bytes::new()),
+            (ReadBody::Judged(_), Some(judged), _)
+            | (ReadBody::Judged(judged), None, _)
+            | (ReadBody::Nothing, Some(judged), _) => {
+                let json = HeaderValue::from_static("application/json");
+                (Some(json), Outgoing::Judged(judged.rebuild().into()))
+            }
+            (ReadBody::Nothing, None, Some(incoming)) => (None, Outgoing::Stream(incoming)),
+            (ReadBody::Nothing, None, None) => (None, Outgoing::Judged(Bytes::new())),
         };
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
         let call = Call {
             target: target.parse().map_err(|_| Stop::Refused(UNWRITABLE))?,
             headers,

@@ -20,6 +20,8 @@ pub const JSON_UTF8: &str = "application/json;charset=utf-8";
 pub const DECISION: HeaderName = HeaderName::from_static("x-scopegate-decision");
 /// The header that names who wrote the answer.
 pub const SOURCE: HeaderName = HeaderName::from_static("x-scopegate-source");
+/// The header that says how many values property rules removed from an answer that was filtered whole.
+pub const STRIPPED: HeaderName = HeaderName::from_static("x-scopegate-stripped");
 /// The header that names the connection.
 pub const CONNECTION: HeaderName = HeaderName::from_static("x-scopegate-connection");
 /// The correlation id, where HubSpot's clients look for it.
@@ -58,8 +60,8 @@ pub enum Stop {
     ConnectionUnnamed,
     /// Not understood.
     Refused(Refusal),
-    /// Understood, and not opened by the policy.
-    Denied(Denied),
+    /// Understood, and not opened by the policy. Boxed: it is much larger than the rest.
+    Denied(Box<Denied>),
     /// No token for now; it passes by itself.
     Credential {
         /// Whole seconds until it may work again.
@@ -142,13 +144,11 @@ impl Stop {
                 HeaderValue::from_static("Bearer error=\"invalid_token\""),
             );
         }
-        match face.retry_after_seconds {
-            Some(seconds) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            None => {
-                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-            }
+        if let Some(seconds) = face.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if face.is_final {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         response
     }
@@ -189,6 +189,36 @@ mod tests {
 
     use super::*;
 
+    fn denied(denied: Denied) -> Stop {
+        Stop::Denied(Box::new(denied))
+    }
+
+    fn by_property(reason: Reason) -> Denied {
+        let word = if reason == Reason::Value {
+            "value"
+        } else {
+            "property"
+        };
+        Denied {
+            reason,
+            lacks: vec![format!("{word}:salary")],
+            scopes: Vec::new(),
+            remedy: "add `salary` to `properties.contacts`".to_owned(),
+            properties: vec!["salary".to_owned()],
+            place: Some(Place::pointer("/filterGroups/0/filters/1/propertyName")),
+            owner: "data-team@example.com".to_owned(),
+        }
+    }
+
+    fn by_batch() -> Denied {
+        Denied {
+            lacks: vec!["limit:batch".to_owned()],
+            properties: Vec::new(),
+            place: Some(Place::pointer("/inputs")),
+            ..by_property(Reason::LimitBatch)
+        }
+    }
+
     fn all() -> Vec<Stop> {
         vec![
             Stop::Key(Reason::KeyUnknown),
@@ -210,7 +240,7 @@ mod tests {
                 "the body is over the bound",
                 "send less",
             )),
-            Stop::Denied(Denied {
+            denied(Denied {
                 reason: Reason::NoRule,
                 lacks: vec!["scope:crm.objects.deals.read".to_owned()],
                 scopes: vec!["crm.objects.deals.read".to_owned()],
@@ -219,6 +249,9 @@ mod tests {
                 place: None,
                 owner: "data-team@example.com".to_owned(),
             }),
+            denied(by_property(Reason::Property)),
+            denied(by_property(Reason::Value)),
+            denied(by_batch()),
             Stop::Credential {
                 retry_after_seconds: 5,
             },
@@ -272,7 +305,7 @@ mod tests {
         assert_eq!(
             statuses,
             [
-                401, 401, 401, 400, 400, 403, 413, 403, 503, 503, 503, 503, 502, 502, 504, 400
+                401, 401, 401, 400, 400, 403, 413, 403, 403, 403, 429, 503, 503, 503, 503, 502, 502, 504, 400
             ]
         );
     }
@@ -282,7 +315,12 @@ mod tests {
         for stop in all() {
             let response = stop.answer(Uuid::nil(), None, None);
             let passing = response.status().is_server_error();
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), passing, "{stop:?}");
+            let is_limit = response.status() == 429;
+            assert_eq!(
+                response.headers().contains_key(RETRY_AFTER),
+                passing || is_limit,
+                "{stop:?}"
+            );
             assert_eq!(
                 response.headers().contains_key(SHOULD_RETRY),
                 !passing,
@@ -293,6 +331,56 @@ mod tests {
                 response.status() == 401
             );
         }
+    }
+
+    fn body(stop: &Stop) -> Value {
+        serde_json::from_slice(stop.answer(Uuid::nil(), None, None).body()).unwrap()
+    }
+
+    #[test]
+    fn a_denied_property_is_named_in_the_context_with_its_place_and_never_in_the_message() {
+        for (reason, lack) in [
+            (Reason::Property, "property:salary"),
+            (Reason::Value, "value:salary"),
+        ] {
+            let body = body(&denied(by_property(reason)));
+            assert_eq!(body["category"], "MISSING_SCOPES");
+            assert_eq!(body["subCategory"], "scopegate.property");
+            assert_eq!(body["context"]["deniedProperties"], json!(["salary"]));
+            let error = &body["errors"][0];
+            assert_eq!(error["context"]["lacks"], json!([lack]));
+            assert_eq!(error["code"], reason.as_str());
+            assert_eq!(error["in"], "/filterGroups/0/filters/1/propertyName");
+            assert!(error["context"].get("requiredScopes").is_none());
+            let message = body["message"].as_str().unwrap();
+            assert!(!message.contains("salary") && message.contains("data-team@example.com"));
+        }
+    }
+
+    #[test]
+    fn a_batch_over_its_limit_is_a_429_that_no_sdk_repeats_by_itself() {
+        let stop = denied(by_batch());
+        let response = stop.answer(Uuid::nil(), None, None);
+        assert_eq!(response.headers()[RETRY_AFTER], "60");
+        assert_eq!(response.headers()[SHOULD_RETRY], "false");
+        assert_eq!(stop.verdict(), Verdict::Deny);
+        let body = body(&stop);
+        assert_eq!(body["subCategory"], "scopegate.limit");
+        assert!(body.get("policyName").is_none() && body["context"].get("deniedProperties").is_none());
+        assert_eq!(body["errors"][0]["code"], "limit_batch");
+        assert!(body["message"].as_str().unwrap().contains("Split it"));
+    }
+
+    #[test]
+    fn a_refusal_says_its_place_if_it_knows_it() {
+        let refusal = Refusal::new(Reason::RefusedBody, "the body is odd", "send another");
+        assert!(
+            body(&Stop::Refused(refusal.clone()))["errors"][0]
+                .get("in")
+                .is_none()
+        );
+        let placed = body(&Stop::Refused(refusal.at(Place::parameter("sorts"))));
+        assert_eq!(placed["errors"][0]["in"], "sorts");
     }
 
     #[test]
@@ -307,7 +395,7 @@ mod tests {
                 place: None,
                 owner: "o@example.com".into(),
             };
-            let response = Stop::Denied(denied).answer(Uuid::nil(), None, None);
+            let response = Stop::Denied(Box::new(denied)).answer(Uuid::nil(), None, None);
             serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()
         };
         assert_eq!(with(vec![])["lacks"], json!(["effect:delete"]));

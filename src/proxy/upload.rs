@@ -1,5 +1,5 @@
 //! A request's body on its way up: nothing, judged bytes rebuilt, or the client's own stream under
-//! a bound, a deadline, and a small memory for a replay.
+//! a bound, a deadline, and a small memory for a replay. An import's stream is written anew on the way.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -13,6 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::multipart::{Multipart, Rebuild};
+use crate::access::multipart::Fault;
 use crate::hubspot::pool::Progress;
 
 /// Why a body did not go up whole.
@@ -27,6 +29,9 @@ pub enum UploadError {
     /// The client went away, or its framing was wrong.
     #[error("the request body broke off")]
     Broken,
+    /// A part of an import that is not allowed, or its framing.
+    #[error(transparent)]
+    Import(#[from] Fault),
 }
 
 /// What of a streamed body is remembered until the answer's head arrives.
@@ -49,6 +54,18 @@ pub struct UploadWatch {
 }
 
 impl UploadWatch {
+    fn new() -> Self {
+        Self {
+            memory: Rc::new(RefCell::new(Memory {
+                complete: true,
+                ..Memory::default()
+            })),
+            failure: Rc::default(),
+            sent: Rc::default(),
+            progress: Progress::default(),
+        }
+    }
+
     /// Why the upload failed, if it was the client's side that did.
     pub fn failure(&self) -> Option<UploadError> {
         self.failure.get()
@@ -108,6 +125,17 @@ pub struct Streamed {
     bounds: UploadBounds,
     watch: UploadWatch,
     timer: Pin<Box<Sleep>>,
+    /// An import: what its stream becomes.
+    import: Option<Box<Rebuilding>>,
+}
+
+/// An import's stream on its way through.
+struct Rebuilding {
+    /// What goes up before the stream.
+    first: Bytes,
+    rest: Rebuild,
+    /// The final boundary has gone up.
+    closed: bool,
 }
 
 impl UpBody {
@@ -122,32 +150,49 @@ impl UpBody {
 
     /// The client's stream, with the watch that outlives it.
     pub fn stream(incoming: Incoming, bounds: UploadBounds) -> (Self, UploadWatch) {
-        let watch = UploadWatch {
-            memory: Rc::new(RefCell::new(Memory {
-                complete: true,
-                ..Memory::default()
-            })),
-            failure: Rc::default(),
-            sent: Rc::default(),
-            progress: Progress::default(),
-        };
+        let watch = UploadWatch::new();
         if incoming.is_end_stream() {
             watch.memory.borrow_mut().ended = true;
             return (Self::Empty, watch);
         }
-        let timer = Box::pin(tokio::time::sleep(bounds.idle));
-        let streamed = Streamed {
-            incoming,
-            left: bounds.body_bytes,
-            bounds,
-            watch: watch.clone(),
-            timer,
-        };
+        let streamed = Streamed::new(incoming, bounds, &watch);
+        (Self::Stream(Box::new(streamed)), watch)
+    }
+
+    /// An import's stream, likewise.
+    pub fn multipart(import: Multipart, bounds: UploadBounds) -> (Self, UploadWatch) {
+        let watch = UploadWatch::new();
+        let mut streamed = Streamed::new(import.incoming, bounds, &watch);
+        streamed.left = streamed.left.saturating_sub(import.read_bytes);
+        streamed.import = Some(Box::new(Rebuilding {
+            first: import.first,
+            rest: import.rest,
+            closed: false,
+        }));
         (Self::Stream(Box::new(streamed)), watch)
     }
 }
 
 impl Streamed {
+    fn new(incoming: Incoming, bounds: UploadBounds, watch: &UploadWatch) -> Self {
+        Self {
+            incoming,
+            left: bounds.body_bytes,
+            bounds,
+            watch: watch.clone(),
+            timer: Box::pin(tokio::time::sleep(bounds.idle)),
+            import: None,
+        }
+    }
+
+    /// All of it has been handed on.
+    fn has_ended(&self) -> bool {
+        match &self.import {
+            Some(import) => import.closed,
+            None => self.incoming.is_end_stream(),
+        }
+    }
+
     fn fail(&self, error: UploadError) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         self.watch.failure.set(Some(error));
         Poll::Ready(Some(Err(error)))
@@ -166,7 +211,35 @@ impl Streamed {
         }
     }
 
+    /// The final boundary of an import, if it has not gone up.
+    fn close(&mut self) -> Result<Option<Bytes>, Fault> {
+        let Some(import) = self.import.as_mut().filter(|import| !import.closed) else {
+            return Ok(None);
+        };
+        let mut end = Vec::new();
+        import.rest.finish(&mut end)?;
+        import.closed = true;
+        Ok(Some(end.into()))
+    }
+
+    /// Bytes go up.
+    fn hand_on(&mut self, data: Bytes) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        self.watch.progress.made();
+        self.watch.sent.set(self.watch.sent.get() + data.len() as u64);
+        self.remember(&data);
+        if self.has_ended() {
+            self.watch.memory.borrow_mut().ended = true;
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Some(import) = &mut self.import
+            && !import.first.is_empty()
+        {
+            let first = std::mem::take(&mut import.first);
+            return self.hand_on(first);
+        }
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -179,17 +252,24 @@ impl Streamed {
                         return self.fail(UploadError::TooLarge);
                     };
                     self.left = left;
-                    self.watch.sent.set(self.watch.sent.get() + data.len() as u64);
-                    self.remember(&data);
-                    if self.incoming.is_end_stream() {
-                        self.watch.memory.borrow_mut().ended = true;
-                    }
-                    self.watch.progress.made();
                     self.timer.as_mut().reset(Instant::now() + self.bounds.idle);
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                    let data = match &mut self.import {
+                        None => data,
+                        Some(import) => match import.push(&data) {
+                            Ok(rebuilt) if rebuilt.is_empty() => continue,
+                            Ok(rebuilt) => rebuilt,
+                            Err(fault) => return self.fail(fault.into()),
+                        },
+                    };
+                    return self.hand_on(data);
                 }
                 Poll::Ready(Some(Err(_))) => return self.fail(UploadError::Broken),
                 Poll::Ready(None) => {
+                    match self.close() {
+                        Ok(None) => {}
+                        Ok(Some(end)) => return self.hand_on(end),
+                        Err(fault) => return self.fail(fault.into()),
+                    }
                     self.watch.memory.borrow_mut().ended = true;
                     self.watch.progress.made();
                     return Poll::Ready(None);
@@ -203,6 +283,13 @@ impl Streamed {
                 }
             }
         }
+    }
+}
+
+impl Rebuilding {
+    fn push(&mut self, data: &[u8]) -> Result<Bytes, Fault> {
+        let mut out = Vec::with_capacity(data.len() + 256);
+        self.rest.push(data, &mut out).map(|()| out.into())
     }
 }
 
@@ -225,7 +312,7 @@ impl Body for UpBody {
         match self {
             UpBody::Empty | UpBody::Full(None) => true,
             UpBody::Full(Some(_)) => false,
-            UpBody::Stream(streamed) => streamed.incoming.is_end_stream(),
+            UpBody::Stream(streamed) => streamed.has_ended(),
         }
     }
 
@@ -233,6 +320,7 @@ impl Body for UpBody {
         match self {
             UpBody::Empty | UpBody::Full(None) => SizeHint::with_exact(0),
             UpBody::Full(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            UpBody::Stream(streamed) if streamed.import.is_some() => SizeHint::default(),
             UpBody::Stream(streamed) => match streamed.incoming.size_hint().exact() {
                 Some(exact) => SizeHint::with_exact(exact),
                 None => SizeHint::default(),

@@ -260,7 +260,7 @@ fn archive(cx: Cx<'_>, kind: ObjectKind, name: &str) -> Handled<Answer> {
 }
 
 /// Groups are told by the properties in them.
-fn group_names(data: &PortalData, kind: ObjectKind) -> Vec<String> {
+pub(super) fn group_names(data: &PortalData, kind: ObjectKind) -> Vec<String> {
     let mut names: Vec<String> = in_use(data, kind)
         .map(|property| property.group.clone())
         .collect();

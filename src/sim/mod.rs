@@ -25,11 +25,14 @@ mod control;
 mod credentials;
 mod definitions;
 mod edge;
+mod exports;
 mod fault_effects;
 mod faults;
 mod files;
 mod files_upload;
 mod fixtures;
+mod graphql;
+mod imports;
 mod legacy;
 mod lists;
 mod oauth;
@@ -51,12 +54,14 @@ mod server;
 mod service;
 mod simulator;
 mod socket;
+mod timeline;
 mod tls;
 mod type_table;
 
 pub use self::canned::{Canned, KnownFault};
 pub use self::credentials::OnInstallerRemoved;
 pub use self::faults::{Action, EchoPlace, Fault, FaultId, Matching};
+pub use self::fixtures::{PLANTED_NUMBER, PLANTED_TEXT, Planted};
 pub use self::options::{
     AbsentValues, AssociationScopes, EmailContent, PairedScopes, RateLimits, Rotation, SimOptions, V1Errors,
 };

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::associations::store::Associations;
+use super::exports::Export;
 use super::files::StoredFile;
+use super::imports::Import;
 use super::lists::List;
 use super::object_types::ObjectKind;
 use super::property::Property;
 use super::records::Table;
+use super::timeline::TimelineEvent;
 
 /// What an account pays for: decides limits and features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,6 +146,9 @@ pub(super) struct PortalData {
     pub(super) users: Vec<User>,
     pub(super) lists: Vec<List>,
     pub(super) files: BTreeMap<u64, StoredFile>,
+    pub(super) imports: Vec<Import>,
+    pub(super) exports: Vec<Export>,
+    pub(super) timeline: Vec<TimelineEvent>,
 }
 
 impl PortalData {

@@ -56,6 +56,20 @@ impl Record {
         self.properties.get(name).map(first).into_iter().collect()
     }
 
+    /// Lets a property have had another value before its present one.
+    pub(super) fn remember(&mut self, name: &str, former: String) {
+        let Some(present) = self.value(name).map(str::to_owned) else {
+            return;
+        };
+        let versions = [(present, self.updated_ms), (former, self.created_ms)];
+        let versions = versions.map(|(value, at_ms)| Version {
+            value,
+            at_ms,
+            source: "IMPORT",
+        });
+        self.history.insert(name.to_owned(), versions.into());
+    }
+
     /// Sets a value; an empty one clears it.
     fn set(&mut self, name: &str, value: String, now_ms: i64) {
         let mut versions = self.versions(name);
@@ -81,6 +95,7 @@ impl Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) property: String,
+    pub(super) value: String,
     pub(super) by: u64,
 }
 
@@ -265,6 +280,7 @@ impl Table {
             if let Some(by) = self.find_unique(name, value).filter(|by| *by != id) {
                 return Err(Taken {
                     property: name.clone(),
+                    value: value.clone(),
                     by,
                 });
             }
@@ -318,6 +334,7 @@ mod tests {
             taken,
             Taken {
                 property: "email".into(),
+                value: "ADA@example.com".into(),
                 by: 1
             }
         );

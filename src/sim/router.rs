@@ -8,7 +8,8 @@ use super::call::{Call, Cx};
 use super::problem::{Handled, Problem};
 use super::simulator::Sim;
 use super::{
-    account, associations, definitions, files, legacy, lists, oauth, objects, people, rate_limit, schemas,
+    account, associations, definitions, exports, files, graphql, imports, legacy, lists, oauth, objects,
+    people, rate_limit, schemas, timeline,
 };
 
 /// Words that are part of a path, not a value; folded when the simulator is case-tolerant.
@@ -33,6 +34,11 @@ pub(super) const LITERALS: &[&str] = &[
     "pipelines",
     "schemas",
     "lists",
+    "imports",
+    "exports",
+    "export",
+    "collector",
+    "graphql",
     "account-info",
     "details",
     "settings",
@@ -47,6 +53,9 @@ pub(super) fn handle(sim: &Sim, call: &Call) -> Handled<Answer> {
     let words: Vec<&str> = call.words.iter().map(String::as_str).collect();
     if words.first() == Some(&"oauth") {
         return oauth::route(sim, call, words.get(1..).unwrap_or_default());
+    }
+    if words.first() == Some(&exports::RESULTS) {
+        return exports::result(sim, call, words.get(1..).unwrap_or_default());
     }
     let who = authenticate(sim, call)?;
     let limits = rate_limit::count(sim, call, &who)?;
@@ -80,6 +89,10 @@ fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
             schemas::route(cx, rest)
         }
         ["crm", "lists", rest @ ..] if modern => lists::route(cx, rest),
+        ["crm", "imports", rest @ ..] if modern => imports::route(cx, rest),
+        ["crm", "exports", "export", rest @ ..] if modern => exports::route(cx, rest),
+        ["integrators", "timeline", "events", rest @ ..] if modern => timeline::events(cx, rest),
+        ["collector", "graphql"] => graphql::route(cx),
         ["settings", "users", rest @ ..] if modern => people::users(cx, rest),
         ["account-info", rest @ ..] if modern => account::route(cx, rest),
         ["files", "files", rest @ ..] if modern => files::route(cx, rest),
@@ -90,6 +103,9 @@ fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
 
 /// Whether a call changes something: a POST that searches or reads does not.
 fn is_write(call: &Call, words: &[&str]) -> bool {
-    let reads = matches!(words.last(), Some(&"search" | &"read" | &"access-token-info"));
+    let reads = matches!(
+        words.last(),
+        Some(&"search" | &"read" | &"batch-read" | &"graphql" | &"async" | &"access-token-info")
+    );
     !(call.method == Method::GET || call.method == Method::HEAD || (call.method == Method::POST && reads))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::clock::{Clock, millis};
 use super::credentials::{App, Bearer, BearerKind, Code, Credentials, Grant, OnInstallerRemoved};
 use super::faults::{Fault, FaultId, Faults};
-use super::fixtures;
+use super::fixtures::{self, Planted};
 use super::options::SimOptions;
 use super::portal::{Portal, PortalOptions, PortalState, UserState};
 use super::random;
@@ -230,6 +230,13 @@ impl Sim {
             return Vec::new();
         };
         portal.read().users.iter().map(|user| user.id).collect()
+    }
+
+    /// Every value of a portal's hidden properties that no integration should ever see, former ones included;
+    /// see [`PLANTED_TEXT`](super::PLANTED_TEXT). Tests look for them in what a gate let out.
+    pub fn planted(&self, hub_id: u64) -> Vec<Planted> {
+        self.portal(hub_id)
+            .map_or(Vec::new(), |portal| fixtures::planted_values(&portal.read()))
     }
 
     /// Injects a fault.

@@ -3,13 +3,18 @@
 
 mod account;
 mod associations;
+mod bodies;
 mod control;
 mod faults;
 mod files;
+mod graphql;
+mod imports;
 mod installs;
+mod lists;
 mod oauth;
 mod older_apis;
 mod permissions;
+mod planted;
 mod records;
 mod searches;
 mod world;

@@ -2,7 +2,8 @@
 //!
 //! It may add a row, raise a known operation's effect, or ask for more scopes. It never lowers:
 //! a file that could open what the shipped tables keep closed would be a policy outside the policies.
-//! What is known of an operation holds for each further version and layout of it, too.
+//! What is known of an operation holds for each further version and layout of it, too. A row that says
+//! `body` alone is refused whatever rules say: only the shipped readers (`body:…`) read bodies.
 
 use super::CatalogueError;
 use super::rows::{Resolve, Row, TypeSource, is_version};
@@ -92,16 +93,22 @@ fn check_sibling(known: &Row, new: &Row, types: &ObjectTypes) -> Result<(), Cata
             "in other versions it ends here: leave `multi-segment-param` out",
         ));
     }
-    if known.is_unjudged() != new.is_unjudged() {
+    if known.stands_in_body() != new.stands_in_body() {
         return Err(error(
             new,
-            match known.is_unjudged() {
+            match known.stands_in_body() {
                 true => "its object types stand in the body in other versions: say `body` in `resolve`",
                 false => "its object types are not found in the body in other versions",
             },
         ));
     }
-    if known.surface() != new.surface() || siblings::types_of(known, new, types) != siblings::places(new) {
+    if new.is_unjudged() {
+        return Ok(());
+    }
+    if known.reader() != new.reader()
+        || known.surface() != new.surface()
+        || siblings::types_of(known, new, types) != siblings::places(new)
+    {
         return Err(error(
             new,
             "its object types are found in another way in other versions: say the same in `resolve`",
@@ -159,7 +166,7 @@ pub(super) fn shape(template: &str) -> Vec<&str> {
 
 /// A literal where the shipped tables have a parameter takes paths away from a known operation.
 fn check_shadow(known: &Row, new: &Row) -> Result<(), CatalogueError> {
-    if known.is_unjudged() && !new.is_unjudged() {
+    if known.stands_in_body() && !new.is_unjudged() {
         return Err(error(
             new,
             format!(
@@ -191,14 +198,18 @@ fn raise_row(known: &mut Row, new: &Row) -> Result<(), CatalogueError> {
     known.risks = known.risks.union(new.risks);
     known.marks.merge(new.marks);
     match (&mut known.resolve, &new.resolve) {
-        (Resolve::Body, Resolve::Body) => {}
-        (Resolve::Body, _) => {
+        // What says `body` alone is refused: the strictest reading there is.
+        (known @ (Resolve::Body | Resolve::Read(_)), Resolve::Body) => *known = Resolve::Body,
+        (Resolve::Read(known), Resolve::Read(new)) if known.reader == new.reader => {}
+        (Resolve::Body | Resolve::Read(_), _) => {
             return Err(error(
                 new,
                 "its object types stand in the body: say `body` in `resolve`",
             ));
         }
-        (_, Resolve::Body) => return Err(error(new, "its object types are not found in the body")),
+        (_, Resolve::Body | Resolve::Read(_)) => {
+            return Err(error(new, "its object types are not found in the body"));
+        }
         (Resolve::Fixed(known), Resolve::Fixed(raised)) => {
             if !asks_for_more(raised, known) {
                 return Err(error(new, "`least` asks for less than the shipped table"));

@@ -19,7 +19,7 @@ impl<'r> Plain<'r> {
         let version_at = all.iter().position(|segment| is_version(segment));
         let segments: Vec<&str> = all.into_iter().filter(|segment| !is_version(segment)).collect();
         let mut types = HashMap::new();
-        if !matches!(row.resolve, Resolve::Fixed(_) | Resolve::Body)
+        if !matches!(row.resolve, Resolve::Fixed(_))
             && let Some(TypeSource::Literal(object)) = row.sources().first()
             // Elsewhere a literal such as `deal` or `companies` is the name of a resource, not a type.
             && let Some(place) = segments.iter().position(|segment| *segment == "objects" || *segment == "properties")

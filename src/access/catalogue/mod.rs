@@ -4,10 +4,14 @@
 //! The tables under `catalogue/` are the source, embedded at build time and read once at start.
 //! Deliberately absent: judgement. Nothing here knows a policy.
 
+mod associations;
 mod extra;
 mod layout;
 mod operation;
+mod parts;
+mod reader;
 mod recognise;
+mod row_text;
 mod rows;
 mod scopes;
 mod siblings;
@@ -18,27 +22,42 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::effect::Effect;
 use super::facts::{OperationIndex, Requirement, Risks, ScopeIndex, Touch};
 use super::object_type::ObjectType;
+use associations::AssociationTypes;
 use operation::Operations;
+use parts::Parts;
 use scopes::Scopes;
 use tree::Tree;
 use types::{Access, ObjectTypes};
 
+pub use associations::{AssociationEnd, AssociationType};
 pub use operation::{Operation, Takes};
+pub(crate) use reader::ENGAGEMENTS;
+pub use reader::Reader;
 pub(crate) use recognise::UNKNOWN_OBJECT;
 pub use recognise::{BodyNeed, Recognised};
 pub use rows::{Row, RowIndex};
 pub use scopes::{Direction, Scope};
+pub(in crate::access) use types::is_custom_spelling;
 pub use types::{ObjectTypeList, TYPE_NAME_BYTES};
 
 const OPERATIONS: &str = include_str!("../../../catalogue/operations.tsv");
 const LEGACY_OPERATIONS: &str = include_str!("../../../catalogue/legacy_operations.tsv");
 const OBJECT_TYPES: &str = include_str!("../../../catalogue/object_types.tsv");
+const ASSOCIATION_TYPES: &str = include_str!("../../../catalogue/association_types.tsv");
 const SCOPES: &str = include_str!("../../../catalogue/scopes.tsv");
+/// What property rules know of HubSpot's own properties. Nothing here reads them: they are part of
+/// the digest, because they decide.
+const PROPERTIES: [&str; 2] = [
+    include_str!("../../../catalogue/properties.tsv"),
+    include_str!("../../../catalogue/derived_properties.tsv"),
+];
 
 /// A table that cannot be used: which, where, why. The line is the line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +91,8 @@ pub struct Catalogue {
     tree: Tree,
     /// The operation of each row, by its position.
     row_operations: Vec<OperationIndex>,
-    associations_list: Option<OperationIndex>,
+    associations: AssociationTypes,
+    parts: Parts,
     digest: String,
 }
 
@@ -91,15 +111,15 @@ impl Catalogue {
         }
         let mut scopes = Scopes::parse(SCOPES)?;
         let types = ObjectTypes::parse(OBJECT_TYPES, &mut scopes)?;
-        let mut rows = rows::parse("operations.tsv", OPERATIONS, &scopes, &types)?;
-        rows.extend(rows::parse(
+        let mut rows = row_text::parse("operations.tsv", OPERATIONS, &scopes, &types)?;
+        rows.extend(row_text::parse(
             "legacy_operations.tsv",
             LEGACY_OPERATIONS,
             &scopes,
             &types,
         )?);
         if let Some(text) = extra {
-            let more = rows::parse("catalogue.extra", text, &scopes, &types)?;
+            let more = row_text::parse("catalogue.extra", text, &scopes, &types)?;
             extra::apply(&mut rows, more, &types)?;
         }
         let operations = Operations::build(&rows)?;
@@ -108,7 +128,8 @@ impl Catalogue {
             tree: Tree::build(&rows, versions),
             rows,
             row_operations,
-            associations_list: operations.find("crm.associations.list"),
+            associations: AssociationTypes::parse(ASSOCIATION_TYPES, &types)?,
+            parts: Parts::find(&operations),
             operations,
             scopes,
             types,
@@ -191,13 +212,33 @@ impl Catalogue {
         }
     }
 
-    /// Whether requests through this row name many records at once.
+    /// Whether requests through this row name many records at once, so that `limits.batch` counts them:
+    /// in the body, or in the query of a `GET`.
     pub fn counts_records(&self, recognised: &Recognised) -> bool {
         self.row(recognised.row).is_some_and(|row| {
-            row.id
-                .split('.')
-                .any(|part| part == "batch" || part == "batch-async")
+            let is_batch = |part| part == "batch" || part == "batch-async";
+            row.id.split('.').any(is_batch) || COUNTED.contains(&&*row.id)
         })
+    }
+
+    /// The types that a link by this HubSpot-defined id joins, where an inline association says
+    /// `associationTypeId`: from, to. `None`: the id is not published, or not for sure.
+    pub fn association_type(&self, id: u32) -> Option<(&ObjectType, &ObjectType)> {
+        self.associations.inline(id)
+    }
+
+    /// What a `definitionId` of `crm-associations/v1` joins.
+    pub fn association_definition(&self, id: u32) -> Option<&AssociationType> {
+        self.associations.definition(id)
+    }
+
+    /// Every type a request may mean that does not say which: the known ones, and one that stands for
+    /// the custom objects no rule names. Only a rule for all types covers them all.
+    pub fn any_type(&self) -> impl Iterator<Item = ObjectType> {
+        self.types
+            .all()
+            .map(|(object, _)| object)
+            .chain([ObjectType::Custom("custom".into())])
     }
 
     /// HubSpot's id of a known type (`0-1`), if it is documented.
@@ -223,14 +264,7 @@ impl Catalogue {
             return touches;
         };
         for row in operation.rows.iter().filter_map(|index| self.row(*index)) {
-            let applies = match object {
-                None => row.sources().is_empty(),
-                Some(object) => row.sources().iter().any(|source| match source {
-                    rows::TypeSource::Literal(literal) => literal == object,
-                    rows::TypeSource::Parameter(_) => true,
-                }),
-            };
-            if !applies {
+            if !row.may_touch(object) {
                 continue;
             }
             let touch = self.touch(row, object);
@@ -261,20 +295,30 @@ impl Catalogue {
             .collect()
     }
 
-    /// The scopes that open reading records of a type.
-    pub(crate) fn record_read(&self, object: &ObjectType) -> Requirement {
-        self.types.requirement(object, Access::Read)
+    /// The scopes that open reading or writing records of a type.
+    pub(crate) fn records(&self, object: &ObjectType, effect: Effect) -> Requirement {
+        let access = match effect {
+            Effect::Read => Access::Read,
+            _ => Access::Write,
+        };
+        self.types.requirement(object, access)
     }
 
-    /// The operation `associations=` on a read is judged as.
-    pub(crate) fn associations_list(&self) -> Option<OperationIndex> {
-        self.associations_list
+    /// The scopes that open changing what a record of a type is.
+    pub(crate) fn definition_write(&self, object: &ObjectType) -> Requirement {
+        self.types.requirement(object, Access::DefinitionWrite)
+    }
+
+    /// Operations that parts of a request are judged as.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     fn touch(&self, row: &Row, object: Option<&ObjectType>) -> Touch {
         let requirement = match (object, &row.resolve) {
             (None, rows::Resolve::Fixed(requirement)) => requirement.clone(),
-            (None, _) => std::sync::Arc::from([]),
+            (None, rows::Resolve::Read(reading)) => reading.own.clone().unwrap_or_else(|| Arc::from([])),
+            (None, _) => Arc::from([]),
             (Some(object), _) => row.requirement(&self.types, object),
         };
         Touch {
@@ -323,6 +367,15 @@ impl Catalogue {
     }
 }
 
+/// Operations whose ids say nothing of a batch, and which yet name many records.
+const COUNTED: [&str; 5] = [
+    "contacts.lists.add",
+    "contacts.lists.remove",
+    "crm.lists.memberships.add",
+    "crm.lists.memberships.add-and-remove",
+    "crm.lists.memberships.remove",
+];
+
 fn digest(extra: Option<&str>, versions: &[String]) -> String {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     let versions = versions.join("\n");
@@ -330,7 +383,10 @@ fn digest(extra: Option<&str>, versions: &[String]) -> String {
         OPERATIONS,
         LEGACY_OPERATIONS,
         OBJECT_TYPES,
+        ASSOCIATION_TYPES,
         SCOPES,
+        PROPERTIES[0],
+        PROPERTIES[1],
         extra.unwrap_or(""),
         &versions,
     ] {

@@ -37,8 +37,11 @@ pub struct Operation {
     pub surface: Surface,
     /// The only types it exists for; `None`: for every type.
     pub only: Option<Vec<ObjectType>>,
-    /// The object types of every row stand in bodies that are not judged yet: each request is refused,
-    /// even if a rule names the operation.
+    /// No scope opens it, although HubSpot lists some: it answers for several types at once, or carries
+    /// out of HubSpot what no rule sees. A rule must name it.
+    pub by_name_alone: bool,
+    /// The object types of every row stand in bodies that nothing reads: each request is refused, even
+    /// if a rule names the operation.
     pub unjudged: bool,
     /// Its rows.
     pub rows: Vec<RowIndex>,
@@ -107,33 +110,25 @@ fn operation(id: &str, indices: Vec<RowIndex>, rows: Vec<&Row>) -> Result<Operat
         let message = format!("the operation `{id}` has rows of different {what}");
         Err(CatalogueError::new("operations", 1, message))
     };
-    let Some(first) = rows.first() else {
+    // A row that nothing reads is refused whatever it touches, so it says nothing of the others.
+    let judged: Vec<&Row> = match rows.iter().all(|row| row.is_unjudged()) {
+        true => rows.clone(),
+        false => rows.iter().filter(|row| !row.is_unjudged()).copied().collect(),
+    };
+    let (Some(first), Some(any)) = (judged.first(), rows.first()) else {
         return mixed("kinds");
     };
-    let (effect, surface, count) = (first.effect, first.surface(), first.sources().len());
+    let (effect, surface, takes) = (any.effect, first.surface(), first.takes());
     if rows.iter().any(|row| row.effect != effect) {
         return mixed("effect");
     }
-    if rows.iter().any(|row| row.surface() != surface) {
+    if judged.iter().any(|row| row.surface() != surface) {
         return mixed("surface");
     }
-    if rows.iter().any(|row| row.sources().len() != count) {
+    if judged.iter().any(|row| row.takes() != takes) {
         return mixed("number of object types");
     }
-    let mut only = Some(Vec::new());
-    let mut former_ids = Vec::new();
-    for row in &rows {
-        for source in row.sources() {
-            match (source, &mut only) {
-                (TypeSource::Parameter(_), _) => only = None,
-                (TypeSource::Literal(object), Some(list)) if !list.contains(object) => {
-                    list.push(object.clone())
-                }
-                _ => {}
-            }
-        }
-        former_ids.extend(row.former_ids.iter().cloned());
-    }
+    let mut former_ids: Vec<Arc<str>> = rows.iter().flat_map(|row| row.former_ids.clone()).collect();
     former_ids.sort();
     former_ids.dedup();
     Ok(Operation {
@@ -144,14 +139,40 @@ fn operation(id: &str, indices: Vec<RowIndex>, rows: Vec<&Row>) -> Result<Operat
             .iter()
             .map(|row| row.risks)
             .fold(Risks::default(), Risks::union),
-        takes: match count {
-            0 => Takes::Nothing,
-            1 => Takes::One,
-            _ => Takes::Pair,
-        },
+        takes,
         surface,
-        only: if count == 0 { None } else { only },
-        unjudged: rows.iter().all(|row| matches!(row.resolve, Resolve::Body)),
+        only: match takes {
+            Takes::Nothing => None,
+            _ => only(&judged),
+        },
+        by_name_alone: rows
+            .iter()
+            .any(|row| row.reader().is_some_and(|reader| !reader.opens_by_scope())),
+        unjudged: rows.iter().all(|row| row.is_unjudged()),
         rows: indices,
     })
+}
+
+/// The only types that rows exist for; `None`: every type.
+fn only(rows: &[&Row]) -> Option<Vec<ObjectType>> {
+    let mut list: Vec<ObjectType> = Vec::new();
+    for row in rows {
+        let named: Vec<&ObjectType> = match &row.resolve {
+            Resolve::Read(reading) => reading.only.as_ref()?.iter().collect(),
+            _ => row
+                .sources()
+                .iter()
+                .map(|source| match source {
+                    TypeSource::Literal(object) => Some(object),
+                    TypeSource::Parameter(_) => None,
+                })
+                .collect::<Option<_>>()?,
+        };
+        for object in named {
+            if !list.contains(object) {
+                list.push(object.clone());
+            }
+        }
+    }
+    Some(list)
 }

@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use super::Catalogue;
-use super::rows::{Resolve, RowIndex, TypeSource};
+use super::reader::Reader;
+use super::rows::{RowIndex, TypeSource};
 use super::tree::Walk;
 use super::types::ObjectTypeList;
 use crate::access::facts::OperationIndex;
@@ -64,7 +65,8 @@ impl Catalogue {
                     .ok_or(UNKNOWN_OBJECT)?,
             });
         }
-        let body_need = match row.judges_body() && !matches!(row.resolve, Resolve::Body) {
+        let body_need = match row.judges_body() && !row.is_unjudged() {
+            true if row.reader() == Some(Reader::Import) => BodyNeed::Import,
             true => BodyNeed::Judge,
             false => BodyNeed::None,
         };
@@ -89,6 +91,6 @@ const UNKNOWN_VERSION: Refusal = Refusal::new(
 );
 pub(crate) const UNKNOWN_OBJECT: Refusal = Refusal::new(
     Reason::UnknownObject,
-    "the path or query names an object type the catalogue does not know",
+    "the request names an object type the catalogue does not know",
     "use the type's name or id; a custom object by its id (`2-…`) or its name with prefix (`p_…`)",
 );

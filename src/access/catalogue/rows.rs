@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::CatalogueError;
-use super::scopes::{Scopes, freeze};
-use super::table::{Record, Table};
+use smallvec::SmallVec;
+
+use super::operation::Takes;
+use super::reader::Reader;
 use super::types::{Access, ObjectTypes};
 use crate::access::effect::Effect;
-use crate::access::facts::{Requirement, Risks, Surface};
+use crate::access::facts::{Requirement, Risks, ScopeIndex, Surface};
 use crate::access::object_type::ObjectType;
-use crate::access::target::Method;
+use crate::access::target::{Method, Target};
 
 /// Index of a row in the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,8 +30,10 @@ pub(super) enum TypeSource {
 pub(super) enum Resolve {
     /// No type: the row's own requirement; empty where no single scope is known to open it.
     Fixed(Requirement),
-    /// The types stand in the body, which is not judged yet: refused.
+    /// The types stand in the body, and nothing reads them there: refused.
     Body,
+    /// A reader finds the types.
+    Read(Reading),
     /// Records of one type, or of both types of a pair.
     Records(Vec<TypeSource>),
     /// Definitions, likewise.
@@ -39,6 +42,16 @@ pub(super) enum Resolve {
     Pipelines(TypeSource),
     /// Records of one type under a requirement of the row's own: no scope is listed for it.
     OwnRecords(TypeSource, Requirement),
+}
+
+/// How a row is read that names its types in the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) reader: Reader,
+    /// The only types the reader can find.
+    pub(super) only: Option<Vec<ObjectType>>,
+    /// The scopes HubSpot asks for whatever the types are, where it lists some.
+    pub(super) own: Option<Requirement>,
 }
 
 /// What the query or the body changes about a row.
@@ -50,8 +63,14 @@ pub(super) struct Marks {
     pub(super) irreversible_if_archived: bool,
     /// The body may name records to remove.
     pub(super) delete_if_removing: bool,
+    /// The body may replace a list's filters, and with them who is in it.
+    pub(super) delete_if_refiltering: bool,
     /// The body of a new type may tie it to others.
     pub(super) associated_objects: bool,
+    /// Path and body name types whose records it touches only as members of lists.
+    pub(super) concerns_types: bool,
+    /// The body may filter by associations.
+    pub(super) searches: bool,
 }
 
 impl Marks {
@@ -60,7 +79,10 @@ impl Marks {
         self.inline_associations |= other.inline_associations;
         self.irreversible_if_archived |= other.irreversible_if_archived;
         self.delete_if_removing |= other.delete_if_removing;
+        self.delete_if_refiltering |= other.delete_if_refiltering;
         self.associated_objects |= other.associated_objects;
+        self.concerns_types |= other.concerns_types;
+        self.searches |= other.searches;
     }
 }
 
@@ -89,9 +111,49 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether its object types stand in a body that is not judged yet.
+    /// Whether its object types stand in a body that nothing reads: each request is refused.
     pub fn is_unjudged(&self) -> bool {
         matches!(self.resolve, Resolve::Body)
+    }
+
+    /// What finds its object types, if the path does not name them.
+    pub fn reader(&self) -> Option<Reader> {
+        match &self.resolve {
+            Resolve::Read(reading) => Some(reading.reader),
+            _ => None,
+        }
+    }
+
+    /// Whether its object types stand in the body, read or not.
+    pub(super) fn stands_in_body(&self) -> bool {
+        self.is_unjudged() || self.reader().is_some()
+    }
+
+    /// How many object types a request names.
+    pub(super) fn takes(&self) -> Takes {
+        match (self.reader(), self.sources().len()) {
+            (Some(reader), _) => reader.takes(),
+            (None, 0) => Takes::Nothing,
+            (None, 1) => Takes::One,
+            (None, _) => Takes::Pair,
+        }
+    }
+
+    /// Whether a request may touch `object`; `None`: whether it may touch no type.
+    pub(super) fn may_touch(&self, object: Option<&ObjectType>) -> bool {
+        let Some(object) = object else {
+            return self.takes() == Takes::Nothing;
+        };
+        match &self.resolve {
+            Resolve::Read(reading) => {
+                let only = reading.only.as_ref();
+                reading.reader.takes() != Takes::Nothing && only.is_none_or(|only| only.contains(object))
+            }
+            _ => self.sources().iter().any(|source| match source {
+                TypeSource::Literal(literal) => literal == object,
+                TypeSource::Parameter(_) => true,
+            }),
+        }
     }
 
     /// Whether a body may carry `associations`, each of them a write of its own.
@@ -109,6 +171,28 @@ impl Row {
         self.marks.delete_if_removing
     }
 
+    /// Whether the body may replace a list's filters.
+    pub fn is_delete_if_refiltering(&self) -> bool {
+        self.marks.delete_if_refiltering
+    }
+
+    /// Whether path and body name types that the request concerns without touching their records.
+    pub fn concerns_types(&self) -> bool {
+        self.marks.concerns_types
+    }
+
+    /// Whether the body may filter by associations.
+    pub fn searches(&self) -> bool {
+        self.marks.searches
+    }
+
+    /// The segment of `target` where the template has `parameter` (with its braces). A version stands
+    /// before every parameter in each layout, so positions agree.
+    pub(crate) fn segment_at<'t>(&self, target: &'t Target, parameter: &str) -> Option<&'t str> {
+        let mut segments = self.template.trim_matches('/').split('/');
+        target.segment(segments.position(|segment| segment == parameter)?)
+    }
+
     /// Whether the body may tie the type it defines to others.
     pub fn may_associate_types(&self) -> bool {
         self.marks.associated_objects
@@ -117,13 +201,21 @@ impl Row {
     /// Whether the body decides anything.
     pub(super) fn judges_body(&self) -> bool {
         let marks = &self.marks;
-        marks.inline_associations || marks.delete_if_removing || marks.associated_objects
+        let concerns = marks.concerns_types && self.method != Method::Get;
+        marks.inline_associations
+            || marks.delete_if_removing
+            || marks.delete_if_refiltering
+            || marks.associated_objects
+            || marks.searches
+            || concerns
+            || self.reader().is_some_and(Reader::reads_body)
     }
 
     /// Records, definitions, or no type.
     pub(super) fn surface(&self) -> Surface {
         match &self.resolve {
             Resolve::Fixed(_) | Resolve::Body => Surface::Fixed,
+            Resolve::Read(reading) => reading.reader.surface(),
             Resolve::Records(_) | Resolve::OwnRecords(..) => Surface::Records,
             Resolve::Definitions(_) | Resolve::Pipelines(_) => Surface::Definitions,
         }
@@ -132,9 +224,27 @@ impl Row {
     /// Where its types are found, in the order of the template.
     pub(super) fn sources(&self) -> &[TypeSource] {
         match &self.resolve {
-            Resolve::Fixed(_) | Resolve::Body => &[],
+            Resolve::Fixed(_) | Resolve::Body | Resolve::Read(..) => &[],
             Resolve::Records(sources) | Resolve::Definitions(sources) => sources,
             Resolve::OwnRecords(source, _) | Resolve::Pipelines(source) => std::slice::from_ref(source),
+        }
+    }
+
+    /// The scopes HubSpot asks for `object` where a reader finds it. Most of them open nothing here
+    /// ([`Reader::opens_by_scope`]); a `deny` on one of them still catches the request.
+    fn read_requirement(&self, types: &ObjectTypes, reading: &Reading, object: &ObjectType) -> Requirement {
+        let access = match (reading.reader.surface(), self.effect == Effect::Read) {
+            (Surface::Definitions, true) => Access::DefinitionRead,
+            (Surface::Definitions, false) => Access::DefinitionWrite,
+            (_, true) => Access::Read,
+            (_, false) => Access::Write,
+        };
+        let of_type = types.requirement(object, access);
+        match &reading.own {
+            _ if reading.reader.opens_by_scope() => of_type,
+            None => of_type,
+            Some(own) if reading.reader == Reader::Graphql => both(own, &of_type),
+            Some(own) => own.clone(),
         }
     }
 
@@ -144,6 +254,7 @@ impl Row {
         let access = match &self.resolve {
             Resolve::Fixed(requirement) | Resolve::OwnRecords(_, requirement) => return requirement.clone(),
             Resolve::Body => return Arc::from([]),
+            Resolve::Read(reading) => return self.read_requirement(types, reading, object),
             Resolve::Records(_) if reads => Access::Read,
             Resolve::Records(_) => Access::Write,
             Resolve::Definitions(_) if reads => Access::DefinitionRead,
@@ -155,149 +266,20 @@ impl Row {
     }
 }
 
-/// Reads one table of operations. All three (specifications, legacy, the operator's own) have the
-/// columns `method path id effect`; `former_ids resolve least notes` may be left out.
-pub(super) fn parse(
-    name: &'static str,
-    text: &str,
-    scopes: &Scopes,
-    types: &ObjectTypes,
-) -> Result<Vec<Row>, CatalogueError> {
-    let table = Table::parse(name, text)?;
-    table
-        .records()
-        .map(|record| row(&record, scopes, types))
-        .collect()
-}
-
-fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<Row, CatalogueError> {
-    let method = Method::parse(record.need("method")?)
-        .ok_or_else(|| record.error("`method` is one of GET, POST, PUT, PATCH, DELETE"))?;
-    let template = record.need("path")?;
-    check_template(template).map_err(|message| record.error(message))?;
-    let id = record.need("id")?;
-    if !is_operation_id(id) {
-        return Err(record.error(format!(
-            "`{id}` is no operation id: AREA.RESOURCE.VERB, a-z, 0-9 and -"
-        )));
+/// Meets whoever meets both; where one is not known, the other.
+fn both(one: &Requirement, other: &Requirement) -> Requirement {
+    if one.is_empty() || other.is_empty() {
+        return if one.is_empty() {
+            other.clone()
+        } else {
+            one.clone()
+        };
     }
-    let effect = Effect::parse(record.need("effect")?)
-        .ok_or_else(|| record.error("`effect` is one of read, write, delete, irreversible, auth, meta"))?;
-    let notes: Vec<&str> = record
-        .optional("notes")
-        .map_or(Vec::new(), |n| n.split(',').collect());
-    let has = |note: &str| notes.contains(&note);
-    let risks = notes
-        .iter()
-        .filter_map(|note| Risks::parse(note))
-        .fold(Risks::default(), Risks::union);
-    let least = record.optional("least").unwrap_or("-");
-    let resolve = record.optional("resolve").unwrap_or("fixed");
-    let resolve = parse_resolve(resolve, least, template, effect, scopes, types)
-        .map_err(|message| record.error(message))?;
-    Ok(Row {
-        method,
-        template: template.into(),
-        version: template
-            .split('/')
-            .find(|segment| is_version(segment))
-            .map(Into::into),
-        id: id.into(),
-        effect,
-        risks,
-        line: record.line(),
-        former_ids: record
-            .optional("former_ids")
-            .map_or(Vec::new(), |ids| ids.split(',').map(Into::into).collect()),
-        resolve,
-        marks: Marks {
-            inline_associations: has("inline-associations"),
-            irreversible_if_archived: has("irreversible-if-archived=true"),
-            delete_if_removing: has("delete-if-removing"),
-            associated_objects: has("associated-objects"),
-        },
-        takes_rest: has("multi-segment-param"),
-    })
-}
-
-fn parse_resolve(
-    resolve: &str,
-    least: &str,
-    template: &str,
-    effect: Effect,
-    scopes: &Scopes,
-    types: &ObjectTypes,
-) -> Result<Resolve, String> {
-    let own = || Ok::<_, String>(freeze(&scopes.requirement(least)?));
-    let (kind, names) = resolve.split_once(':').unwrap_or((resolve, ""));
-    let sources = || -> Result<Vec<TypeSource>, String> {
-        let sources = names.split(',').map(|name| type_source(name, template, types));
-        let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
-        if sources.len() > 2 {
-            return Err("at most two types".to_owned());
-        }
-        Ok(sources)
+    let join = |a: &SmallVec<[ScopeIndex; 2]>| {
+        let terms = other.iter().map(move |b| a.iter().chain(b).copied().collect());
+        terms.collect::<Vec<SmallVec<[ScopeIndex; 2]>>>()
     };
-    Ok(match kind {
-        "fixed" | "any" => Resolve::Fixed(own()?),
-        "body" => Resolve::Body,
-        "literal" => {
-            let source = type_source(names, template, types)?;
-            let TypeSource::Literal(object) = &source else {
-                return Err("`literal:` names a type".to_owned());
-            };
-            let agreed = types.row(object).map(|row| match effect {
-                Effect::Read => &*row.least_read,
-                _ => &*row.least_write,
-            });
-            match agreed == Some(least) {
-                true => Resolve::Records(vec![source]),
-                false => Resolve::OwnRecords(source, own()?),
-            }
-        }
-        "type" | "types" => Resolve::Records(sources()?),
-        "schema" => Resolve::Definitions(sources()?),
-        "pipeline" => Resolve::Pipelines(type_source(names, template, types)?),
-        _ => return Err(format!("unknown `resolve` `{resolve}`")),
-    })
-}
-
-fn type_source(name: &str, template: &str, types: &ObjectTypes) -> Result<TypeSource, String> {
-    if !name.starts_with('{') {
-        let object = types
-            .resolve(name)
-            .ok_or_else(|| format!("unknown object type `{name}`"))?;
-        return Ok(TypeSource::Literal(object));
-    }
-    let position = template
-        .split('/')
-        .filter(|segment| segment.starts_with('{'))
-        .position(|segment| segment == name)
-        .ok_or_else(|| format!("the path has no parameter `{name}`"))?;
-    u8::try_from(position)
-        .map(TypeSource::Parameter)
-        .map_err(|_| "more than 255 parameters".to_owned())
-}
-
-fn check_template(template: &str) -> Result<(), String> {
-    let Some(rest) = template.strip_prefix('/') else {
-        return Err("`path` begins with /".to_owned());
-    };
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    for segment in rest.split('/') {
-        let name = segment
-            .strip_prefix('{')
-            .and_then(|s| s.strip_suffix('}'))
-            .unwrap_or(segment);
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if name.is_empty() || name.starts_with('.') || !name.bytes().all(is_plain) {
-            return Err(format!("`{segment}` is neither a literal nor a {{parameter}}"));
-        }
-    }
-    match rest.split('/').filter(|segment| is_version(segment)).count() {
-        0 | 1 => Ok(()),
-        _ => Err("`path` has more than one version segment".to_owned()),
-    }
+    one.iter().flat_map(join).collect()
 }
 
 /// `AREA.RESOURCE[.SUBRESOURCE].VERB` in lower-case letters, digits and hyphens.
@@ -347,26 +329,6 @@ mod tests {
             "2026-09-rc",
         ] {
             assert!(!is_version(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn templates_and_ids_with_odd_characters_are_refused() {
-        assert!(check_template("/crm/v3/objects/{objectType}").is_ok());
-        for bad in [
-            "crm/v3",
-            "/crm//v3",
-            "/crm/{a",
-            "/crm/../x",
-            "/crm/v3/v4/x",
-            "/a b",
-            "/{}",
-        ] {
-            assert!(check_template(bad).is_err(), "{bad}");
-        }
-        assert!(is_operation_id("crm.objects.gdpr-delete"));
-        for bad in ["crm", "crm..get", "CRM.objects", "crm.objects.", "crm.o*"] {
-            assert!(!is_operation_id(bad), "{bad}");
         }
     }
 }

@@ -234,11 +234,15 @@ impl Tree {
             target,
             types,
             any_version: false,
+            doubtful: false,
             captures: Captures::new(),
             budget: WALK_STEPS,
         };
         if let Some(row) = search.step(0, 0, NO_VERSION) {
             return Walk::Found(row, search.captures);
+        }
+        if search.doubtful {
+            return Walk::Unknown;
         }
         search.any_version = true;
         search.captures.clear();
@@ -260,6 +264,8 @@ struct Search<'a> {
     types: &'a ObjectTypes,
     /// Whether a row of any version will do, to tell an unknown version from an unknown operation.
     any_version: bool,
+    /// Whether a segment was nearly a literal: then no other branch is looked at either.
+    doubtful: bool,
     captures: Captures,
     budget: u32,
 }
@@ -267,6 +273,9 @@ struct Search<'a> {
 impl Search<'_> {
     fn step(&mut self, node: u32, position: usize, version: VersionIndex) -> Option<RowIndex> {
         self.budget = self.budget.checked_sub(1)?;
+        if self.doubtful {
+            return None;
+        }
         let node = self.tree.nodes.get(node as usize)?;
         let Some(segment) = self.target.segment(position) else {
             return self.row(&node.rows, version);
@@ -293,8 +302,10 @@ impl Search<'_> {
                     return Some(row);
                 }
             }
-        } else if exact.is_none() && node.differs_in_case(segment) {
-            // Upstream may or may not take it for the literal; nobody means a record of that name.
+        } else if exact.is_none() && node.is_nearly_a_literal(segment) {
+            // Upstream may or may not take it for the literal; nobody means a record of that name, nor,
+            // further up, a folder's path that holds it.
+            self.doubtful = true;
             return None;
         }
         if let Some(child) = node.version
@@ -313,6 +324,7 @@ impl Search<'_> {
             self.captures.truncate(before);
         }
         if !node.rest.is_empty()
+            && !self.doubtful
             && let Some(row) = self.row(&node.rest, version)
         {
             self.captures.push(u8::try_from(position).ok()?);
@@ -330,11 +342,13 @@ impl Search<'_> {
 }
 
 impl Node {
-    fn differs_in_case(&self, segment: &str) -> bool {
-        segment.bytes().any(|b| b.is_ascii_alphabetic())
+    /// Whether a segment is one of the literals but for the case of its letters or white space around it.
+    fn is_nearly_a_literal(&self, segment: &str) -> bool {
+        let word = segment.trim();
+        word.bytes().any(|b| b.is_ascii_alphabetic())
             && self
                 .literals
                 .iter()
-                .any(|(literal, _)| literal.eq_ignore_ascii_case(segment))
+                .any(|(literal, _)| literal.eq_ignore_ascii_case(word))
     }
 }

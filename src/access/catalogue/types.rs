@@ -240,7 +240,7 @@ fn read_access(
 }
 
 /// `2-123`, `p_car`, `p456_car` (HubSpot's public documentation of custom objects).
-fn is_custom_spelling(lower: &str) -> bool {
+pub(in crate::access) fn is_custom_spelling(lower: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if let Some(digits) = lower.strip_prefix("2-") {
         return is_digits(digits);

@@ -15,9 +15,10 @@ pub use permit::Permit;
 
 use super::catalogue::{BodyNeed, Catalogue, Recognised};
 use super::decision::{Decision, Denial};
-use super::facts::{Facts, Need};
+use super::facts::{Facts, Need, Touch};
 use super::fields::judge::{self, Stopped};
 use super::fields::{Bounds, Plan, Request};
+use super::object_type::ObjectType;
 use super::policy::ceiling::Ceiling;
 use super::policy::tables::{ConnectionRef, Layers, RuleIndex};
 use super::policy::{Observe, Policy};
@@ -103,7 +104,16 @@ pub fn ruled<'a>(question: &Question<'a>) -> Result<Ruled<'a>, Closed> {
     if policy.is_expired(now) {
         return Err(Closed::Expired);
     }
+    if facts.needs.is_empty() {
+        // An invariant of Facts, kept by `gather`.
+        return Err(Closed::NothingAsked);
+    }
     let layers = policy.tables.layers(question.connection);
+    for need in &concerned(facts) {
+        if let Some(index) = policy.tables.denied(&layers, need) {
+            return Err(Closed::DenyRule(index));
+        }
+    }
     let mut rule: Option<&Arc<str>> = None;
     let mut observed = None;
     for need in &facts.needs {
@@ -119,7 +129,6 @@ pub fn ruled<'a>(question: &Question<'a>) -> Result<Ruled<'a>, Closed> {
             }
         }
     }
-    // Facts without a need break an invariant, kept by `gather`.
     let rule = rule.ok_or(Closed::NothingAsked)?;
     if !within_ceiling(question) {
         return Err(Closed::Ceiling);
@@ -160,8 +169,10 @@ pub fn body_need(
     policy: &Policy,
     ceiling: Option<&Ceiling>,
 ) -> BodyNeed {
-    let counted = policy.limits.batch.is_some() && catalogue.counts_records(recognised);
-    if counted || recognised.body_need() == BodyNeed::Judge {
+    if recognised.body_need() != BodyNeed::None {
+        return recognised.body_need();
+    }
+    if policy.limits.batch.is_some() && catalogue.counts_records(recognised) {
         return BodyNeed::Judge;
     }
     if policy.properties.is_none() && ceiling.is_none_or(|ceiling| ceiling.properties.is_none()) {
@@ -203,8 +214,28 @@ fn within_ceiling(question: &Question<'_>) -> bool {
         return true;
     };
     let layers = ceiling.tables.layers(question.connection);
+    if ceiling.tables.denies_one(&layers, &concerned(question.facts)) {
+        return false;
+    }
     question.facts.needs.iter().all(|need| {
         ceiling.tables.denied(&layers, need).is_none()
             && (ceiling.allow.is_none() || ceiling.tables.opened(&layers, need).is_some())
     })
+}
+
+/// The operation itself on each type it concerns: nothing needs to open it there, and a `deny` may catch
+/// it. Empty for all requests but the few of lists and engagements.
+fn concerned(facts: &Facts) -> Vec<Need> {
+    let on = |object: &ObjectType| {
+        let main = facts.main();
+        let touch = |touch: &Touch| Touch {
+            object: Some(object.clone()),
+            ..touch.clone()
+        };
+        Need {
+            touches: main.touches.iter().take(1).map(touch).collect(),
+            ..main.clone()
+        }
+    };
+    facts.concerns.iter().map(on).collect()
 }

@@ -101,6 +101,9 @@ impl Seen {
         }
         self.properties.push(match &plan.answer {
             AnswerRule::Pass => "the answer passes as it is: no bounded property can stand in it".to_owned(),
+            AnswerRule::Errors => {
+                "the answer passes as it is, but for the words of an error: they may quote values".to_owned()
+            }
             AnswerRule::Filter(_) => "the answer is filtered: hidden properties are taken out".to_owned(),
         });
     }

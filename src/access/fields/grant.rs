@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+pub use super::names::{Names, Pattern};
+use crate::access::catalogue::is_custom_spelling;
 use crate::access::object_type::ObjectType;
 
 /// Always readable, filterable and sortable; their history is not (contracts.md §2, item 7).
@@ -19,109 +21,6 @@ pub const ALWAYS_READABLE: [&str; 5] = [
     "lastmodifieddate",
     "hs_lastmodifieddate",
 ];
-
-/// A name with wildcards, as `except` may hold one. Lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Box<str>);
-
-impl Pattern {
-    /// A pattern; `*` stands for any run of characters, an empty one too.
-    pub fn new(text: &str) -> Self {
-        Self(text.to_lowercase().into())
-    }
-
-    /// As it was written, in lower case.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether a name in lower case matches.
-    pub fn matches(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(first) = parts.next() else {
-            return name.is_empty();
-        };
-        let Some(mut rest) = name.strip_prefix(first) else {
-            return false;
-        };
-        let mut last: Option<&str> = None;
-        for part in parts {
-            if let Some(between) = last
-                && let Some(at) = rest.find(between)
-            {
-                rest = rest.get(at + between.len()..).unwrap_or_default();
-            } else if last.is_some() {
-                return false;
-            }
-            last = Some(part);
-        }
-        match last {
-            None => rest.is_empty(),
-            Some(end) => rest.ends_with(end),
-        }
-    }
-}
-
-/// A set of property names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// Every property.
-    All,
-    /// These: lower case, sorted, each once. Empty = none.
-    Listed(Box<[Box<str>]>),
-    /// All but those that match.
-    Except {
-        /// As written.
-        patterns: Box<[Pattern]>,
-        /// Properties derived from one that matches; lower case, sorted.
-        derived: Box<[Box<str>]>,
-    },
-}
-
-impl Names {
-    /// No property.
-    pub fn none() -> Self {
-        Self::Listed(Box::default())
-    }
-
-    /// These names, in whatever order and case.
-    pub fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        let mut names: Vec<Box<str>> = names.into_iter().map(|name| name.to_lowercase().into()).collect();
-        names.sort_unstable();
-        names.dedup();
-        Self::Listed(names.into())
-    }
-
-    /// All but these; what is derived from a hidden property is hidden, too.
-    pub fn except<'n>(patterns: impl IntoIterator<Item = &'n str>) -> Self {
-        let patterns: Box<[Pattern]> = patterns.into_iter().map(Pattern::new).collect();
-        let hidden = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
-        let derived = super::judge::known::derived_from(&hidden);
-        Self::Except { patterns, derived }
-    }
-
-    /// Whether every property is in it.
-    pub fn is_all(&self) -> bool {
-        matches!(self, Self::All)
-    }
-
-    /// Whether no property is in it.
-    pub fn is_none(&self) -> bool {
-        matches!(self, Self::Listed(names) if names.is_empty())
-    }
-
-    /// Whether it holds a name; `name` is in lower case.
-    pub fn hold(&self, name: &str) -> bool {
-        let is_in = |names: &[Box<str>]| names.binary_search_by(|known| (**known).cmp(name)).is_ok();
-        match self {
-            Self::All => true,
-            Self::Listed(names) => is_in(names),
-            Self::Except { patterns, derived } => {
-                !patterns.iter().any(|pattern| pattern.matches(name)) && !is_in(derived)
-            }
-        }
-    }
-}
 
 /// What one entry of `properties:` grants for a type. A direction not named is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +54,41 @@ pub enum OnExtra {
     Deny,
 }
 
+impl OnExtra {
+    /// Every word of it.
+    pub const WORDS: [(&'static str, OnExtra); 2] = [("strip", OnExtra::Strip), ("deny", OnExtra::Deny)];
+
+    /// The word in a policy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strip => "strip",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// One of the two ways of a property's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Out of HubSpot: read, filtered and sorted by.
+    Read,
+    /// Into it.
+    Write,
+}
+
+impl Direction {
+    /// Both.
+    pub const BOTH: [Direction; 2] = [Direction::Read, Direction::Write];
+
+    /// The key in a policy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
 /// The `properties:` block of a policy or of the ceiling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
@@ -162,6 +96,8 @@ pub struct Properties {
     types: Vec<(ObjectType, Arc<Entry>)>,
     /// Every spelling of the named types, lower case, sorted, with the position in `types`.
     spellings: Vec<(Box<str>, usize)>,
+    /// `custom`: every custom object without an entry of its own.
+    custom: Option<Arc<Entry>>,
     /// `"*"`.
     star: Option<Arc<Entry>>,
     /// What becomes of a read that names a hidden property. Of a ceiling: strip.
@@ -197,27 +133,81 @@ impl Properties {
         self.star.as_deref()
     }
 
-    fn own(&self, object: &ObjectType) -> Option<&Arc<Entry>> {
+    /// Adds the entry of `custom`, which holds for custom objects without one of their own.
+    #[must_use]
+    pub fn with_custom(self, custom: Option<Entry>) -> Self {
+        Self {
+            custom: custom.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// The entry of `custom`.
+    pub fn custom(&self) -> Option<&Entry> {
+        self.custom.as_deref()
+    }
+
+    fn named(&self, object: &ObjectType) -> Option<&Arc<Entry>> {
         self.types
             .iter()
             .find(|(known, _)| known == object)
             .map(|(_, entry)| entry)
     }
 
-    /// The entry of a type by any spelling.
-    fn own_by_spelling(&self, spelling: &str) -> Option<&Arc<Entry>> {
-        let lower = spelling.to_lowercase();
+    fn named_by_spelling(&self, lower: &str) -> Option<&Arc<Entry>> {
         let at = self
             .spellings
-            .binary_search_by(|(known, _)| (**known).cmp(&lower))
+            .binary_search_by(|(known, _)| (**known).cmp(lower))
             .ok()?;
         self.types.get(self.spellings.get(at)?.1).map(|(_, entry)| entry)
     }
 
-    fn add_to(&self, view: &mut View, own: Option<&Arc<Entry>>) {
-        if own.is_none() && self.star.is_none() {
-            view.closed = true;
+    /// What holds for a type: its own entry and that of `"*"`.
+    fn add_type(&self, view: &mut View, object: &ObjectType) {
+        match (self.named(object), object) {
+            (Some(own), _) => self.add(view, [own]),
+            (None, ObjectType::Custom(spelling)) => {
+                self.add_unnamed_custom(view, &|named| may_be_the_same(spelling, named));
+            }
+            (None, ObjectType::Known(_)) => self.add_star(view),
         }
+    }
+
+    /// The same for a type by any spelling. A word that the block does not name may be a custom
+    /// object's own name: then both what holds for those and what holds for the rest.
+    fn add_spelling(&self, view: &mut View, spelling: &str) {
+        let lower = spelling.to_lowercase();
+        if let Some(own) = self.named_by_spelling(&lower) {
+            self.add(view, [own]);
+        } else if is_custom_spelling(&lower) {
+            self.add_unnamed_custom(view, &|named| may_be_the_same(&lower, named));
+        } else if lower.starts_with("0-") {
+            self.add_star(view);
+        } else {
+            self.add_unnamed_custom(view, &|_| true);
+            view.closed |= self.star.is_none();
+        }
+    }
+
+    /// A custom object by a spelling that the block does not name. HubSpot alone knows whether it
+    /// is one that the block names by another, and a rule must not be passed by calling the object
+    /// by another name: no more is granted than of each that it may be.
+    fn add_unnamed_custom(&self, view: &mut View, may_be: &dyn Fn(&str) -> bool) {
+        view.closed |= self.custom.is_none() && self.star.is_none();
+        let alike = self
+            .types
+            .iter()
+            .filter(|(object, _)| matches!(object, ObjectType::Custom(named) if may_be(named)))
+            .map(|(_, entry)| entry);
+        self.add(view, alike.chain(&self.custom));
+    }
+
+    fn add_star(&self, view: &mut View) {
+        view.closed |= self.star.is_none();
+        self.add(view, []);
+    }
+
+    fn add<'e>(&'e self, view: &mut View, own: impl IntoIterator<Item = &'e Arc<Entry>>) {
         view.entries.extend(own.into_iter().chain(&self.star).cloned());
     }
 }
@@ -245,7 +235,7 @@ impl Bounds {
     pub fn view(&self, object: &ObjectType) -> View {
         let mut view = View::default();
         for block in self.blocks() {
-            block.add_to(&mut view, block.own(object));
+            block.add_type(&mut view, object);
         }
         view
     }
@@ -258,7 +248,7 @@ impl Bounds {
         for spelling in spellings {
             none = false;
             for block in self.blocks() {
-                block.add_to(&mut view, block.own_by_spelling(spelling));
+                block.add_spelling(&mut view, spelling);
             }
         }
         view.closed |= none && !self.are_none();
@@ -271,8 +261,8 @@ impl Bounds {
         let mut view = View::default();
         for block in self.blocks() {
             view.closed |= block.star.is_none();
-            let all = block.types.iter().map(|(_, entry)| entry).chain(&block.star);
-            view.entries.extend(all.cloned());
+            let all = block.types.iter().map(|(_, entry)| entry);
+            block.add(&mut view, all.chain(&block.custom));
         }
         view
     }
@@ -352,6 +342,37 @@ impl View {
             .all(|values| values.iter().any(|one| **one == *value))
     }
 
+    /// What is granted in a direction, by all entries together. The always readable are in it only
+    /// if they are granted by name.
+    pub fn names(&self, direction: Direction) -> Names {
+        if self.closed {
+            return Names::none();
+        }
+        let of = |entry: &Arc<Entry>| match direction {
+            Direction::Read => entry.read.clone(),
+            Direction::Write => entry.write.clone(),
+        };
+        let mut all = self.entries.iter().map(of);
+        let first = all.next().unwrap_or(Names::All);
+        all.fold(first, |names, more| names.both(&more))
+    }
+
+    /// The properties that may be set to some values only, with those that every entry lets be set.
+    pub fn values(&self) -> BTreeMap<Box<str>, Vec<Box<str>>> {
+        let lists = self.entries.iter().flat_map(|entry| &entry.values);
+        let mut values: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
+        for (name, list) in lists {
+            match values.get_mut(name) {
+                Some(known) => known.retain(|value| list.contains(value)),
+                None => {
+                    values.insert(name.clone(), list.to_vec());
+                }
+            }
+        }
+        values.retain(|name, _| self.writes(name));
+        values
+    }
+
     /// The names that may be read, if they are known one by one: those of the shortest list that
     /// the other entries grant, too.
     pub fn readable_names(&self) -> Option<Vec<Box<str>>> {
@@ -373,6 +394,19 @@ impl View {
     }
 }
 
+/// An id (`2-123`) and a name may mean the same custom object; two ids never do, and two names only
+/// if they end alike (`p_car`, `p456_car`).
+fn may_be_the_same(one: &str, other: &str) -> bool {
+    match (one.starts_with("2-"), other.starts_with("2-")) {
+        (true, true) => one == other,
+        (false, false) => {
+            let name = |spelling: &str| spelling.split_once('_').map(|(_, name)| name.to_owned());
+            name(one) == name(other)
+        }
+        _ => true,
+    }
+}
+
 fn lower(name: &str) -> std::borrow::Cow<'_, str> {
     match name
         .bytes()
@@ -384,82 +418,4 @@ fn lower(name: &str) -> std::borrow::Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_run_of_characters() {
-        for (pattern, name, expected) in [
-            ("*ssn*", "ssn", true),
-            ("*ssn*", "my_ssn_old", true),
-            ("*ssn*", "sn", false),
-            ("salary*", "salary", true),
-            ("salary*", "base_salary", false),
-            ("*_iban", "bank_iban", true),
-            ("*_iban", "bank_iban_old", false),
-            ("a*b*c", "abc", true),
-            ("a*b*c", "a-b-b-c", true),
-            ("a*b*c", "acb", false),
-            ("a*a", "a", false),
-            ("a*a", "aa", true),
-            ("*", "", true),
-            ("*", "anything", true),
-            ("iban", "iban", true),
-            ("iban", "ibans", false),
-            ("IBAN", "iban", true),
-            ("ab*ba", "aba", false),
-        ] {
-            assert_eq!(Pattern::new(pattern).matches(name), expected, "{pattern} {name}");
-        }
-    }
-
-    fn bounds(types: Vec<(u8, Entry)>, star: Option<Entry>) -> Bounds {
-        let types = types
-            .into_iter()
-            .map(|(row, entry)| (ObjectType::Known(row), vec![format!("0-{row}")], entry))
-            .collect();
-        Bounds {
-            policy: Some(Arc::new(Properties::new(types, star, OnExtra::Strip))),
-            ceiling: None,
-        }
-    }
-
-    fn reading(read: Names) -> Entry {
-        Entry {
-            read,
-            write: Names::none(),
-            values: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn a_type_without_an_entry_has_no_values_unless_a_star_says_so() {
-        let listed = || reading(Names::listed(["email"]));
-        let closed = bounds(vec![(1, listed())], None);
-        assert!(!closed.view(&ObjectType::Known(2)).reads("name"));
-        assert!(closed.view(&ObjectType::Known(2)).reads("hs_object_id"));
-        assert!(!closed.view(&ObjectType::Known(2)).reads_history("createdate"));
-        let open = bounds(vec![(1, listed())], Some(Entry::all()));
-        assert!(open.view(&ObjectType::Known(2)).reads_all());
-        assert!(open.view(&ObjectType::Known(1)).reads("Email"));
-        assert!(!open.view(&ObjectType::Known(1)).reads("phone"));
-        assert!(!open.view_of_any().reads("phone") && open.view_of_any().reads("email"));
-        assert!(!closed.view_of_any().reads("email"));
-        assert!(!closed.view_of_spellings([]).reads("email"));
-        assert!(closed.view_of_spellings(["0-1"]).reads("email"));
-        assert!(!closed.view_of_spellings(["0-1", "0-2"]).reads("email"));
-        assert!(Bounds::default().view(&ObjectType::Known(1)).reads_all());
-    }
-
-    #[test]
-    fn an_own_entry_and_the_star_must_both_grant() {
-        let both = bounds(
-            vec![(1, reading(Names::listed(["email", "ssn"])))],
-            Some(reading(Names::except(["*ssn*"]))),
-        );
-        let view = both.view(&ObjectType::Known(1));
-        assert!(view.reads("email") && !view.reads("ssn") && !view.reads("phone"));
-        assert!(!view.writes("email"));
-        assert_eq!(view.readable_names().unwrap(), ["email".into()]);
-    }
-}
+mod tests;

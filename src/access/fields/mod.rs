@@ -6,13 +6,19 @@
 //! us say so, and its answer is filtered on the way down by a tokenizer that knows the answer's
 //! [`Shape`]. Without a `properties:` block in policy and ceiling nothing here runs.
 
+pub mod filter;
 pub mod grant;
 pub mod judge;
+#[doc(hidden)]
+pub mod model;
+pub mod names;
 pub mod plan;
 pub mod shape;
 pub mod shapes;
 
-pub use grant::{Bounds, Entry, Names, OnExtra, Pattern, Properties, View};
+pub use filter::{Filter, SCRATCH_BYTES, Violation};
+pub use grant::{Bounds, Direction, Entry, OnExtra, Properties, View};
 pub use judge::{Request, judge};
+pub use names::{Beyond, Names, Pattern};
 pub use plan::{AnswerRule, Plan, PropertyDenial};
 pub use shape::{Members, Of, Shape, Unknown, Views};

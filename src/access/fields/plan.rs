@@ -34,6 +34,9 @@ pub enum AnswerRule {
     Pass,
     /// A 2xx answer is filtered in this shape, any other in [`shapes::ERROR`](super::shapes::ERROR).
     Filter(Box<(&'static Shape, Views)>),
+    /// A 2xx answer passes: no value can stand in it. Any other quotes what it complains of, and is
+    /// filtered in [`shapes::ERROR`](super::shapes::ERROR).
+    Errors,
 }
 
 /// A request that property rules deny.
@@ -49,15 +52,20 @@ pub struct PropertyDenial {
     pub remedy: String,
 }
 
-/// Longest name of a property that is repeated in an answer. HubSpot's have at most 100 characters.
-const NAME_BYTES: usize = 100;
+/// Longest name of a property. HubSpot's have at most 100 characters.
+pub const NAME_BYTES: usize = 100;
 
 /// A property's name as it may be repeated in answers and logs: what does not look like one of
 /// HubSpot's is somebody's text, and becomes `?`.
 pub fn plain_name(name: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    match !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(is_plain) {
+    match is_plain_name(name) {
         true => name.to_lowercase(),
         false => "?".to_owned(),
     }
+}
+
+/// Whether a name looks like one of HubSpot's.
+pub fn is_plain_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(is_plain)
 }

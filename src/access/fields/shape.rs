@@ -3,6 +3,8 @@
 //! A shape is data. [`shapes`](super::shapes) says which operation answers in which shape; the
 //! filter and its slow model walk both. `null` stands for any value and is always kept.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::grant::{Bounds, View};
@@ -18,6 +20,10 @@ pub enum Shape {
     Drop,
     /// A string, replaced by this one (plain ASCII, nothing to escape). Anything else is a violation.
     Text(&'static str),
+    /// A string, a number or a boolean, replaced by the second string unless it is a string among
+    /// the first: clients compare those. All of them are plain ASCII with nothing to escape; a
+    /// string that is written with an escape is not among them. Anything else is a violation.
+    TextUnless(&'static [&'static str], &'static str),
     /// An object with known members. Anything else is a violation.
     Object(&'static Members),
     /// An array of such values. Anything else is a violation.
@@ -26,6 +32,16 @@ pub enum Shape {
     Map(&'static Shape),
     /// Whichever of two kinds it is.
     Either {
+        /// What an object is.
+        object: &'static Shape,
+        /// What an array is.
+        array: &'static Shape,
+    },
+    /// Whichever of three kinds it is: for answers whose types are not dependable, errors above all.
+    /// A kind that is not expected is dropped, so that it is no violation.
+    Kinds {
+        /// What a string, a number, a boolean or `null` is.
+        scalar: &'static Shape,
         /// What an object is.
         object: &'static Shape,
         /// What an array is.
@@ -120,6 +136,27 @@ impl Views {
     /// The view of a position; a position without one has no values at all.
     pub fn of(&self, position: u8) -> View {
         let known = self.types.get(usize::from(position)).cloned();
-        known.unwrap_or_else(|| self.bounds.view_of_spellings([]))
+        known.unwrap_or_else(nothing)
+    }
+}
+
+/// The view of a type nobody grants anything of, whatever else is bounded.
+fn nothing() -> View {
+    let bounds = Bounds {
+        policy: Some(Arc::default()),
+        ceiling: None,
+    };
+    bounds.view_of_spellings([])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_without_a_view_has_no_values_even_where_nothing_is_bounded() {
+        let views = Views::default();
+        assert!(!views.of(0).reads_all() && !views.of(0).reads("email"));
+        assert!(views.of(0).reads("hs_object_id") && !views.of(0).reads_history("hs_object_id"));
     }
 }

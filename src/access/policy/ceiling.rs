@@ -6,7 +6,7 @@ use super::resolve::Resolver;
 use super::rule::{AllowRule, DenyRule};
 use super::tables::{Sizes, Tables};
 use crate::access::catalogue::Catalogue;
-use crate::access::fields::Properties;
+use crate::access::fields::{OnExtra, Properties};
 use crate::access::policy_text::mistake::{Mistake, in_order};
 use crate::access::policy_text::read::{self, Reading};
 use crate::access::policy_text::written::Required;
@@ -62,6 +62,10 @@ impl Ceiling {
         resolver.unique_ids(written.allow.as_deref().unwrap_or_default(), &written.deny);
         let allow = written.allow.as_ref().map(|rules| resolver.allow(rules));
         let deny = resolver.deny(&written.deny);
+        let properties = written
+            .properties
+            .as_ref()
+            .map(|block| resolver.properties(&block.value, OnExtra::Strip));
         mistakes.extend(resolver.mistakes);
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
@@ -73,7 +77,7 @@ impl Ceiling {
             observe_never: written.observe.is_some(),
             expires_within_days: written.expires_within.map(|d| d.value),
             require: written.require.into_iter().map(|r| r.value).collect(),
-            properties: None,
+            properties: properties.map(Arc::new),
             tables,
             file: Arc::clone(file),
             text: Arc::clone(text),

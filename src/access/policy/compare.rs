@@ -1,5 +1,7 @@
 //! A policy against the ceiling, on paper: for people. The guarantee itself is in the decision.
 
+mod properties;
+
 use jiff::{Timestamp, ToSpan};
 
 use super::Policy;
@@ -34,15 +36,14 @@ pub fn with_ceiling(
     }
     let allowed = ceiling.allow.as_ref().map(|rules| Unbound::new(rules, catalogue));
     let opened = opened_by(&policy.allow, &policy.deny, catalogue);
+    let (inside, outside): (Vec<&Opened>, Vec<&Opened>) = opened.iter().partition(|opening| {
+        let inside = allowed.as_ref().is_none_or(|all| all.opens(&opening.opening));
+        inside && !opening.is_denied_by(&ceiling.deny)
+    });
+    properties::beyond(policy, ceiling, &inside, catalogue, &mut mistakes);
     for (index, rule) in policy.allow.iter().enumerate() {
-        let beyond: Vec<&Opened> = opened
-            .iter()
-            .filter(|opening| opening.rules.contains(&index))
-            .filter(|opening| {
-                let inside = allowed.as_ref().is_none_or(|all| all.opens(&opening.opening));
-                !inside || opening.is_denied_by(&ceiling.deny)
-            })
-            .collect();
+        let of_rule = outside.iter().filter(|opening| opening.rules.contains(&index));
+        let beyond: Vec<&Opened> = of_rule.copied().collect();
         if let Some(message) = beyond_message(&beyond, catalogue) {
             mistakes.push(
                 Mistake::error(code::BEYOND_CEILING, rule.span.clone(), message)

@@ -1,5 +1,7 @@
 //! What a reviewer should look at although the policy loads, and how to silence it with a reason.
 
+mod properties;
+
 use jiff::Timestamp;
 
 use super::Policy;
@@ -50,6 +52,7 @@ pub fn lint(policy: &Policy, catalogue: &Catalogue, now: Timestamp) -> Vec<Mista
     for (index, rule) in policy.allow.iter().enumerate() {
         rule_findings(rule, index, &before, &after, catalogue, &mut findings);
     }
+    properties::findings(policy, &after, catalogue, &mut findings);
     findings.sort_by_key(|finding| (finding.span.line, finding.span.column));
     findings.into_iter().map(|f| f.in_file(&policy.file)).collect()
 }
@@ -291,8 +294,10 @@ mod tests {
     fn found(rest: &str) -> Vec<(&'static str, u32)> {
         let catalogue = Catalogue::embedded().unwrap();
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let text: Arc<str> =
-            format!("# yaml-language-server: $schema=x\nintegration: t\nowner: t\n{rest}").into();
+        let text: Arc<str> = format!(
+            "# yaml-language-server: $schema=x\nintegration: t\nowner: t\n{rest}properties: {{\"*\": all}}\n"
+        )
+        .into();
         let file = Arc::from("t.yaml");
         let (policy, mut warnings) = Policy::load(&file, "t", &text, &catalogue, now).unwrap();
         warnings.extend(lint(&policy, &catalogue, now));

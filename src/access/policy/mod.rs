@@ -22,6 +22,7 @@ use super::catalogue::Catalogue;
 use super::facts::{Risks, ScopeIndex};
 use super::fields::Properties;
 use super::policy_text::mistake::{Mistake, code, in_order};
+use super::policy_text::properties::WrittenProperties;
 use super::policy_text::read::{self, Reading};
 use super::policy_text::written::{At, Selector, WrittenObserve, WrittenPolicy};
 
@@ -110,6 +111,11 @@ impl Policy {
         resolver.unique_ids(&written.allow, &written.deny);
         let allow = resolver.allow(&written.allow);
         let deny = resolver.deny(&written.deny);
+        let on_extra = written.on_extra_property.as_ref().map(|word| word.value);
+        let properties = written
+            .properties
+            .as_ref()
+            .map(|block| resolver.properties(&block.value, on_extra.unwrap_or_default()));
         mistakes.extend(resolver.mistakes);
         covered_connections(&written, &mut mistakes);
         if let Some(observe) = &written.observe {
@@ -132,14 +138,25 @@ impl Policy {
             allow,
             deny,
             observe: written.observe.map(|o| Observe::new(stem, &o.value)),
-            properties: None,
-            limits: Limits::default(),
+            properties: properties.map(Arc::new),
+            limits: Limits {
+                batch: written
+                    .limits
+                    .and_then(|limits| limits.batch)
+                    .map(|most| most.value),
+            },
             tables,
             file: Arc::clone(file),
             text: Arc::clone(text),
             expires_at: written.expires.and_then(|d| end_of_day(d.value)),
         };
         Ok((policy, named(mistakes)))
+    }
+
+    /// Its `properties` as written, with the places: for findings, not for the request path.
+    fn written_properties(&self) -> Option<WrittenProperties> {
+        let written = read::policy(&self.integration, &self.text).written;
+        Some(written?.properties?.value)
     }
 
     /// Whether its last day is over.

@@ -11,7 +11,9 @@ use smallvec::smallvec;
 use super::rule::{AllowRule, DenyRule};
 use super::tables::{ConnectionRef, Sizes, Tables};
 use crate::access::catalogue::{Catalogue, Opening};
-use crate::access::facts::Need;
+use crate::access::effect::Effect;
+use crate::access::facts::{Need, Surface};
+use crate::access::fields::Direction;
 use crate::access::object_type::ObjectType;
 
 /// An operation with one thing it touches, and the rules that open it.
@@ -68,6 +70,35 @@ impl Opened {
             None => format!("`{id}`"),
         }
     }
+}
+
+/// Which way values of records' properties go through an operation, if they do. Archiving, merging
+/// and erasing carry none; what is associated are ids.
+pub fn carries(catalogue: &Catalogue, opened: &Opened) -> Option<Direction> {
+    let operation = catalogue.operation(opened.opening.operation)?;
+    let touch = &opened.opening.touch;
+    if touch.object.is_none() || touch.surface != Surface::Records || !operation.id.starts_with(RECORDS) {
+        return None;
+    }
+    match opened.opening.effect {
+        Effect::Read => Some(Direction::Read),
+        Effect::Write => Some(Direction::Write),
+        Effect::Meta | Effect::Auth | Effect::Delete | Effect::Irreversible => None,
+    }
+}
+
+/// How ids of the operations on CRM records begin, whatever their template.
+const RECORDS: &str = "crm.objects.";
+
+/// The types that are touched, each once, in the catalogue's order.
+pub fn types_of<'o>(opened: impl IntoIterator<Item = &'o Opened>) -> Vec<&'o ObjectType> {
+    let touched = opened
+        .into_iter()
+        .filter_map(|found| found.opening.touch.object.as_ref());
+    let mut types: Vec<&ObjectType> = touched.collect();
+    types.sort();
+    types.dedup();
+    types
 }
 
 /// The name of a type in a listing; the custom objects as a whole are `custom`.

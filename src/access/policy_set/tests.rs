@@ -175,7 +175,7 @@ fn a_ceiling_that_vanishes_or_breaks_leaves_the_running_one_in_force() {
 
 #[test]
 fn a_broken_ceiling_at_start_allows_nothing() {
-    for text in ["deny: 5\n", "", "properties: {}\n", "deny: [\n"] {
+    for text in ["deny: 5\n", "", "properties: all\n", "deny: [\n"] {
         let (set, _) = build(
             &[policy_file("a", READ), file("_ceiling.yaml", text)],
             None,

@@ -120,6 +120,10 @@ pub mod code {
     pub const BEYOND_CEILING: &str = "SG128";
     /// The file can't be read as text.
     pub const UNREADABLE: &str = "SG129";
+    /// What can't be a property's name.
+    pub const BAD_PROPERTY: &str = "SG130";
+    /// `values` for a property that may not be written.
+    pub const VALUES_NOT_WRITTEN: &str = "SG131";
 
     /// `objects: ["*"]`.
     pub const LINT_ALL_OBJECTS: &str = "SG141";
@@ -151,6 +155,22 @@ pub mod code {
     /// A comment that looks like a silencing one and is none.
     pub const LINT_MISWRITTEN_SILENCE: &str = "SG154";
 
+    /// No `properties` block.
+    pub const LINT_NO_PROPERTIES: &str = "SG160";
+    /// A type's own entry grants what `"*"` does not.
+    pub const LINT_STAR_CLOSES: &str = "SG161";
+    /// Properties of a type that no rule opens.
+    pub const LINT_IDLE_PROPERTIES: &str = "SG162";
+    /// A rule opens records of a type whose properties are all closed.
+    pub const LINT_NO_VALUES: &str = "SG163";
+    /// A property that is readable whatever the block says.
+    pub const LINT_ALWAYS_READABLE: &str = "SG164";
+    /// A listed property that tells of one that is not.
+    pub const LINT_DERIVED: &str = "SG165";
+    /// A property's name with capitals.
+    pub const LINT_CAPITALS: &str = "SG166";
+    /// `all` inside a list of properties.
+    pub const LINT_ALL_IN_LIST: &str = "SG167";
     /// An `allow` rule that opens only what others open, too.
     pub const LINT_REDUNDANT: &str = "SG170";
     /// A scope that adds nothing to its rule.
@@ -163,7 +183,7 @@ pub mod code {
     pub const LINT_IRREVERSIBLE_BY_SCOPE: &str = "SG174";
 
     /// Every code, each once.
-    pub const ALL: [&str; 48] = [
+    pub const ALL: [&str; 58] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -193,6 +213,8 @@ pub mod code {
         SILENCE_WITHOUT_REASON,
         BEYOND_CEILING,
         UNREADABLE,
+        BAD_PROPERTY,
+        VALUES_NOT_WRITTEN,
         LINT_ALL_OBJECTS,
         LINT_UNNAMED_RISK,
         LINT_OPENS_NOTHING,
@@ -207,6 +229,14 @@ pub mod code {
         LINT_IDLE_SILENCE,
         LINT_ORPHAN_CASES,
         LINT_MISWRITTEN_SILENCE,
+        LINT_NO_PROPERTIES,
+        LINT_STAR_CLOSES,
+        LINT_IDLE_PROPERTIES,
+        LINT_NO_VALUES,
+        LINT_ALWAYS_READABLE,
+        LINT_DERIVED,
+        LINT_CAPITALS,
+        LINT_ALL_IN_LIST,
         LINT_REDUNDANT,
         LINT_IDLE_SCOPE,
         LINT_DENIES_NOTHING,

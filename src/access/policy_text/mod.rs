@@ -5,6 +5,7 @@
 
 pub mod mistake;
 pub mod nearest;
+pub mod properties;
 pub mod read;
 pub mod reader;
 mod syntax;

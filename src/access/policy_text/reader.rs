@@ -245,6 +245,11 @@ impl Reader {
                 "name at least one, or leave the key out",
             );
         }
+        self.no_more_than_a_list(what, items, span)
+    }
+
+    /// The items, as long as there are no more than a list may have.
+    pub fn no_more_than_a_list<T>(&mut self, what: &str, items: Vec<T>, span: Span) -> (Vec<T>, Span) {
         if items.len() > LIST_ITEMS_MAX {
             self.too_long(what, &span);
             return (Vec::new(), span);
@@ -277,7 +282,8 @@ impl Reader {
         At { value: names, span }
     }
 
-    fn repeated(&mut self, value: &str, span: &Span) {
+    /// Says that a value stands in a list twice.
+    pub fn repeated(&mut self, value: &str, span: &Span) {
         self.error(
             code::REPEATED,
             span,
@@ -344,6 +350,16 @@ impl Entries {
                 || (!known.contains(&key.name.as_str())
                     && nearest(&key.name, known.iter().copied()) == Some(name))
         })
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// What is left, in the order written: for mappings whose keys are names.
+    pub fn into_left(self) -> Vec<(Key, Located)> {
+        self.left
     }
 
     /// Takes the value of a key out, if it is there.

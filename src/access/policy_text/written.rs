@@ -8,8 +8,14 @@ use jiff::civil::Date;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::mistake::Span;
+use super::properties::WrittenProperties;
 use crate::access::effect::Effect;
 use crate::access::facts::Risks;
+use crate::access::fields::OnExtra;
+
+/// Most that `limits.batch` may be: as many records as any request of HubSpot's API takes (adding
+/// to a list).
+pub const BATCH_MAX: u32 = 100_000;
 
 /// A value and the place it was written at.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +62,18 @@ pub struct WrittenPolicy {
     /// What it may not do, whatever `allow` says.
     #[schemars(with = "Vec<DenySchema>")]
     pub deny: Vec<WrittenRule>,
+    /// Which properties of records may be read and written, by object type; a type that is not
+    /// listed has none. Absent = all. "*" holds for every type, beside the type's own entry; `custom`
+    /// for every custom object without one. Bounds every rule and opens nothing.
+    #[schemars(with = "WrittenProperties")]
+    pub properties: Option<At<WrittenProperties>>,
+    /// What becomes of a read that names a hidden property: `strip` (default) leaves it out, `deny`
+    /// denies the request. Writes outside the list are always denied.
+    #[schemars(with = "OnExtraSchema")]
+    pub on_extra_property: Option<At<OnExtra>>,
+    /// How much in one request.
+    #[schemars(with = "LimitsSchema")]
+    pub limits: Option<WrittenLimits>,
     /// Calls that nothing allows pass for a while and are recorded.
     #[schemars(with = "WrittenObserve")]
     pub observe: Option<At<WrittenObserve>>,
@@ -74,6 +92,9 @@ pub struct WrittenCeiling {
     /// What no policy may do.
     #[schemars(with = "Vec<DenySchema>")]
     pub deny: Vec<WrittenRule>,
+    /// The most that may be read and written of records, by object type, as in a policy.
+    #[schemars(with = "WrittenProperties")]
+    pub properties: Option<At<WrittenProperties>>,
     /// `never`: no policy may observe.
     #[schemars(with = "NeverSchema")]
     pub observe: Option<At<Never>>,
@@ -139,6 +160,13 @@ pub struct WrittenObserve {
     /// Risks that pass.
     #[schemars(with = "OneOrMany<RiskSchema>")]
     pub risks: Vec<At<Risks>>,
+}
+
+/// `limits:`.
+#[derive(Clone, Debug, Default)]
+pub struct WrittenLimits {
+    /// Most records that one request may name.
+    pub batch: Option<At<u32>>,
 }
 
 /// What `connections` names.
@@ -267,6 +295,21 @@ word_schema!(NeverSchema, "Never", |_| json_schema!({ "const": "never" }));
 word_schema!(ModeSchema, "Mode", |_| json_schema!({ "const": "enforce" }));
 word_schema!(DaysSchema, "Days", |_| json_schema!({
     "type": "string", "pattern": "^[1-9][0-9]{0,3}d$"
+}));
+word_schema!(OnExtraSchema, "OnExtraProperty", |_| {
+    let words = OnExtra::WORDS.map(|(word, _)| word);
+    json_schema!({ "type": "string", "enum": words })
+});
+word_schema!(LimitsSchema, "Limits", |_| json_schema!({
+    "type": "object",
+    "properties": {
+        "batch": {
+            "description": "Most records that one request may name.",
+            "type": "integer", "minimum": 1, "maximum": BATCH_MAX
+        }
+    },
+    "required": ["batch"],
+    "additionalProperties": false
 }));
 word_schema!(AllowSchema, "AllowRule", |generator| {
     let mut schema = WrittenRule::json_schema(generator);

@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::folder::Folder;
+use super::granted;
 use super::opened::{by_row, ids, short};
 use super::write_json;
 use crate::access::catalogue::Catalogue;
+use crate::access::decide::bounds;
+use crate::access::fields::OnExtra;
 use crate::access::policy::Policy;
 use crate::access::policy::lint::{lint, silence};
-use crate::access::policy::opens::{Opened, opened_by};
+use crate::access::policy::opens::{Opened, object_label, opened_by, types_of};
 use crate::access::policy_cases;
 use crate::access::policy_set::{FileKind, PolicyState};
 use crate::access::policy_text::mistake::{Mistake, Severity, Span, code};
@@ -127,10 +130,38 @@ fn opens(policy: &Policy, catalogue: &Catalogue, out: &mut dyn Write) -> std::io
             writeln!(out, "    {:<13} {}: {}", effect.as_str(), row.name, short(&ids))?;
         }
     }
-    writeln!(
-        out,
-        "  properties: every property of these types, rules about them are not supported yet\n"
-    )
+    properties(policy, &opened, catalogue, out)?;
+    if let Some(most) = policy.limits.batch {
+        writeln!(out, "  limits: batch {most}")?;
+    }
+    writeln!(out)
+}
+
+/// What of the types opened may be read and written.
+fn properties(
+    policy: &Policy,
+    opened: &[Opened],
+    catalogue: &Catalogue,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let types = types_of(opened);
+    if types.is_empty() {
+        return Ok(());
+    }
+    let Some(block) = &policy.properties else {
+        return writeln!(out, "  properties: every property of these types");
+    };
+    let extra = match block.on_extra {
+        OnExtra::Strip => "a read that names another leaves it out",
+        OnExtra::Deny => "a read that names another is denied",
+    };
+    writeln!(out, "  properties ({extra})")?;
+    let bounds = bounds(policy, None);
+    for object in types {
+        let name = object_label(catalogue, object);
+        writeln!(out, "    {name:<13} {}", granted::words(&bounds.view(object)))?;
+    }
+    Ok(())
 }
 
 fn opens_json(policy: &Policy, catalogue: &Catalogue, out: &mut dyn Write) -> std::io::Result<()> {
@@ -149,6 +180,17 @@ fn opens_json(policy: &Policy, catalogue: &Catalogue, out: &mut dyn Write) -> st
             });
             write_json(out, &line)?;
         }
+    }
+    let bounds = bounds(policy, None);
+    for object in types_of(&opened) {
+        let line = json!({
+            "kind": "properties",
+            "integration": &*policy.integration,
+            "on": object_label(catalogue, object),
+            "properties": granted::as_json(&bounds.view(object)),
+            "on_extra_property": bounds.on_extra().as_str(),
+        });
+        write_json(out, &line)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod cases;
 mod check;
 mod diff;
 mod folder;
+mod granted;
 mod opened;
 mod schema;
 mod show;

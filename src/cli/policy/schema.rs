@@ -105,8 +105,30 @@ mod tests {
             ("deny:\n  - effects: [destroy]\n", false),
             ("observe: {effects: [read]}\n", false),
             ("observe: {until: 2027-01-01, effects: [irreversible]}\n", false),
-            ("properties: {contacts: {read: all}}\n", false),
+            (
+                "properties:\n  contacts: {read: [email], write: {except: ['*ssn*', a]}, values: {a: [x, 1, true], b: y}}\n  \"*\": all\n  deals: {}\non_extra_property: deny\nlimits: {batch: 50}\n",
+                true,
+            ),
+            ("properties: all\n", false),
+            ("properties: {contacts: [email]}\n", false),
+            ("properties: {contacts: {read: email}}\n", false),
+            ("properties: {contacts: {read: []}}\n", false),
+            ("properties: {contacts: {read: ['e*']}}\n", false),
+            ("properties: {contacts: {read: ['e mail']}}\n", false),
+            ("properties: {contacts: {raed: all}}\n", false),
+            ("properties: {contacts: {read: {}}}\n", false),
+            ("properties: {contacts: {read: {except: []}}}\n", false),
+            ("properties: {contacts: {write: all, values: {a: []}}}\n", false),
+            (
+                "properties: {contacts: {write: all, values: {'a*': [b]}}}\n",
+                false,
+            ),
+            ("properties: {}\non_extra_property: drop\n", false),
             ("limits: {}\n", false),
+            ("limits: {batch: 0}\n", false),
+            ("limits: {requests: 50/10s}\n", false),
+            ("installer_removed: block\n", false),
+            ("deny:\n  - effects: [delete]\n    properties: {}\n", false),
             ("expires: tomorrow\n", false),
             ("mode: observe\n", false),
             ("scopes: []\n", false),
@@ -119,7 +141,7 @@ mod tests {
         assert!(!accepts(&printed(false), "integration: t\nowner: t\n"));
         assert!(accepts(
             &printed(true),
-            "allow: []\nobserve: never\nexpires_within: 400d\nrequire: [owner, review_by, expires]\n"
+            "allow: []\nproperties: {\"*\": {read: {except: [\"*ssn*\"]}}}\nobserve: never\nexpires_within: 400d\nrequire: [owner, review_by, expires]\n"
         ));
         assert!(!accepts(&printed(true), "observe: always\n"));
     }

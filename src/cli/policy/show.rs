@@ -8,12 +8,17 @@ use serde_json::json;
 
 use super::check::risks;
 use super::folder::Folder;
+use super::granted;
 use super::opened::{RowName, by_row, ids};
 use super::write_json;
 use crate::access::catalogue::Catalogue;
+use crate::access::decide::bounds;
 use crate::access::effect::Effect;
+use crate::access::facts::Surface;
+use crate::access::fields::{Bounds, OnExtra};
+use crate::access::object_type::ObjectType;
 use crate::access::policy::Policy;
-use crate::access::policy::opens::{Opened, Unbound, everything, opened_by};
+use crate::access::policy::opens::{Opened, Unbound, everything, object_label, opened_by};
 use crate::access::policy_text::written::Selector;
 use crate::cli::Exit;
 
@@ -37,6 +42,7 @@ pub fn run(
         });
     }
     let cells = by_row(catalogue, opened.iter());
+    let bounds = bounds(policy, folder.set.ceiling());
     if as_json {
         for ((row, effect), found) in &cells {
             let line = json!({
@@ -45,7 +51,7 @@ pub fn run(
                 "effect": effect.as_str(),
                 "rules": rules(policy, found),
                 "operations": ids(catalogue, found),
-                "properties": "all",
+                "properties": object(found).map(|object| granted::as_json(&bounds.view(object))),
                 "risks": risks(found),
             });
             write_json(out, &line)?;
@@ -53,7 +59,7 @@ pub fn run(
         return Ok(Exit::Fine);
     }
     head(policy, now, out)?;
-    table(policy, catalogue, &cells, out)?;
+    table(policy, &bounds, catalogue, &cells, out)?;
     Ok(Exit::Fine)
 }
 
@@ -90,6 +96,15 @@ fn head(policy: &Policy, now: Timestamp, out: &mut dyn Write) -> std::io::Result
             observe.until
         )?;
     }
+    if let Some(OnExtra::Deny) = policy.properties.as_ref().map(|block| block.on_extra) {
+        writeln!(
+            out,
+            "reads        denied if they name a property that is not granted"
+        )?;
+    }
+    if let Some(most) = policy.limits.batch {
+        writeln!(out, "limits       batch {most}")?;
+    }
     writeln!(out)
 }
 
@@ -105,6 +120,7 @@ type Cells<'a> = BTreeMap<(RowName, Effect), Vec<&'a Opened>>;
 
 fn table(
     policy: &Policy,
+    bounds: &Bounds,
     catalogue: &Catalogue,
     cells: &Cells<'_>,
     out: &mut dyn Write,
@@ -134,7 +150,7 @@ fn table(
             let all = whole.get(&key).map_or(0, |all| ids(catalogue, all).len());
             row.push(cell(policy, found, ids(catalogue, found).len(), all));
         }
-        row.push("all".to_owned());
+        row.push(properties(bounds, catalogue, &of_row));
         row.push(match risks(&of_row) {
             none if none.is_empty() => "-".to_owned(),
             names => names.join(", "),
@@ -146,6 +162,28 @@ fn table(
         out,
         "\na number: so many of the operations there are; without one: all of them"
     )
+}
+
+/// The type of a row; none on a surface without one.
+fn object<'o>(found: &[&'o Opened]) -> Option<&'o ObjectType> {
+    found
+        .first()
+        .and_then(|opened| opened.opening.touch.object.as_ref())
+}
+
+/// What is granted of a type's properties. Definitions are shown as far as those may be read.
+fn properties(bounds: &Bounds, catalogue: &Catalogue, found: &[&Opened]) -> String {
+    let Some(object) = object(found) else {
+        return "-".to_owned();
+    };
+    let words = granted::words(&bounds.view(object));
+    let is_definitions = found
+        .iter()
+        .any(|opened| opened.opening.touch.surface == Surface::Definitions);
+    match is_definitions && words != "all" {
+        true => format!("as {}", object_label(catalogue, object)),
+        false => words,
+    }
 }
 
 /// `allow[0]`, or `allow[1] 2/9` where a rule opens some operations of the kind.

@@ -298,9 +298,14 @@ pub(super) fn put_v3(cx: Cx<'_>, from: End, to: End, word: &str) -> Handled<Answ
     associate(&mut data, from, to, how)?;
     let record = data.table(from.kind).and_then(|table| table.get(from.id));
     let record = record.ok_or_else(|| Problem::object_not_found(&from.id.to_string()))?;
+    let mut properties = serde_json::Map::new();
+    for name in from.kind.spec().defaults {
+        properties.insert((*name).to_owned(), json!(record.value(name)));
+    }
+    properties.insert("hs_object_id".to_owned(), json!(record.id.to_string()));
     Ok(Answer::ok(&json!({
         "id": record.id.to_string(),
-        "properties": { "hs_object_id": record.id.to_string() },
+        "properties": properties,
         "createdAt": iso(record.created_ms),
         "updatedAt": iso(record.updated_ms),
         "archived": record.archived_ms.is_some(),

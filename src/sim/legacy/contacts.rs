@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::nested::{self, Depth};
 use crate::sim::answer::Answer;
+use crate::sim::associations::store::End;
 use crate::sim::call::Cx;
 use crate::sim::object_types::ObjectKind;
 use crate::sim::portal::PortalData;
@@ -32,7 +33,8 @@ pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
                 .and_then(|table| table.get(table.find_unique("email", email)?));
             profile(cx, kind, &data, found)
         }
-        ["contact", "vids", "batch"] => batch(cx, kind),
+        ["contact", "vids", "batch"] => batch(cx, kind, "vid"),
+        ["contact", "emails", "batch"] => batch(cx, kind, "email"),
         ["search", "query"] => search(cx, kind),
         _ => Err(Problem::not_found()),
     }
@@ -93,17 +95,42 @@ fn profile(cx: Cx<'_>, kind: ObjectKind, data: &PortalData, found: Option<&Recor
     } else {
         Depth::Versions
     };
-    Ok(Answer::ok(&contact(cx, kind, data, record, &names, depth)))
+    let mut profile = contact(cx, kind, data, record, &names, depth);
+    if let (Some(company), Some(members)) = (
+        associated_company(cx, kind, data, record),
+        profile.as_object_mut(),
+    ) {
+        members.insert("associated-company".to_owned(), company);
+    }
+    Ok(Answer::ok(&profile))
 }
 
-/// Up to a hundred contacts by id, in a map.
-fn batch(cx: Cx<'_>, kind: ObjectKind) -> Handled<Answer> {
-    let ids = nested::names(cx, &["vid"]);
+/// The company of a contact with all it has: a profile shows it unasked.
+fn associated_company(cx: Cx<'_>, kind: ObjectKind, data: &PortalData, record: &Record) -> Option<Value> {
+    let companies = ObjectKind::named("companies")?;
+    let mut linked = data.associations.of(End { kind, id: record.id }, companies);
+    let company = data.table(companies)?.get(linked.next()?.0)?;
+    let names = nested::all(data, companies);
+    Some(json!({
+        "company-id": company.id,
+        "portal-id": cx.who.portal.hub_id(),
+        "properties": nested::properties(data, companies, company, &names, Depth::Value),
+    }))
+}
+
+/// Up to a hundred contacts by id or by address, in a map.
+fn batch(cx: Cx<'_>, kind: ObjectKind, by: &str) -> Handled<Answer> {
+    let ids = nested::names(cx, &[by]);
     let (names, depth) = (names(cx), depth(cx));
     let data = cx.who.portal.read();
     let mut contacts = serde_json::Map::new();
     for id in ids.iter().take(usize::try_from(PAGE_MOST).unwrap_or(usize::MAX)) {
-        let record = id.parse().ok().and_then(|id| data.table(kind)?.get(id));
+        let table = data.table(kind);
+        let id = match by {
+            "email" => table.and_then(|table| table.find_unique("email", id)),
+            _ => id.parse().ok(),
+        };
+        let record = id.and_then(|id| table?.get(id));
         if let Some(record) = record.filter(|record| record.archived_ms.is_none()) {
             contacts.insert(
                 record.id.to_string(),
@@ -171,6 +198,7 @@ fn contact(
         "portal-id": cx.who.portal.hub_id(),
         "is-contact": true,
         "properties": nested::properties(data, kind, record, names, depth),
+        "profile-url": format!("https://app.hubspot.com/contacts/{}/contact/{}", cx.who.portal.hub_id(), record.id),
         "form-submissions": [],
         "identity-profiles": [{
             "vid": record.id,

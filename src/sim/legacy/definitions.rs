@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::sim::access::{self, Access};
 use crate::sim::answer::Answer;
 use crate::sim::call::Cx;
-use crate::sim::definitions::in_use;
-use crate::sim::portal::{User, UserState};
+use crate::sim::definitions::{group_names, in_use};
+use crate::sim::object_types::ObjectKind;
+use crate::sim::portal::{PortalData, User, UserState};
 use crate::sim::problem::{Handled, Problem};
 use crate::sim::property::Property;
 use crate::sim::scopes::Need;
@@ -25,20 +26,28 @@ pub(super) fn properties(cx: Cx<'_>, word: &str, rest: &[&str]) -> Handled<Answe
             .property(kind, name)
             .map(|p| Answer::ok(&described(p)))
             .ok_or_else(Problem::not_found),
-        ["groups"] => {
-            let mut names: Vec<&str> = in_use(&data, kind)
-                .map(|property| property.group.as_str())
-                .collect();
-            names.sort_unstable();
-            names.dedup();
-            let groups: Vec<Value> = names
+        ["groups"] => Ok(Answer::ok(
+            &group_names(&data, kind)
                 .iter()
-                .map(|name| json!({ "name": name, "displayName": name, "hubspotDefined": true }))
-                .collect();
-            Ok(Answer::ok(&groups))
-        }
+                .map(|name| group(cx, &data, kind, name))
+                .collect::<Vec<_>>(),
+        )),
+        ["groups", "named", name] => match group_names(&data, kind).iter().any(|known| known == name) {
+            true => Ok(Answer::ok(&group(cx, &data, kind, name))),
+            false => Err(Problem::not_found()),
+        },
         _ => Err(Problem::not_found()),
     }
+}
+
+/// A group, with its properties if the query asks for them.
+fn group(cx: Cx<'_>, data: &PortalData, kind: ObjectKind, name: &str) -> Value {
+    let mut group = json!({ "name": name, "displayName": name, "displayOrder": -1, "hubspotDefined": true });
+    if let (true, Some(members)) = (cx.call.query.flag("includeProperties"), group.as_object_mut()) {
+        let own = in_use(data, kind).filter(|property| property.group == name);
+        members.insert("properties".to_owned(), own.map(described).collect());
+    }
+    group
 }
 
 fn described(property: &Property) -> Value {

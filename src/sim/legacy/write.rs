@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::nested::{self, Depth};
 use crate::sim::access::{self, Access};
 use crate::sim::answer::Answer;
 use crate::sim::associations::store::End;
@@ -39,7 +40,12 @@ struct MergeVids {
 pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
     match (&cx.call.method, words) {
         (&Method::POST, ["contacts", "contact"]) => {
-            let id = create(cx, open(cx, "contacts")?)?;
+            let kind = open(cx, "contacts")?;
+            let values = values(cx)?;
+            if let Some(answer) = contact_exists(cx, kind, &values) {
+                return Ok(answer);
+            }
+            let id = objects::create_plain(cx, kind, values)?;
             Ok(Answer::ok(
                 &json!({ "vid": id, "portal-id": cx.who.portal.hub_id(), "is-contact": true }),
             ))
@@ -58,6 +64,7 @@ pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
             let id = archive(cx, open(cx, "contacts")?, id)?;
             Ok(Answer::ok(&json!({ "vid": id, "deleted": true, "reason": "OK" })))
         }
+        (&Method::POST, ["companies", "domains", domain, "companies"]) => by_domain(cx, domain),
         (&Method::POST, ["companies", "companies"]) => {
             let id = create(cx, open(cx, "companies")?)?;
             Ok(Answer::ok(
@@ -112,6 +119,69 @@ fn create(cx: Cx<'_>, kind: ObjectKind) -> Handled<u64> {
 
 fn update(cx: Cx<'_>, kind: ObjectKind, id: &str, id_property: Option<&str>) -> Handled<u64> {
     objects::update_plain(cx, kind, id, id_property, values(cx)?)
+}
+
+/// The 409 of contacts v1, which quotes the contact that is there: id and addresses.
+fn contact_exists(cx: Cx<'_>, kind: ObjectKind, values: &BTreeMap<String, Value>) -> Option<Answer> {
+    let email = values.get("email")?.as_str()?;
+    let data = cx.who.portal.read();
+    let table = data.table(kind)?;
+    let there = table.get(table.find_unique("email", email)?)?;
+    let identity = json!({ "type": "EMAIL", "value": there.value("email"), "timestamp": there.created_ms });
+    Some(Answer::json(
+        StatusCode::CONFLICT,
+        &json!({
+            "status": "error",
+            "message": "Contact already exists",
+            "error": "CONTACT_EXISTS",
+            "identityProfile": {
+                "vid": there.id,
+                "portalId": cx.who.portal.hub_id(),
+                "isContact": true,
+                "identity": [identity],
+                "linkedVid": [],
+            },
+        }),
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ByDomain {
+    #[serde(default)]
+    limit: Option<usize>,
+    #[serde(default)]
+    request_options: RequestOptions,
+}
+
+#[derive(Deserialize, Default)]
+struct RequestOptions {
+    #[serde(default)]
+    properties: Vec<String>,
+}
+
+/// Companies of a domain: a POST that reads.
+fn by_domain(cx: Cx<'_>, domain: &str) -> Handled<Answer> {
+    let kind = access::open(cx, "companies", Access::Read)?;
+    let asked: ByDomain = cx.call.json()?;
+    let data = cx.who.portal.read();
+    let records = data.table(kind).into_iter().flat_map(|table| table.live());
+    let results: Vec<Value> = records
+        .filter(|record| record.value("domain").is_some_and(|own| own.eq_ignore_ascii_case(domain)))
+        .take(asked.limit.unwrap_or(20).min(100))
+        .map(|record| {
+            json!({
+                "portalId": cx.who.portal.hub_id(),
+                "companyId": record.id,
+                "isDeleted": false,
+                "properties":
+                    nested::properties(&data, kind, record, &asked.request_options.properties, Depth::Versions),
+            })
+        })
+        .collect();
+    Ok(Answer::ok(
+        &json!({ "results": results, "hasMore": false, "offset": { "companyId": 0 } }),
+    ))
 }
 
 fn create_or_update(cx: Cx<'_>, email: &str) -> Handled<Answer> {

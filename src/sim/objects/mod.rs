@@ -17,6 +17,7 @@ use super::call::Cx;
 use super::problem::{Handled, Problem};
 
 pub(super) use self::read::find;
+pub(super) use self::render::value as property_value;
 pub(super) use self::write::{TypeInput, create_plain, plain_id, update_plain};
 
 /// Everything under `/crm/…/objects/`.

@@ -223,7 +223,7 @@ fn as_text<S: serde::Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Er
 }
 
 /// A property's value; the id and the times are properties as well.
-pub(super) fn value(kind: ObjectKind, record: &Record, name: &str) -> Option<String> {
+pub(in crate::sim) fn value(kind: ObjectKind, record: &Record, name: &str) -> Option<String> {
     let spec = kind.spec();
     match name {
         "hs_object_id" => Some(record.id.to_string()),

@@ -97,7 +97,7 @@ pub(super) fn create_one(cx: Cx<'_>, kind: ObjectKind, input: CreateInput) -> Ha
     let id = data
         .table_mut(kind)
         .create(values, cx.call.now_ms)
-        .map_err(|taken| conflict(kind, &taken))?;
+        .map_err(|taken| conflict(cx, kind, "0", &taken))?;
     for (to, how) in ends {
         data.associations.add(End { kind, id }, to, how);
     }
@@ -156,7 +156,7 @@ pub(super) fn update_one(
     match data.table_mut(kind).update(found, values, cx.call.now_ms) {
         Ok(true) => render(&data, kind, found, &selection),
         Ok(false) => Err(Problem::object_not_found(id)),
-        Err(taken) => Err(conflict(kind, &taken)),
+        Err(taken) => Err(conflict(cx, kind, id, &taken)),
     }
 }
 
@@ -257,14 +257,19 @@ fn invalid_values(mistakes: Vec<(String, &'static str, String)>) -> Box<Problem>
     problem
 }
 
-/// The 409 that names the record which has the value.
-fn conflict(kind: ObjectKind, taken: &Taken) -> Box<Problem> {
-    let message = if kind.spec().name == "contacts" {
+/// The 409 that names the record which has the value; for other properties than an address, the value, too.
+fn conflict(cx: Cx<'_>, kind: ObjectKind, id: &str, taken: &Taken) -> Box<Problem> {
+    let message = if kind.spec().name == "contacts" && taken.property == "email" {
         format!("Contact already exists. Existing ID: {}", taken.by)
     } else {
         format!(
-            "Cannot set PropertyValueCoordinates{{propertyName={}}}. {} already has that value.",
-            taken.property, taken.by
+            "Cannot set PropertyValueCoordinates{{portalId={}, objectTypeId={}, objectId={id}, propertyName={}, \
+             value={}}} on {id}. {} already has that value.",
+            cx.who.portal.hub_id(),
+            kind.type_id(),
+            taken.property,
+            taken.value,
+            taken.by
         )
     };
     Problem::new(StatusCode::CONFLICT, Some("CONFLICT"), message)

@@ -101,6 +101,47 @@ fn extra_may_raise_a_known_operation_and_never_lower_it() {
     }
 }
 
+#[test]
+fn a_row_that_says_body_alone_is_closed_and_one_that_names_a_reader_is_read() {
+    let (method, target) = ("POST", "/crm/v5/imports");
+    let row = |catalogue: &Catalogue| {
+        let found = catalogue
+            .recognise(&Target::parse(method, target).unwrap())
+            .unwrap();
+        let row = catalogue.row(found.row).unwrap();
+        (row.is_unjudged(), row.reader(), found.body_need())
+    };
+    let import = |resolve: &str| {
+        extra(&format!(
+            "POST\t/crm/v5/imports\tcrm.imports.create\twrite\t{resolve}\t-\n"
+        ))
+    };
+    assert_eq!(row(&import("body").unwrap()), (true, None, BodyNeed::None));
+    let read = (false, Some(Reader::Import), BodyNeed::Import);
+    assert_eq!(row(&import("body:import").unwrap()), read);
+    for (resolve, why) in [
+        ("body:export", "found in another way"),
+        ("body:anything", "unknown reader"),
+        ("fixed", "`body`"),
+        ("type:{objectType}", "no parameter"),
+    ] {
+        let error = import(resolve).unwrap_err();
+        assert!(error.contains(why), "{resolve}: {error}");
+    }
+    // Closing a shipped operation is no lowering; opening one that nothing reads is.
+    let closed = extra("POST\t/crm/v3/imports\tcrm.imports.create\twrite\tbody\t-\n").unwrap();
+    assert!(row_of(&closed, "/crm/v3/imports").is_unjudged());
+    let opened = "POST\t/crm/task-series/2026-09-beta\tcrm.task-series.create\twrite\tbody:import\t-\n";
+    assert!(extra(opened).unwrap_err().contains("say `body`"));
+}
+
+fn row_of<'c>(catalogue: &'c Catalogue, path: &str) -> &'c Row {
+    let found = catalogue
+        .recognise(&Target::parse("POST", path).unwrap())
+        .unwrap();
+    catalogue.row(found.row).unwrap()
+}
+
 fn extra_with_notes(lines: &str) -> Result<Catalogue, String> {
     let text = format!("method\tpath\tid\teffect\tresolve\tleast\tnotes\n{lines}");
     Catalogue::with(Some(&text), &[]).map_err(|error| error.to_string())

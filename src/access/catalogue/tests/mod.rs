@@ -3,6 +3,7 @@
 mod additions;
 mod recognition;
 mod requirements;
+mod spellings;
 mod tables;
 
 use super::*;

@@ -172,7 +172,7 @@ fn custom_objects_are_told_from_unknown_words() {
         ("GET /crm/v3/objects/0-99999", "unknown_object"),
         ("GET /crm/v3/objects/2-", "unknown_object"),
         ("GET /crm/v3/objects/p_", "unknown_object"),
-        ("GET /crm/v3/objects/contacts%20", "unknown_object"),
+        ("GET /crm/v3/objects/contacts%20", "unknown_operation"),
         ("GET /crm/v3/objects/contactſ", "refused_path"),
         ("GET /crm/v3/objects/contact%C5%BF", "unknown_object"),
         (
@@ -197,6 +197,12 @@ fn unknown_versions_operations_and_cases_are_refused_each_with_its_reason() {
         ("GET /CRM/v3/objects/contacts", "unknown_operation"),
         ("GET /crm/v3/Objects/contacts", "unknown_operation"),
         ("GET /crm/v3/objects/contacts/Search", "unknown_operation"),
+        ("GET /crm/v3/objects/contacts/search%20", "unknown_operation"),
+        ("GET /crm/v3/objects/contacts/%C2%A0search", "unknown_operation"),
+        (
+            "GET /files/v3/folders/update/async/Tasks/1/status",
+            "unknown_operation",
+        ),
         ("DELETE /crm/v3/objects/contacts/BATCH", "unknown_operation"),
         ("GET /crm/objects/contacts/v3/1", "unknown_operation"),
         ("GET /", "unknown_operation"),

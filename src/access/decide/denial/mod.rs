@@ -6,7 +6,7 @@
 mod nearest;
 mod words;
 
-use super::{Closed, Question, observing};
+use super::{Closed, Question, concerned, observing};
 use crate::access::catalogue::Catalogue;
 use crate::access::decision::Denial;
 use crate::access::effect::Effect;
@@ -92,6 +92,13 @@ fn of(question: &Question<'_>) -> Denial {
     let policy = question.policy;
     let layers = policy.tables.layers(question.connection);
     let mut findings = Vec::new();
+    let concerned = concerned(question.facts);
+    for need in &concerned {
+        let caught = policy.tables.denied(&layers, need);
+        if let Some(rule) = caught.and_then(|index| policy.deny.get(usize::from(index))) {
+            findings.push(Finder::new(question, need, &policy.allow).denied(rule));
+        }
+    }
     for need in &question.facts.needs {
         let finder = Finder::new(question, need, &policy.allow);
         match policy.tables.denied(&layers, need) {
@@ -113,6 +120,12 @@ fn beyond_ceiling(question: &Question<'_>) -> Denial {
     let mut findings = Vec::new();
     if let Some(ceiling) = question.ceiling {
         let layers = ceiling.tables.layers(question.connection);
+        for need in &concerned(question.facts) {
+            let caught = ceiling.tables.denied(&layers, need);
+            if let Some(rule) = caught.and_then(|index| ceiling.deny.get(usize::from(index))) {
+                findings.push(Finder::new(question, need, &[]).denied(rule));
+            }
+        }
         for need in &question.facts.needs {
             let allow = ceiling.allow.as_deref().unwrap_or_default();
             let finder = Finder::new(question, need, allow);

@@ -7,6 +7,8 @@ use crate::access::facts::ScopeIndex;
 use crate::access::object_type::ObjectType;
 use crate::access::policy::rule::{AllowRule, Opens};
 
+const EVERY_TYPE: &str = "write `objects: [\"*\"]`, since the request does not say which type it touches";
+
 impl<'a> Finder<'a> {
     pub(super) fn remedy(&self, miss: &Miss<'a>) -> String {
         let is_new = miss
@@ -22,8 +24,13 @@ impl<'a> Finder<'a> {
     /// What to write in a rule that is nearly enough.
     fn change(&self, rule: &AllowRule, lacks: &[Lack]) -> String {
         let mut changes: Vec<String> = Vec::new();
+        let any_type = self.is_of_any_type();
+        if any_type && lacks.iter().any(|lack| matches!(lack, Lack::Object(_))) {
+            changes.push(EVERY_TYPE.to_owned());
+        }
         for lack in lacks {
             changes.push(match lack {
+                Lack::Object(_) if any_type => continue,
                 Lack::Object(object) => format!("add {} to `objects`", self.object_words(object.as_ref())),
                 Lack::Effect(effect) => format!("write `effects: [{}]`", self.effects_with(rule, *effect)),
                 Lack::Risk(risks) => {
@@ -34,6 +41,11 @@ impl<'a> Finder<'a> {
             });
         }
         format!("in rule `{}` {}", rule.id, changes.join(" and "))
+    }
+
+    /// Whether the request does not say which type it touches, so that it may be each of them.
+    fn is_of_any_type(&self) -> bool {
+        self.need.touches.len() > 2
     }
 
     /// The effects the rule opens now, and the one that is missing.
@@ -108,6 +120,9 @@ impl<'a> Finder<'a> {
                     push_once(&mut objects, self.object_word(touch.object.as_ref()).to_owned());
                 }
             }
+            if self.is_of_any_type() {
+                objects = vec!["\"*\"".to_owned()];
+            }
             rule.push_str(&format!(", objects: [{}]", objects.join(", ")));
         }
         if operation.effect != self.need.effect {
@@ -122,6 +137,7 @@ impl<'a> Finder<'a> {
             match lack {
                 Lack::Scope(scope) => push_once(&mut words, format!("scope:{}", self.scope_name(*scope))),
                 Lack::Operation => push_once(&mut words, format!("operation:{}", self.operation_id())),
+                Lack::Object(_) if self.is_of_any_type() => push_once(&mut words, "object:*".to_owned()),
                 Lack::Object(object) => {
                     push_once(
                         &mut words,

@@ -1,5 +1,6 @@
 //! The semantics of contracts.md §2, sentence by sentence.
 
+mod bodies;
 mod by_operation;
 mod by_scope;
 mod ceiling;

@@ -3,6 +3,7 @@
 
 mod objects;
 mod operations;
+pub mod properties;
 
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ use crate::access::policy_text::nearest::did_you_mean;
 use crate::access::policy_text::read::RuleKind;
 use crate::access::policy_text::reader::shown;
 use crate::access::policy_text::written::{At, Names, Selector, WrittenRule};
+
+/// Blocks that answers and records name as they name rules: `erp-sync#properties`.
+const BLOCKS: [&str; 3] = ["properties", "limits", "observe"];
 
 /// Resolves the rules of one file and collects their mistakes.
 pub struct Resolver<'a> {
@@ -82,10 +86,19 @@ impl<'a> Resolver<'a> {
         resolved
     }
 
-    /// Two rules with one id could not be told apart in answers and records.
+    /// Two rules with one id could not be told apart in answers and records, nor could a rule and a
+    /// block of the policy that decides.
     pub fn unique_ids(&mut self, allow: &[WrittenRule], deny: &[WrittenRule]) {
         let mut seen: Vec<&str> = Vec::new();
         for id in allow.iter().chain(deny).filter_map(|rule| rule.id.as_ref()) {
+            if BLOCKS.contains(&id.value.as_str()) {
+                self.error(
+                    code::BAD_RULE_ID,
+                    id,
+                    format!("`{}` stands for a block of the policy", id.value),
+                    "give the rule another id",
+                );
+            }
             if seen.contains(&id.value.as_str()) {
                 self.error(
                     code::BAD_RULE_ID,

@@ -187,7 +187,7 @@ impl Resolver<'_> {
         named
     }
 
-    fn unknown_object(&mut self, name: &At<String>) {
+    pub(super) fn unknown_object(&mut self, name: &At<String>) {
         if name.value.contains('*') {
             let message = format!("`{}` has a wildcard", shown(&name.value));
             self.error(code::WILDCARD, name, message, "name each type");

@@ -146,6 +146,11 @@ impl Tables {
             .min()
     }
 
+    /// Whether a `deny` rule catches one of these needs.
+    pub fn denies_one(&self, layers: &Layers<'_>, needs: &[Need]) -> bool {
+        needs.iter().any(|need| self.denied(layers, need).is_some())
+    }
+
     /// The `allow` rule that opens a need, if one does: one that names the operation, or scope
     /// rules for everything it touches.
     pub fn opened(&self, layers: &Layers<'_>, need: &Need) -> Option<RuleIndex> {

@@ -1,15 +1,20 @@
 //! The ceiling, as written.
 
-use super::LEAVE_OUT;
+use super::properties::properties;
 use super::rules::{RuleKind, rules};
 use crate::access::policy_text::mistake::code;
 use crate::access::policy_text::reader::{Reader, shown};
 use crate::access::policy_text::tree::{Located, Node};
 use crate::access::policy_text::written::{At, Never, Required, WrittenCeiling};
 
-const CEILING_KEYS: [&str; 5] = ["allow", "deny", "observe", "expires_within", "require"];
-
-const CEILING_RESERVED: [(&str, &str); 1] = [("properties", LEAVE_OUT)];
+const CEILING_KEYS: [&str; 6] = [
+    "allow",
+    "deny",
+    "properties",
+    "observe",
+    "expires_within",
+    "require",
+];
 
 /// Reads the tree of a ceiling.
 pub(super) fn read_ceiling(reader: &mut Reader, tree: Located) -> Option<WrittenCeiling> {
@@ -18,20 +23,22 @@ pub(super) fn read_ceiling(reader: &mut Reader, tree: Located) -> Option<Written
             code::WRONG_KIND,
             &tree.span,
             "this ceiling is empty",
-            "write `allow` or `deny`, or remove the file and restart the gate",
+            "write `allow`, `deny` or `properties`, or remove the file and restart the gate",
         );
         return None;
     }
     let mut entries = reader.entries("ceiling", tree)?;
     let allow = rules(reader, RuleKind::Allow, entries.take("allow"));
     let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
+    let properties = entries.take("properties").and_then(|v| properties(reader, v));
     let observe = entries.take("observe").and_then(|v| never(reader, v));
     let expires_within = entries.take("expires_within").and_then(|v| days(reader, v));
     let require = entries.take("require").map(|v| require(reader, v));
-    reader.finish(entries, &CEILING_KEYS, &CEILING_RESERVED);
+    reader.finish(entries, &CEILING_KEYS, &[]);
     Some(WrittenCeiling {
         allow,
         deny: deny.unwrap_or_default(),
+        properties,
         observe,
         expires_within,
         require: require.unwrap_or_default(),

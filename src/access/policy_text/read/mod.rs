@@ -1,22 +1,28 @@
 //! From the tree of a document to a policy or a ceiling as written.
 
 mod ceiling;
+mod limits;
+mod properties;
 mod rules;
 
 #[cfg(test)]
 mod tests;
 
 use self::ceiling::read_ceiling;
+use self::limits::limits;
+use self::properties::{on_extra, properties};
 pub use self::rules::RuleKind;
 use self::rules::rules;
 use super::mistake::{Mistake, code};
+use super::properties::WrittenProperties;
 use super::reader::{Entries, Reader, shown};
 use super::tree::{self, Located, Node};
 use super::written::{At, Selector, WrittenCeiling, WrittenObserve, WrittenPolicy};
 use crate::access::connection::ConnectionName;
 use crate::access::effect::Effect;
+use crate::access::fields::OnExtra;
 
-const POLICY_KEYS: [&str; 10] = [
+const POLICY_KEYS: [&str; 13] = [
     "integration",
     "description",
     "owner",
@@ -25,6 +31,9 @@ const POLICY_KEYS: [&str; 10] = [
     "connections",
     "allow",
     "deny",
+    "properties",
+    "on_extra_property",
+    "limits",
     "observe",
     "mode",
 ];
@@ -35,15 +44,9 @@ const LEAVE_OUT: &str = "leave it out until this version of the gate knows it";
 
 /// Words of the format that a later version brings. Accepting one and not keeping it would be a
 /// promise broken silently.
-const POLICY_RESERVED: [(&str, &str); 5] = [
-    (
-        "properties",
-        "leave it out: until property rules exist, narrow `objects` and `effects` instead",
-    ),
-    ("on_extra_property", LEAVE_OUT),
+const POLICY_RESERVED: [(&str, &str); 2] = [
     ("installer_removed", LEAVE_OUT),
     ("installer_lost_rights", LEAVE_OUT),
-    ("limits", LEAVE_OUT),
 ];
 
 /// What could be read of a file, and every mistake of its text.
@@ -105,6 +108,8 @@ fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<Written
     let connections = policy_connections(reader, &mut entries);
     let allow = rules(reader, RuleKind::Allow, entries.take("allow"));
     let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
+    let (properties, on_extra_property) = property_rules(reader, &mut entries);
+    let limits = entries.take("limits").and_then(|v| limits(reader, v));
     let observe = entries.take("observe").and_then(|v| observe(reader, v));
     let mode = entries.take("mode").and_then(|v| mode(reader, v));
     reader.finish(entries, &POLICY_KEYS, &POLICY_RESERVED);
@@ -117,9 +122,35 @@ fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<Written
         connections,
         allow: allow.unwrap_or_default(),
         deny: deny.unwrap_or_default(),
+        properties,
+        on_extra_property,
+        limits,
         observe,
         mode,
     })
+}
+
+/// `properties` and `on_extra_property`, which means nothing without it.
+fn property_rules(
+    reader: &mut Reader,
+    entries: &mut Entries,
+) -> (Option<At<WrittenProperties>>, Option<At<OnExtra>>) {
+    let is_there = entries.means("properties", &POLICY_KEYS);
+    let block = entries.take("properties").and_then(|v| properties(reader, v));
+    let on_extra = entries
+        .take("on_extra_property")
+        .and_then(|v| on_extra(reader, v));
+    if let Some(on_extra) = &on_extra
+        && !is_there
+    {
+        reader.error(
+            code::MISSING_KEY,
+            &on_extra.span,
+            "`on_extra_property` means nothing without `properties`",
+            "add `properties`, or remove it",
+        );
+    }
+    (block, on_extra)
 }
 
 fn integration(reader: &mut Reader, stem: &str, entries: &mut Entries) -> Option<At<String>> {

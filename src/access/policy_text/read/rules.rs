@@ -18,11 +18,6 @@ const RULE_KEYS: [&str; 9] = [
     "optional",
 ];
 
-const RULE_RESERVED: [(&str, &str); 1] = [(
-    "properties",
-    "property rules are a block of their own beside `allow` and `deny`, and not supported yet",
-)];
-
 /// Which list a rule stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleKind {
@@ -81,7 +76,15 @@ fn rule(reader: &mut Reader, kind: RuleKind, index: usize, item: Located) -> Opt
         optional: of.take("optional", |reader, v| reader.boolean("optional", v)),
     };
     rule.unsound = of.unsound;
-    reader.finish(entries, &RULE_KEYS, &RULE_RESERVED);
+    if let Some((key, _)) = entries.take_with_key("properties") {
+        reader.error(
+            code::RULE_SHAPE,
+            &key.span,
+            "`properties` can't stand in a rule",
+            "write it beside `allow` and `deny`: one block `properties`, by object type, bounds every rule",
+        );
+    }
+    reader.finish(entries, &RULE_KEYS, &[]);
     shape(reader, kind, &keys, &span, &rule);
     Some(rule)
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::access::policy_text::mistake::code;
+use crate::access::policy_text::properties::{WrittenGrant, WrittenNames};
 
 fn sound<T: std::fmt::Debug>(reading: Reading<T>) -> Result<T, Vec<Mistake>> {
     match reading.written {
@@ -87,7 +88,7 @@ allow:
   - scop: d
 deny:
   - reason: none
-limits: {}
+installer_removed: block
 ";
     assert_eq!(
         found(text),
@@ -120,22 +121,149 @@ limits: {}
 #[test]
 fn reserved_words_are_errors_and_never_silently_ignored() {
     for word in [
-        "properties: {contacts: {read: all}}",
-        "on_extra_property: strip",
         "installer_removed: block",
         "installer_lost_rights: read-only",
-        "limits: {batch: 50}",
-        "allow: [{scope: a, properties: {}}]",
+        "limits: {requests: 50/10s}",
+        "limits: {batch: 50, records_read: 5000/1h}",
+        "limits: {records_written: 500/1h}",
+        "limits: {records_deleted: 20/1h}",
+        "limits: {records_irreversible: 5/1h}",
     ] {
         let codes: Vec<_> = found(&format!("{HEAD}{word}\n")).iter().map(|f| f.0).collect();
         assert_eq!(codes, [code::NOT_SUPPORTED_YET], "{word}");
     }
-    let codes: Vec<_> = sound(ceiling("properties: {}\n"))
-        .unwrap_err()
+}
+
+#[test]
+fn properties_in_a_rule_point_to_the_block() {
+    for rule in [
+        "allow: [{scope: a, properties: {}}]",
+        "deny: [{effects: [delete], properties: {contacts: all}}]",
+    ] {
+        let mistakes = read(&format!("{HEAD}{rule}\n")).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{rule}");
+        assert_eq!(mistakes[0].code, code::RULE_SHAPE);
+        assert!(
+            mistakes[0]
+                .help
+                .as_ref()
+                .is_some_and(|help| help.contains("one block `properties`"))
+        );
+    }
+}
+
+#[test]
+fn a_property_block_keeps_every_form_it_may_have() {
+    let text = "properties:
+  contacts: {read: [email, firstname], write: all}
+  0-3:
+    write: [stage, amount, done]
+    values: {stage: [won, \"007\", \"\"], amount: [1, 2.5, -3], done: true}
+  \"*\": {read: {except: [\"*ssn*\", salary]}}
+  custom: all
+  notes: {}
+on_extra_property: deny
+limits: {batch: 50}
+";
+    let policy = read(&format!("{HEAD}{text}")).unwrap();
+    let block = policy.properties.unwrap().value;
+    let texts = |names: &[At<String>]| -> Vec<String> { names.iter().map(|n| n.value.clone()).collect() };
+    let read: Vec<_> = block
+        .entries
         .iter()
-        .map(|m| m.code)
+        .map(|entry| {
+            let ways = entry.grant.directions().map(|(_, names)| match names {
+                None => "none".to_owned(),
+                Some(WrittenNames::All) => "all".to_owned(),
+                Some(WrittenNames::Listed(names)) => texts(names).join(","),
+                Some(WrittenNames::Except(names)) => format!("but {}", texts(names).join(",")),
+            });
+            (entry.object.value.as_str(), ways)
+        })
         .collect();
-    assert_eq!(codes, [code::NOT_SUPPORTED_YET]);
+    let expected = |object, read: &str, write: &str| (object, [read.to_owned(), write.to_owned()]);
+    assert_eq!(
+        read,
+        [
+            expected("contacts", "email,firstname", "all"),
+            expected("0-3", "none", "stage,amount,done"),
+            expected("*", "but *ssn*,salary", "none"),
+            expected("custom", "all", "all"),
+            expected("notes", "none", "none"),
+        ]
+    );
+    let WrittenGrant::Directions { values, .. } = &block.entries[1].grant else {
+        panic!("directions")
+    };
+    let values: Vec<_> = values.iter().map(|(n, v)| (n.value.as_str(), texts(v))).collect();
+    let expected = [
+        ("stage", vec!["won", "007", ""]),
+        ("amount", vec!["1", "2.5", "-3"]),
+        ("done", vec!["true"]),
+    ];
+    let expected = expected.map(|(n, v)| (n, v.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+    assert_eq!(values, expected);
+    assert_eq!(policy.on_extra_property.unwrap().value, OnExtra::Deny);
+    assert_eq!(policy.limits.unwrap().batch.unwrap().value, 50);
+}
+
+#[test]
+fn what_a_property_block_can_t_mean_is_a_mistake_at_its_place() {
+    let long = "a".repeat(101);
+    for (block, expected, column) in [
+        ("all", code::WRONG_KIND, 13),
+        ("[contacts]", code::WRONG_KIND, 13),
+        ("", code::WRONG_KIND, 11),
+        ("{a: al}", code::WRONG_KIND, 17),
+        ("{a: [email]}", code::WRONG_KIND, 17),
+        ("{a: }", code::WRONG_KIND, 15),
+        ("{a: {raed: all}}", code::UNKNOWN_KEY, 18),
+        ("{a: {read: email}}", code::WRONG_KIND, 24),
+        ("{a: {read: []}}", code::WRONG_KIND, 24),
+        ("{a: {read: [[x]]}}", code::WRONG_KIND, 25),
+        ("{a: {read: [5]}}", code::WRONG_KIND, 25),
+        ("{a: {read: [\"e*\"]}}", code::WILDCARD, 25),
+        ("{a: {read: [\"*\"]}}", code::WILDCARD, 25),
+        ("{a: {read: [email, Email]}}", code::REPEATED, 32),
+        ("{a: {read: [\"first name\"]}}", code::BAD_PROPERTY, 25),
+        ("{a: {read: [prénom]}}", code::BAD_PROPERTY, 25),
+        (&format!("{{a: {{read: [{long}]}}}}"), code::BAD_PROPERTY, 25),
+        ("{a: {read: {}}}", code::MISSING_KEY, 24),
+        ("{a: {read: {exept: [x]}}}", code::UNKNOWN_KEY, 25),
+        ("{a: {read: {except: []}}}", code::WRONG_KIND, 33),
+        ("{a: {read: {except: [\"*\"]}}}", code::WILDCARD, 34),
+        ("{a: {read: {except: [\"**\"]}}}", code::WILDCARD, 34),
+        ("{a: {read: {except: [\"a b*\"]}}}", code::BAD_PROPERTY, 34),
+        ("{a: {read: {except: [x, X]}}}", code::REPEATED, 37),
+        ("{a: {write: all, values: [x]}}", code::WRONG_KIND, 38),
+        ("{a: {write: all, values: {x: []}}}", code::WRONG_KIND, 42),
+        ("{a: {write: all, values: {x: }}}", code::WRONG_KIND, 40),
+        ("{a: {write: all, values: {x: [{}]}}}", code::WRONG_KIND, 43),
+        ("{a: {write: all, values: {x: [a, a]}}}", code::REPEATED, 46),
+        ("{a: {write: all, values: {\"x*\": [a]}}}", code::WILDCARD, 39),
+        ("{a: {write: all, values: {x: [a], X: [b]}}}", code::REPEATED, 47),
+        ("{a: {write: all, values: {x: [007]}}}", code::WRONG_KIND, 43),
+        ("{a: {write: all, values: {x: [1.0]}}}", code::WRONG_KIND, 43),
+        ("{a: {write: all, values: {x: [0x1F]}}}", code::WRONG_KIND, 43),
+    ] {
+        let text = format!("{HEAD}properties: {block}\n");
+        assert_eq!(found(&text), [(expected, 4, column)], "{block}");
+    }
+    for (rest, expected) in [
+        ("on_extra_property: strip\n", code::MISSING_KEY),
+        ("properties: {}\non_extra_property: ignore\n", code::WRONG_KIND),
+        ("limits: {}\n", code::WRONG_KIND),
+        ("limits: {batch: 0}\n", code::WRONG_KIND),
+        ("limits: {batch: -1}\n", code::WRONG_KIND),
+        ("limits: {batch: 100001}\n", code::WRONG_KIND),
+        ("limits: {batch: 2.5}\n", code::WRONG_KIND),
+        ("limits: {batch: \"5\"}\n", code::WRONG_KIND),
+        ("limits: {batches: 5}\n", code::UNKNOWN_KEY),
+        ("limits: 5\n", code::WRONG_KIND),
+    ] {
+        let codes: Vec<_> = found(&format!("{HEAD}{rest}")).iter().map(|f| f.0).collect();
+        assert_eq!(codes, [expected], "{rest}");
+    }
 }
 
 #[test]
@@ -206,12 +334,15 @@ fn names_are_checked_where_they_travel_further() {
 
 #[test]
 fn a_ceiling_has_its_own_keys() {
-    let read = sound(ceiling("allow: []\ndeny:\n  - risks: [bulk-export]\nobserve: never\nexpires_within: 400d\nrequire: [owner, expires]\n")).unwrap();
+    let read = sound(ceiling("allow: []\ndeny:\n  - risks: [bulk-export]\nproperties: {\"*\": all}\nobserve: never\nexpires_within: 400d\nrequire: [owner, expires]\n")).unwrap();
     assert_eq!(read.allow.unwrap().len(), 0);
     assert_eq!(read.expires_within.unwrap().value, 400);
     assert_eq!(read.require.len(), 2);
+    assert_eq!(read.properties.unwrap().value.entries.len(), 1);
     for text in [
         "owner: me\n",
+        "properties: {}\non_extra_property: strip\n",
+        "limits: {batch: 5}\n",
         "observe: {until: 2027-01-01}\n",
         "expires_within: 400\n",
         "require: [limits]\n",
@@ -228,6 +359,8 @@ fn lists_and_texts_are_bounded() {
         format!("allow: [{{scope: [{}]}}]\n", many.join(", ")),
         format!("description: {}\n", "a".repeat(5000)),
         format!("allow:\n{}", "  - scope: a\n".repeat(1001)),
+        format!("properties: {{a: {{read: [{}]}}}}\n", many.join(", ")),
+        format!("properties: {{{}}}\n", many.join(": all, ") + ": all"),
     ] {
         let codes: Vec<_> = found(&format!("{HEAD}{text}")).iter().map(|f| f.0).collect();
         assert_eq!(codes, [code::TOO_LARGE]);

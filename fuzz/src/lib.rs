@@ -1,0 +1,64 @@
+//! What the targets share: the gate's pure core, taken as source, and its catalogue, read once.
+
+#[path = "../../src/access/mod.rs"]
+pub mod access;
+#[path = "../../src/secret.rs"]
+mod secret;
+
+use std::sync::OnceLock;
+
+use access::catalogue::{BodyNeed, Catalogue, Recognised};
+use access::facts::Facts;
+use access::gather::gather;
+use access::json::JudgedBody;
+use access::target::Target;
+
+/// The shipped catalogue.
+pub fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    CATALOGUE.get_or_init(|| Catalogue::embedded().expect("the embedded tables are sound"))
+}
+
+/// A method and a target, from a first line `METHOD TARGET`.
+pub fn request_line(text: &str) -> Option<(&str, &str)> {
+    text.split_once(' ')
+}
+
+/// Facts of a request, and what holds for all of them.
+pub fn facts(target: &Target, recognised: &Recognised, body: Option<&JudgedBody>) -> Option<Facts> {
+    let row = catalogue().row(recognised.row).expect("a row of this catalogue");
+    let facts = gather(catalogue(), recognised, target, body).ok()?;
+    assert!(!facts.needs.is_empty(), "a request that asks for nothing");
+    assert!(facts.effect() >= row.effect, "a request milder than its row");
+    let touches = facts.needs.iter().all(|need| !need.touches.is_empty());
+    assert!(touches, "a need that touches nothing");
+    Some(facts)
+}
+
+/// Every row whose body decides, with a path for it.
+pub fn judged_rows() -> &'static [(Target, Recognised)] {
+    static ROWS: OnceLock<Vec<(Target, Recognised)>> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        let mut rows = Vec::new();
+        for (_, operation) in catalogue().operations() {
+            for row in operation.rows.iter().filter_map(|index| catalogue().row(*index)) {
+                let segments = row.template.split('/').map(|segment| match segment {
+                    "{objectType}" | "{fromObjectType}" => "contacts",
+                    "{toObjectType}" => "companies",
+                    segment if segment.starts_with('{') => "p_car",
+                    literal => literal,
+                });
+                let path = segments.collect::<Vec<_>>().join("/");
+                let Ok(target) = Target::parse(row.method.as_str(), &path) else {
+                    continue;
+                };
+                match catalogue().recognise(&target) {
+                    Ok(found) if found.body_need() != BodyNeed::None => rows.push((target, found)),
+                    _ => {}
+                }
+            }
+        }
+        assert!(rows.len() > 100, "rows whose body decides");
+        rows
+    })
+}

@@ -1,0 +1,62 @@
+//! Timeline events: which record an event is put on depends on how it is addressed (HubSpot's
+//! documentation of timeline events). By e-mail address or user token it is a contact, by domain a
+//! company; by `objectId` alone the event's template says, which only HubSpot knows.
+
+use super::Gathering;
+use super::shape::{self, member};
+use crate::access::json::Json;
+use crate::access::pointer::At;
+use crate::access::refusal::{Reason, Refusal};
+
+const BY: [(&str, &str); 3] = [
+    ("email", "contacts"),
+    ("utk", "contacts"),
+    ("domain", "companies"),
+];
+
+/// One event, or the lists of both generations: `inputs` and `eventWrappers`.
+pub(super) fn read(gathering: &mut Gathering<'_>, body: &Json) -> Result<(), Refusal> {
+    let members = shape::object(body, &At::BODY)?;
+    shape::spelt(members, &["inputs", "eventWrappers"], &At::BODY)?;
+    let mut lists = 0;
+    for name in ["inputs", "eventWrappers"] {
+        if member(members, name).is_some() {
+            lists += 1;
+            let at = At::BODY.key(name);
+            for (index, event) in shape::list(member(members, name), &at)?.iter().enumerate() {
+                one(gathering, event, &at.index(index))?;
+            }
+        }
+    }
+    match lists {
+        0 => one(gathering, body, &At::BODY),
+        _ => Ok(()),
+    }
+}
+
+fn one(gathering: &mut Gathering<'_>, event: &Json, at: &At<'_>) -> Result<(), Refusal> {
+    let members = shape::object(event, at)?;
+    shape::spelt(members, &["objectId", "email", "utk", "domain"], at)?;
+    shape::no_more_types(members, &["objectId", "eventTemplateId"], at)?;
+    if member(members, "objectId").is_some() {
+        return gathering.any_type();
+    }
+    let mut found = false;
+    for (name, object) in BY {
+        if member(members, name).is_some() {
+            let object = gathering.catalogue.object_type(object);
+            gathering.need_main(&[object.ok_or(NO_RECORD)?])?;
+            found = true;
+        }
+    }
+    match found {
+        true => Ok(()),
+        false => Err(at.refuse(NO_RECORD)),
+    }
+}
+
+const NO_RECORD: Refusal = Refusal::new(
+    Reason::RefusedBody,
+    "a timeline event does not say which record it belongs to",
+    "give it `email`, `utk`, `domain` or `objectId`",
+);

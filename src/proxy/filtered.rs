@@ -1,0 +1,297 @@
+//! An answer under property rules: what of it a client may see, decided before the head is sent where
+//! the answer is short enough.
+//!
+//! A success is filtered in the shape that the plan names. Held whole, a violation becomes a 502;
+//! longer ones stream, and a violation breaks the transfer off. An error is always read whole: its
+//! words are HubSpot's fixed ones or none. Without a rule nothing here runs.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use smallvec::SmallVec;
+
+use super::answer::Answer;
+use super::case::Case;
+use super::download::{Download, DownloadError};
+use super::face;
+use super::headers;
+use super::judged::Share;
+use super::links::LinkRewriter;
+use super::stop::{self, Stop};
+use crate::access::effect::Effect;
+use crate::access::fields::filter::{Filter, SCRATCH_BYTES, Violation};
+use crate::access::fields::{Bounds, Shape, Views, shapes};
+
+/// Answers up to this are filtered whole before their head is sent. A page of 100 records with a
+/// dozen properties each has 20 to 200 KB, and one worker serves hundreds at a time.
+pub const WHOLE_BYTES: u64 = 256 * 1024;
+
+const NOT_JSON: Stop = Stop::Answer(
+    "scopegate: HubSpot's answer is no JSON in UTF-8, so property rules can't be applied and it is withheld.",
+);
+const NOT_JSON_OF_A_WRITE: Stop = Stop::Answer(
+    "scopegate: HubSpot carried the request out, but its answer is no JSON in UTF-8, so property rules can't be applied and it is withheld. Look before repeating it.",
+);
+const MISSHAPEN: Stop = Stop::Answer(
+    "scopegate: HubSpot's answer has not the shape that is known of this operation, so property rules can't be applied and it is withheld. Tell whoever runs the gate.",
+);
+const MISSHAPEN_OF_A_WRITE: Stop = Stop::Answer(
+    "scopegate: HubSpot carried the request out, but its answer has not the shape that is known of this operation, so property rules can't be applied and it is withheld. Look before repeating it, and tell whoever runs the gate.",
+);
+const UNREADABLE: Stop =
+    Stop::Answer("scopegate: HubSpot's answer can't be passed on. Tell whoever runs the gate.");
+
+/// The filter as a stage of an answer's way down.
+pub struct FilterStage {
+    filter: Filter,
+    read_bytes: u64,
+}
+
+impl FilterStage {
+    /// Filters an answer of this shape.
+    pub fn new(shape: &'static Shape, views: Views) -> Box<Self> {
+        Box::new(Self {
+            filter: Filter::new(shape, views, SCRATCH_BYTES),
+            read_bytes: 0,
+        })
+    }
+
+    /// What of `chunk` may go on.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Violation> {
+        self.read_bytes += chunk.len() as u64;
+        let mut out = Vec::with_capacity(chunk.len());
+        self.filter.push(chunk, &mut out).map(|()| out.into())
+    }
+
+    /// The last of it; an answer that ended early is a violation.
+    pub fn finish(&mut self) -> Result<Bytes, Violation> {
+        let mut out = Vec::new();
+        self.filter.finish(&mut out).map(|()| out.into())
+    }
+
+    /// Values removed so far.
+    pub fn stripped(&self) -> u64 {
+        self.filter.stripped()
+    }
+}
+
+/// What is held of an answer until its head is sent, with its share of the room for all of them.
+struct Held {
+    bytes: Vec<u8>,
+    share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Held {
+    /// Holds `data`, too; whether there was room for it.
+    fn push(&mut self, data: &[u8]) -> bool {
+        self.bytes.extend_from_slice(data);
+        self.share.grow(data.len()).is_ok()
+    }
+
+    /// The bytes, which give their room back when they are gone.
+    fn into_bytes(self) -> Bytes {
+        match self.bytes.is_empty() {
+            true => Bytes::new(),
+            false => Bytes::from_owner(self),
+        }
+    }
+}
+
+impl Case {
+    /// A 2xx answer, in the shape of its operation.
+    pub(super) async fn read_success(
+        &mut self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        mut download: Download,
+        shape: &'static Shape,
+        views: Views,
+    ) -> Result<Answer, Stop> {
+        if !headers::is_json_in_utf8(&headers) {
+            while let Some(piece) = self.next_piece(&mut download).await? {
+                match (piece.is_empty(), self.changed_data()) {
+                    (true, _) => {}
+                    (false, true) => return Err(NOT_JSON_OF_A_WRITE),
+                    (false, false) => return Err(NOT_JSON),
+                }
+            }
+            return Ok(Answer::Whole(status, headers, Bytes::new()));
+        }
+        download.stages.filter = Some(FilterStage::new(shape, views));
+        let mut held = Held {
+            bytes: Vec::new(),
+            share: Share::of(&self.worker.gate().answers),
+        };
+        while let Some(piece) = self.next_piece(&mut download).await? {
+            let has_room = held.push(&piece);
+            let read_bytes = download
+                .stages
+                .filter
+                .as_ref()
+                .map_or(0, |stage| stage.read_bytes);
+            if !has_room || read_bytes > WHOLE_BYTES {
+                download.first = held.into_bytes();
+                return Ok(Answer::Upstream(status, headers, Box::new(download)));
+            }
+        }
+        insert_stripped(&mut headers, self.outcome.stripped);
+        Ok(Answer::Whole(status, headers, held.into_bytes()))
+    }
+
+    /// Any other answer: what HubSpot complains of may quote a value, so only its fixed words pass.
+    pub(super) async fn read_failure(
+        &mut self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        mut download: Download,
+        views: Views,
+    ) -> Result<Answer, Stop> {
+        let links = download.stages.links.take();
+        let most = self.worker.limits().error_body_bytes;
+        let mut whole = BytesMut::new();
+        let mut share = Share::of(&self.worker.gate().answers);
+        while let Some(piece) = self.next_piece(&mut download).await? {
+            if whole.len() + piece.len() > most || share.grow(piece.len()).is_err() {
+                return Ok(self.reworded(status, headers));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        if status == StatusCode::FORBIDDEN {
+            self.note_forbidden(&whole);
+        }
+        if whole.is_empty() {
+            return Ok(Answer::Whole(status, headers, Bytes::new()));
+        }
+        if !headers::is_json_in_utf8(&headers) {
+            return Ok(self.reworded(status, headers));
+        }
+        let mut stage = FilterStage::new(&shapes::ERROR, views);
+        let filtered = stage
+            .push(&whole)
+            .and_then(|kept| Ok([kept, stage.finish()?].concat()));
+        match filtered {
+            // Not an object: no error of HubSpot's, and little of it can be left.
+            Ok(kept) if kept.trim_ascii_start().first() != Some(&b'{') => Ok(self.reworded(status, headers)),
+            Ok(kept) => {
+                self.outcome.stripped = stage.stripped();
+                insert_stripped(&mut headers, stage.stripped());
+                Ok(Answer::Whole(status, headers, with_links(kept.into(), links)))
+            }
+            Err(violation) => {
+                self.outcome.misshapen(&violation);
+                Ok(self.reworded(status, headers))
+            }
+        }
+    }
+
+    /// HubSpot's status in the gate's own words.
+    fn reworded(&self, status: StatusCode, mut headers: HeaderMap) -> Answer {
+        headers.remove(header::CONTENT_DISPOSITION);
+        headers.remove(header::CONTENT_LANGUAGE);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
+        let body = match self.bodiless {
+            true => Vec::new(),
+            false => face::withheld(self.outcome.id()),
+        };
+        Answer::Reworded(status, headers, body.into())
+    }
+
+    /// The next piece, which may be empty; `None` at the end.
+    async fn next_piece(&mut self, download: &mut Download) -> Result<Option<Bytes>, Stop> {
+        match poll_fn(|cx| download.poll_piece(cx, &mut self.outcome)).await {
+            None => Ok(None),
+            Some(Ok(piece)) => Ok(Some(piece)),
+            // A misshapen answer is an event of its own.
+            Some(Err(error @ DownloadError::Shape(_))) => Err(self.stop_of(&error, download)),
+            Some(Err(error)) => {
+                tracing::warn!(event = "answer.broken_off", id = %self.outcome.id(), error = %error, "an answer was withheld");
+                Err(self.stop_of(&error, download))
+            }
+        }
+    }
+
+    fn stop_of(&self, error: &DownloadError, download: &Download) -> Stop {
+        let unsure = self.changed_data();
+        match error {
+            DownloadError::Upstream(_) => Stop::Upstream { unsure },
+            DownloadError::Total => Stop::Timeout { unsure },
+            DownloadError::Shape(_) if unsure => MISSHAPEN_OF_A_WRITE,
+            DownloadError::Shape(_) => MISSHAPEN,
+            DownloadError::Coding(_) | DownloadError::Echo(_) => UNREADABLE,
+            DownloadError::Stopped => download.rights.check().err().unwrap_or(Stop::Upstream { unsure }),
+        }
+    }
+
+    fn changed_data(&self) -> bool {
+        self.outcome.effect.is_none_or(Effect::changes_data)
+    }
+}
+
+/// Views by which nothing may be read.
+pub(super) fn no_views() -> Views {
+    let none = Bounds {
+        policy: Some(Arc::default()),
+        ceiling: None,
+    };
+    Views {
+        types: SmallVec::new(),
+        bounds: none,
+    }
+}
+
+fn insert_stripped(headers: &mut HeaderMap, values: u64) {
+    if values > 0 {
+        headers.insert(stop::STRIPPED, HeaderValue::from(values));
+    }
+}
+
+fn with_links(body: Bytes, links: Option<LinkRewriter>) -> Bytes {
+    match links {
+        None => body,
+        Some(mut links) => [links.push(body), links.finish()].concat().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::judged::Budget;
+
+    #[test]
+    fn what_is_held_of_answers_takes_room_until_its_last_byte_is_gone() {
+        let room = Budget::new(10);
+        let hold = |bytes: &[u8]| {
+            let mut held = Held {
+                bytes: Vec::new(),
+                share: Share::of(&room),
+            };
+            let fits = held.push(bytes);
+            (fits, held.into_bytes())
+        };
+        let (fits, first) = hold(b"eight is");
+        assert!(fits && first == "eight is");
+        let part = first.slice(..2);
+        drop(first);
+        assert!(!hold(b"too").0, "a part of it is still held");
+        drop(part);
+        assert!(hold(b"too").0);
+        assert!(hold(b"").1.is_empty());
+    }
+
+    #[test]
+    fn views_for_answers_without_a_type_let_nothing_be_read() {
+        let views = no_views();
+        for position in [0, 1, 7] {
+            let view = views.of(position);
+            assert!(!view.reads("email") && !view.reads_all(), "{position}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Property rules on the wire: what is hidden never reaches a client, whatever it asks and whatever
+//! HubSpot answers; what is denied says so; an import goes up as it was judged.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod answers;
+mod denials;
+mod imports;
+mod planted;
+mod portal;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/wire.rs"]
+mod wire;
