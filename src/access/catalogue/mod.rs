@@ -283,9 +283,17 @@ impl Catalogue {
         }
     }
 
-    /// For each type that a request through a row names, which ones it may be; `None` = any. Empty if it
-    /// names none.
+    /// For each type that a request through a row names, in its path or body, which ones it may be;
+    /// `None` = any. Empty if it names none.
     pub(crate) fn row_types(&self, row: &Row) -> SmallVec<[Option<Vec<ObjectType>>; 2]> {
+        if let rows::Resolve::Read(reading) = &row.resolve {
+            let ends = match row.takes() {
+                Takes::Nothing => 0,
+                Takes::One => 1,
+                Takes::Pair => 2,
+            };
+            return std::iter::repeat_n(reading.only.clone(), ends).collect();
+        }
         let sources = row.sources().iter();
         sources
             .map(|source| match source {

@@ -35,6 +35,7 @@ use super::target::Target;
 use shape::{NO_TYPE, TOO_MANY_TYPES};
 
 pub use query::ASSOCIATED_TYPES;
+pub(crate) use timeline::types as timeline_types;
 
 /// Most needs of one request: the pairs of every two of 20 types, and some.
 pub const NEEDS: usize = 256;

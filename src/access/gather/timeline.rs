@@ -4,7 +4,9 @@
 
 use super::Gathering;
 use super::shape::{self, member};
+use crate::access::catalogue::Catalogue;
 use crate::access::json::Json;
+use crate::access::object_type::ObjectType;
 use crate::access::pointer::At;
 use crate::access::refusal::{Reason, Refusal};
 
@@ -13,6 +15,16 @@ const BY: [(&str, &str); 3] = [
     ("utk", "contacts"),
     ("domain", "companies"),
 ];
+
+/// The types an event can be addressed to without the record's id, which may be of any.
+pub(crate) fn types(catalogue: &Catalogue) -> Vec<ObjectType> {
+    let mut types: Vec<ObjectType> = BY
+        .iter()
+        .filter_map(|(_, name)| catalogue.object_type(name))
+        .collect();
+    types.dedup();
+    types
+}
 
 /// One event, or the lists of both generations: `inputs` and `eventWrappers`.
 pub(super) fn read(gathering: &mut Gathering<'_>, body: &Json) -> Result<(), Refusal> {

@@ -207,8 +207,10 @@ impl Comparison<'_> {
         for facts in &openable.points {
             let answers = [old, new].map(|side| side.ruled(catalogue, facts, connection, at.moment));
             if answers.iter().all(passes) {
-                let touched = facts.main().touches.first();
-                let object = touched.and_then(|touch| touch.object.clone());
+                let object = match facts.main().touches.as_slice() {
+                    [touch] => touch.object.clone(),
+                    _ => None,
+                };
                 let calls = kept.entry(object).or_default();
                 let call = (facts.main().operation, facts.effect());
                 if calls.last() != Some(&call) {

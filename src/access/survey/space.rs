@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::access::catalogue::{Catalogue, Row};
+use crate::access::catalogue::{Catalogue, ENGAGEMENTS, Reader, Row};
 use crate::access::effect::Effect;
 use crate::access::facts::{Facts, Need, OperationIndex, Requirement, Risks, ScopeIndex, Surface, Touch};
+use crate::access::gather::timeline_types;
 use crate::access::object_type::ObjectType;
 use crate::access::policy::opens::ANY_CUSTOM;
 use crate::access::policy::rule::{AllowRule, DenyRule, Objects, Opens};
 
-/// Types of one or both ends of what is asked.
+/// What is touched or concerned: no type, one, both ends of a pair, or more, all at once.
 pub type Ends = SmallVec<[ObjectType; 2]>;
 
 /// Everything that can be asked of HubSpot.
@@ -66,36 +67,71 @@ impl Space {
     }
 
     fn add(&mut self, catalogue: &Catalogue, operation: OperationIndex, row: &Row, seen: &mut Seen) {
-        let types = catalogue.row_types(row);
         for effect in effects(row) {
             let facts = |touches| one_need(operation, effect, row.risks, touches);
-            match types.as_slice() {
-                [] => {
-                    let touches = catalogue.row_touches(row, &[]);
-                    if seen.insert(key(effect, row.risks, &touches)) {
-                        self.points.push(facts(touches));
-                    }
+            if let [first, second, ..] = catalogue.row_types(row).as_slice() {
+                let pairs = Pairs {
+                    first: self.touches(catalogue, row, first),
+                    second: self.touches(catalogue, row, second),
+                    facts: facts(SmallVec::new()),
+                };
+                if !self.pairs.contains(&pairs) {
+                    self.pairs.push(pairs);
                 }
-                [only] => {
-                    for object in self.at_end(only) {
-                        let touches = catalogue.row_touches(row, &[object]);
-                        if seen.insert(key(effect, row.risks, &touches)) {
-                            self.points.push(facts(touches));
-                        }
-                    }
-                }
-                [first, second, ..] => {
-                    let pairs = Pairs {
-                        first: self.touches(catalogue, row, first),
-                        second: self.touches(catalogue, row, second),
-                        facts: facts(SmallVec::new()),
-                    };
-                    if !self.pairs.contains(&pairs) {
-                        self.pairs.push(pairs);
+                continue;
+            }
+            for types in self.types(catalogue, row) {
+                for concerns in self.concerns(catalogue, row) {
+                    let mut facts = facts(catalogue.row_touches(row, &types));
+                    facts.concerns = concerns;
+                    if seen.insert(key(&facts)) {
+                        self.points.push(facts);
                     }
                 }
             }
         }
+    }
+
+    /// What a request that is no pair may touch: no type, one, or all at once, where only HubSpot knows
+    /// which.
+    fn types(&self, catalogue: &Catalogue, row: &Row) -> Vec<Vec<ObjectType>> {
+        let every = || catalogue.any_type().collect();
+        let each = |types: Vec<ObjectType>| types.into_iter().map(|object| vec![object]);
+        match (row.reader(), catalogue.row_types(row).first()) {
+            (Some(Reader::TimelineTemplate), _) => vec![every()],
+            (Some(Reader::Timeline), _) => each(timeline_types(catalogue)).chain([every()]).collect(),
+            (_, None) => vec![Vec::new()],
+            (_, Some(only)) => each(self.at_end(only)).collect(),
+        }
+    }
+
+    /// Sets of types that a request may concern without touching them.
+    fn concerns(&self, catalogue: &Catalogue, row: &Row) -> Vec<Ends> {
+        let with = |known: &Ends, object: &ObjectType| {
+            let mut concerns = known.clone();
+            if !concerns.contains(object) {
+                concerns.push(object.clone());
+            }
+            concerns
+        };
+        let is_any_engagement = matches!(
+            row.reader(),
+            Some(Reader::AnyEngagement | Reader::EngagementUpdate)
+        );
+        let known: Ends = match is_any_engagement {
+            true => ENGAGEMENTS
+                .iter()
+                .filter_map(|name| catalogue.object_type(name))
+                .collect(),
+            false => Ends::new(),
+        };
+        let names_more = row.concerns_types() || is_any_engagement && row.template.contains("{objectType}");
+        let more = self.objects.iter().filter(|_| names_more);
+        let mut sets: Vec<Ends> = more.map(|object| with(&known, object)).collect();
+        if row.concerns_types() || sets.is_empty() {
+            sets.insert(0, known);
+        }
+        sets
     }
 
     fn at_end(&self, only: &Option<Vec<ObjectType>>) -> Vec<ObjectType> {
@@ -150,13 +186,18 @@ pub fn customs<'a>(named: impl Iterator<Item = &'a ObjectType>) -> Vec<ObjectTyp
 type Seen = HashSet<Asked>;
 
 /// What tells one question about an operation from another.
-type Asked = (Effect, Risks, Vec<(Option<ObjectType>, Surface, Requirement)>);
+type Asked = (
+    Effect,
+    Risks,
+    Vec<(Option<ObjectType>, Surface, Requirement)>,
+    Ends,
+);
 
-fn key(effect: Effect, risks: Risks, touches: &[Touch]) -> Asked {
-    let touches = touches
-        .iter()
-        .map(|t| (t.object.clone(), t.surface, t.requirement.clone()));
-    (effect, risks, touches.collect())
+fn key(facts: &Facts) -> Asked {
+    let need = facts.main();
+    let touches = need.touches.iter();
+    let touches = touches.map(|t| (t.object.clone(), t.surface, t.requirement.clone()));
+    (need.effect, need.risks, touches.collect(), facts.concerns.clone())
 }
 
 /// The effect of a row, and those that query or body can raise it to.
@@ -171,7 +212,7 @@ fn effects(row: &Row) -> SmallVec<[Effect; 3]> {
     if row.is_irreversible_if_archived() {
         raised(Effect::Irreversible);
     }
-    if row.is_delete_if_removing() {
+    if row.is_delete_if_removing() || row.is_delete_if_refiltering() {
         raised(Effect::Delete);
     }
     effects
@@ -190,10 +231,14 @@ fn one_need(operation: OperationIndex, effect: Effect, risks: Risks, touches: Sm
     }
 }
 
-/// The types that facts touch.
+/// The types that facts touch, or else concern.
 pub fn ends(facts: &Facts) -> Ends {
     let touches = facts.needs.iter().flat_map(|need| &need.touches);
-    touches.filter_map(|touch| touch.object.clone()).collect()
+    let touched: Ends = touches.filter_map(|touch| touch.object.clone()).collect();
+    match touched.is_empty() {
+        true => facts.concerns.clone(),
+        false => touched,
+    }
 }
 
 /// What rules look at in a touch. Touches that agree in it are decided alike: the tables ask which
@@ -296,6 +341,96 @@ impl Pairs {
                     other.filter_map(|other| Some(smallvec![one.object.clone()?, other]))
                 });
                 ask(&facts, &pairs.collect::<Vec<Ends>>());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::explain::{Asked, read};
+
+    /// Whether a question of the space is the one a request's need asks.
+    fn asks(space: &Space, need: &Need, concerns: &[ObjectType]) -> bool {
+        let is_like = |facts: &Facts| {
+            let known = facts.main();
+            (known.operation, known.effect, known.risks) == (need.operation, need.effect, need.risks)
+        };
+        match need.touches.as_slice() {
+            [one, other] => space.pairs.iter().any(|pairs| {
+                is_like(&pairs.facts) && pairs.first.contains(one) && pairs.second.contains(other)
+            }),
+            _ => space.points.iter().any(|facts| {
+                is_like(facts) && facts.main().touches == need.touches && *facts.concerns == *concerns
+            }),
+        }
+    }
+
+    #[test]
+    fn whatever_a_request_asks_for_is_a_question_of_the_space() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let car = catalogue.object_type("p_car").unwrap();
+        let space = Space::new(&catalogue, &[car]);
+        let removal = r#"{"recordIdsToAdd":["1"],"recordIdsToRemove":["2"]}"#;
+        let link = r#"{"properties":{},"associations":[{"to":{"id":"1"},"types":[{"associationCategory":"HUBSPOT_DEFINED","associationTypeId":279}]}]}"#;
+        let list = r#"{"name":"x","objectTypeId":"0-1","processingType":"MANUAL"}"#;
+        let engagement =
+            r#"{"engagement":{"type":"NOTE"},"associations":{"contactIds":[1]},"metadata":{"body":"x"}}"#;
+        let export = r#"{"exportType":"VIEW","format":"CSV","exportName":"x","language":"EN","objectType":"CONTACT","objectProperties":["email"]}"#;
+        let graphql = r#"{"query":"query { CRM { contact_collection { items { email } } } }"}"#;
+        for (method, target, body) in [
+            ("GET", "/crm/v3/objects/p_car/1?associations=contacts,deals", ""),
+            ("DELETE", "/crm-object-schemas/v3/schemas/p_car?archived=true", ""),
+            ("PUT", "/crm/v3/lists/1/memberships/add-and-remove", removal),
+            (
+                "PUT",
+                "/crm/v3/lists/1/update-list-filters",
+                r#"{"filterBranch":{"filterBranchType":"OR"}}"#,
+            ),
+            ("POST", "/crm/v3/lists", list),
+            ("GET", "/crm/v3/lists/object-type-id/0-1/name/x", ""),
+            ("POST", "/crm/v3/objects/contacts", link),
+            (
+                "POST",
+                "/crm/v3/timeline/events",
+                r#"{"eventTemplateId":"1","email":"a@example.com"}"#,
+            ),
+            (
+                "POST",
+                "/crm/v3/timeline/events",
+                r#"{"eventTemplateId":"1","objectId":"1"}"#,
+            ),
+            ("GET", "/integrators/timeline/v3/events/1/2", ""),
+            ("POST", "/engagements/v1/engagements", engagement),
+            ("GET", "/engagements/v1/engagements/1", ""),
+            (
+                "GET",
+                "/engagements/v1/engagements/associated/contact/1/paged",
+                "",
+            ),
+            ("POST", "/crm/v3/exports/export/async", export),
+            ("POST", "/collector/graphql", graphql),
+            (
+                "PUT",
+                "/crm-associations/v1/associations",
+                r#"{"fromObjectId":1,"toObjectId":2,"category":"HUBSPOT_DEFINED","definitionId":1}"#,
+            ),
+        ] {
+            let asked = Asked {
+                method,
+                target,
+                body: (!body.is_empty()).then_some(body.as_bytes()),
+                content_type: None,
+            };
+            let read = read(&catalogue, &asked);
+            let read = read.unwrap_or_else(|refusal| panic!("{method} {target}: {refusal:?}"));
+            for (index, need) in read.facts.needs.iter().enumerate() {
+                let concerns = if index == 0 { &*read.facts.concerns } else { &[] };
+                assert!(
+                    asks(&space, need, concerns),
+                    "{method} {target}: {need:?} {concerns:?}"
+                );
             }
         }
     }

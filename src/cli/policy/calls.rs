@@ -13,6 +13,9 @@ use crate::access::survey::Space;
 use crate::access::survey::places::Place;
 use crate::access::survey::space::Ends;
 
+/// Most types of one call that are named; the calls that touch more may touch any.
+const AT_ONCE_MAX: usize = 8;
+
 /// The ids of operations.
 pub fn ids<'c>(catalogue: &'c Catalogue, operations: &[OperationIndex]) -> Vec<&'c str> {
     let operations = operations.iter().filter_map(|index| catalogue.operation(*index));
@@ -34,11 +37,19 @@ pub fn ends(catalogue: &Catalogue, space: &Space, ends: &[Ends]) -> String {
     };
     let mut singles: Vec<&ObjectType> = Vec::new();
     let mut seconds: BTreeMap<&ObjectType, Vec<&ObjectType>> = BTreeMap::new();
+    let mut at_once: Vec<String> = Vec::new();
     for touched in ends {
         match touched.as_slice() {
             [] => {}
             [only] => singles.push(only),
-            [first, second, ..] => seconds.entry(first).or_default().push(second),
+            [first, second] => seconds.entry(first).or_default().push(second),
+            more => {
+                let more: Vec<&ObjectType> = more.iter().collect();
+                at_once.push(match more.len() > AT_ONCE_MAX {
+                    true => "types of any kind at once".to_owned(),
+                    false => format!("{} at once", list(&more)),
+                });
+            }
         }
     }
     // First ends that go with the same second ones stand together.
@@ -54,6 +65,7 @@ pub fn ends(catalogue: &Catalogue, space: &Space, ends: &[Ends]) -> String {
     if !singles.is_empty() {
         parts.push(list(&singles));
     }
+    parts.extend(at_once);
     parts.join("; ")
 }
 
