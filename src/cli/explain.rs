@@ -224,13 +224,27 @@ deny:
     effects: [irreversible]
 ";
 
+    const PROPERTIES: &str = "properties:
+  contacts: {read: [email, firstname]}
+";
+
     fn explained(method: &str, target: &str, body: Option<&str>, connection: Option<&str>) -> String {
+        explained_under(POLICY, method, target, body, connection)
+    }
+
+    fn explained_under(
+        text: &str,
+        method: &str,
+        target: &str,
+        body: Option<&str>,
+        connection: Option<&str>,
+    ) -> String {
         let catalogue = Catalogue::embedded().unwrap();
         let now = "2026-11-22T10:00:00Z".parse().unwrap();
         let file = PolicyFile {
             path: "policies/t.yaml".into(),
             inside: "t.yaml".to_owned(),
-            text: Ok(POLICY.into()),
+            text: Ok(text.into()),
         };
         let folder = Folder::build(vec![file], &catalogue, now);
         let policy = folder.policy("t", now).unwrap();
@@ -282,6 +296,31 @@ deny:
             format!(
                 "{method} {target}\n{}",
                 explained(method, target, body, connection)
+            )
+        })
+        .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+
+    #[test]
+    fn what_becomes_of_properties_is_said_and_where_a_hidden_one_stands() {
+        let text = format!("{POLICY}{PROPERTIES}");
+        let hidden =
+            r#"{"filterGroups":[{"filters":[{"propertyName":"phone","operator":"EQ","value":"1"}]}]}"#;
+        let shown: Vec<String> = [
+            ("GET", "/crm/v3/objects/contacts/1?properties=email,phone", None),
+            (
+                "POST",
+                "/crm/v3/objects/contacts/search",
+                Some(r#"{"properties":["phone","firstname"]}"#),
+            ),
+            ("POST", "/crm/v3/objects/contacts/search", Some(hidden)),
+        ]
+        .into_iter()
+        .map(|(method, target, body)| {
+            format!(
+                "{method} {target}\n{}",
+                explained_under(&text, method, target, body, None)
             )
         })
         .collect();

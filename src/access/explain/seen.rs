@@ -119,8 +119,8 @@ impl Seen {
             .map(String::as_str)
             .collect();
         self.properties.push(match dropped.is_empty() {
-            true => format!("properties narrowed to {asked}"),
-            false => format!("properties narrowed to {asked}; left out: {}", dropped.join(", ")),
+            true => format!("narrowed to {asked}"),
+            false => format!("narrowed to {asked}; left out: {}", dropped.join(", ")),
         });
     }
 }

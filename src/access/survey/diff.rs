@@ -13,7 +13,7 @@ use super::space::{Ends, Openable, Relevance, Space, ends};
 use crate::access::catalogue::Catalogue;
 use crate::access::decide::{Closed, Ruled};
 use crate::access::effect::Effect;
-use crate::access::facts::{Facts, OperationIndex};
+use crate::access::facts::{Facts, OperationIndex, Surface};
 use crate::access::fields::Bounds;
 use crate::access::object_type::ObjectType;
 
@@ -136,8 +136,11 @@ struct At {
     from: Option<Timestamp>,
 }
 
-/// Calls that both versions allow, by the type they touch; `None` = none.
-type Kept = BTreeMap<Option<ObjectType>, Vec<(OperationIndex, Effect)>>;
+/// Calls that both versions allow, by the one type they touch; `None` = none, or several at once.
+type Kept = BTreeMap<Option<ObjectType>, Vec<KeptCall>>;
+
+/// An operation, its effect, and what of its type it touches.
+type KeptCall = (OperationIndex, Effect, Surface);
 
 impl Comparison<'_> {
     fn at(&mut self, moment: Timestamp, from: Option<Timestamp>) {
@@ -207,12 +210,12 @@ impl Comparison<'_> {
         for facts in &openable.points {
             let answers = [old, new].map(|side| side.ruled(catalogue, facts, connection, at.moment));
             if answers.iter().all(passes) {
-                let object = match facts.main().touches.as_slice() {
-                    [touch] => touch.object.clone(),
-                    _ => None,
+                let (object, surface) = match facts.main().touches.as_slice() {
+                    [touch] => (touch.object.clone(), touch.surface),
+                    _ => (None, Surface::Records),
                 };
                 let calls = kept.entry(object).or_default();
-                let call = (facts.main().operation, facts.effect());
+                let call = (facts.main().operation, facts.effect(), surface);
                 if calls.last() != Some(&call) {
                     calls.push(call);
                 }
@@ -329,22 +332,30 @@ pub fn granted(side: &Side<'_>, ends: &Ends, effect: Effect) -> String {
 }
 
 /// The calls that a difference is about: reads for what may be read, writes for what may be written,
-/// and where there are none of these all that are left (the answer to a write shows the record).
-fn concerned(aspect: Aspect, calls: &[(OperationIndex, Effect)]) -> Vec<(OperationIndex, Effect)> {
+/// and where there are none of these all that are left (the answer to a write shows the record). Of
+/// a type whose records and definitions are open, those on records.
+fn concerned(aspect: Aspect, calls: &[KeptCall]) -> Vec<(OperationIndex, Effect)> {
     let wanted = match aspect {
         Aspect::Write => Effect::Write,
         Aspect::Read | Aspect::History | Aspect::Whole | Aspect::Hidden | Aspect::Unclear => Effect::Read,
     };
-    let of_kind: Vec<_> = calls
-        .iter()
-        .filter(|(_, effect)| *effect == wanted)
-        .copied()
-        .collect();
-    if !of_kind.is_empty() {
-        return of_kind;
-    }
-    let stronger = calls.iter().filter(|(_, effect)| *effect > wanted);
-    stronger.copied().collect()
+    let is_about = |records: bool, stronger: bool| -> Vec<(OperationIndex, Effect)> {
+        let calls = calls.iter().filter(|(_, effect, surface)| {
+            let of_kind = match stronger {
+                true => *effect > wanted,
+                false => *effect == wanted,
+            };
+            of_kind && (!records || *surface == Surface::Records)
+        });
+        calls
+            .map(|(operation, effect, _)| (*operation, *effect))
+            .collect()
+    };
+    [(true, false), (false, false), (true, true), (false, true)]
+        .into_iter()
+        .map(|(records, stronger)| is_about(records, stronger))
+        .find(|calls| !calls.is_empty())
+        .unwrap_or_default()
 }
 
 impl Differences {

@@ -236,7 +236,7 @@ fn detail(line: &Line<Change>) -> String {
         What::Call { properties, .. } if properties.is_empty() => String::new(),
         What::Call { properties, .. } => format!("[properties: {properties}]"),
         What::Properties(aspect, names) => by_effect(*aspect, names),
-        What::Bounded => "no property rule is in force: whatever can't be judged under one passes".to_owned(),
+        What::Bounded => "calls that can't be judged under a property rule".to_owned(),
         What::Batch(text) => format!("records in one request: {text}"),
         What::Expiry => match line.key.gained {
             true => "everything the new version allows, since the old one expires,".to_owned(),

@@ -448,6 +448,22 @@ fn a_diff_says_what_is_newly_allowed_and_newly_denied_in_few_lines() {
 }
 
 #[test]
+fn a_diff_of_properties_names_them_and_the_calls_they_go_through() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let with = |properties: &str| BEFORE.replace("expires: 2027-01-31\n", properties);
+    let old = with(
+        "properties:\n  contacts: {read: [email]}\n  deals: {read: {except: [\"*margin*\"]}, write: [dealstage], values: {dealstage: [won]}}\n",
+    );
+    let new = with(
+        "properties:\n  contacts: {read: [email, phone]}\n  deals: {read: {except: [\"*margin\"]}, write: [dealstage], values: {dealstage: [won, lost]}}\non_extra_property: deny\n",
+    );
+    let (exit, mut printed) = differing(&catalogue, &[("t.yaml", &old)], &[("t.yaml", &new)], false);
+    assert_eq!(exit, Exit::Findings);
+    printed.push_str(&differing(&catalogue, &[("t.yaml", &with(""))], &[("t.yaml", &new)], false).1);
+    insta::assert_snapshot!(printed);
+}
+
+#[test]
 fn only_what_is_newly_allowed_fails_a_diff() {
     let catalogue = Catalogue::embedded().unwrap();
     let narrower = BEFORE.replace(", crm.objects.update", "");
