@@ -283,12 +283,13 @@ impl Catalogue {
         }
     }
 
-    /// For each type that a row's path names, which one it is; `None` = any. Empty if it names none.
-    pub(crate) fn row_types(&self, row: &Row) -> SmallVec<[Option<ObjectType>; 2]> {
+    /// For each type that a request through a row names, which ones it may be; `None` = any. Empty if it
+    /// names none.
+    pub(crate) fn row_types(&self, row: &Row) -> SmallVec<[Option<Vec<ObjectType>>; 2]> {
         let sources = row.sources().iter();
         sources
             .map(|source| match source {
-                rows::TypeSource::Literal(object) => Some(object.clone()),
+                rows::TypeSource::Literal(object) => Some(vec![object.clone()]),
                 rows::TypeSource::Parameter(_) => None,
             })
             .collect()

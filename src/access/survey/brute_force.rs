@@ -195,13 +195,12 @@ fn every_call() -> &'static Vec<(Facts, Vec<ObjectType>)> {
                 let ends = catalogue.row_types(row);
                 let lists: Vec<Vec<ObjectType>> = match ends.as_slice() {
                     [] => vec![vec![]],
-                    [Some(only)] => vec![vec![only.clone()]],
-                    [None] => objects.iter().map(|object| vec![object.clone()]).collect(),
+                    [only] => {
+                        let objects = only.as_ref().unwrap_or(&objects).iter();
+                        objects.map(|object| vec![object.clone()]).collect()
+                    }
                     [first, second, ..] => {
-                        let end = |only: &Option<ObjectType>| match only {
-                            Some(only) => vec![only.clone()],
-                            None => few.to_vec(),
-                        };
+                        let end = |only: &Option<Vec<ObjectType>>| only.clone().unwrap_or(few.to_vec());
                         let second = end(second);
                         let pairs = end(first).into_iter().flat_map(|one| {
                             second

@@ -9,7 +9,7 @@ use super::lines::{Answer, Line, gather};
 use super::places::{Place, places};
 use super::properties::{Aspect, Held, differences, readable, writable};
 use super::side::Side;
-use super::space::{Ends, Relevance, Space, ends};
+use super::space::{Ends, Openable, Relevance, Space, ends};
 use crate::access::catalogue::Catalogue;
 use crate::access::decide::{Closed, Ruled};
 use crate::access::effect::Effect;
@@ -80,9 +80,13 @@ pub fn compare(
     now: Timestamp,
 ) -> Differences {
     let lists: Vec<_> = old.selectors().into_iter().chain(new.selectors()).collect();
+    let mut relevance = Relevance::default();
+    old.add_to(&mut relevance);
+    new.add_to(&mut relevance);
     let mut comparison = Comparison {
         catalogue,
-        space,
+        openable: &space.openable(&relevance),
+        relevance: &relevance,
         old,
         new,
         places: places(&lists),
@@ -114,7 +118,8 @@ fn moments(now: Timestamp, sides: &[&Side<'_>]) -> Vec<Timestamp> {
 
 struct Comparison<'a> {
     catalogue: &'a Catalogue,
-    space: &'a Space,
+    openable: &'a Openable<'a>,
+    relevance: &'a Relevance<'a>,
     old: &'a Side<'a>,
     new: &'a Side<'a>,
     places: Vec<Place>,
@@ -189,7 +194,7 @@ impl Comparison<'_> {
 
     /// Compares what rules open. Returns what both versions allow.
     fn calls(&mut self, at: At) -> Kept {
-        let (catalogue, space, old, new) = (self.catalogue, self.space, self.old, self.new);
+        let (catalogue, openable, old, new) = (self.catalogue, self.openable, self.old, self.new);
         let Some(place) = self.places.get(at.place).cloned() else {
             return Kept::new();
         };
@@ -199,7 +204,7 @@ impl Comparison<'_> {
             return kept;
         }
         let mut found = Vec::new();
-        for facts in &space.points {
+        for facts in &openable.points {
             let answers = [old, new].map(|side| side.ruled(catalogue, facts, connection, at.moment));
             if answers.iter().all(passes) {
                 let touched = facts.main().touches.first();
@@ -214,11 +219,8 @@ impl Comparison<'_> {
                 found.extend(what);
             }
         }
-        let mut relevance = Relevance::default();
-        old.add_to(&mut relevance);
-        new.add_to(&mut relevance);
-        for pairs in &space.pairs {
-            pairs.each(&relevance, &mut |facts, pairs| {
+        for pairs in &openable.pairs {
+            pairs.each(self.relevance, &mut |facts, pairs| {
                 let answers = [old, new].map(|side| side.ruled(catalogue, facts, connection, at.moment));
                 found.extend(self.call_change(&answers, facts, pairs, at));
             });

@@ -93,6 +93,9 @@ impl<'a> Side<'a> {
         for (allow, deny) in self.rules() {
             relevance.add(allow, deny);
         }
+        if self.policy.is_some_and(|policy| policy.observe.is_some()) {
+            relevance.observes();
+        }
     }
 
     fn rules(&self) -> Vec<(&'a [AllowRule], &'a [DenyRule])> {

@@ -98,18 +98,42 @@ impl Space {
         }
     }
 
-    fn at_end(&self, only: &Option<ObjectType>) -> Vec<ObjectType> {
-        match only {
-            Some(only) => vec![only.clone()],
-            None => self.objects.clone(),
-        }
+    fn at_end(&self, only: &Option<Vec<ObjectType>>) -> Vec<ObjectType> {
+        only.as_ref().unwrap_or(&self.objects).clone()
     }
 
-    fn touches(&self, catalogue: &Catalogue, row: &Row, only: &Option<ObjectType>) -> Vec<Touch> {
+    fn touches(&self, catalogue: &Catalogue, row: &Row, only: &Option<Vec<ObjectType>>) -> Vec<Touch> {
         let ends = self.at_end(only).into_iter();
         ends.flat_map(|object| catalogue.row_touches(row, &[object]))
             .collect()
     }
+}
+
+impl Space {
+    /// What rules can open at all.
+    pub fn openable(&self, relevance: &Relevance<'_>) -> Openable<'_> {
+        let can_open = |facts: &&Facts| {
+            let need = facts.main();
+            relevance.can_open(need.operation, &need.touches)
+        };
+        let pairs_open = |pairs: &&Pairs| {
+            let operation = pairs.facts.main().operation;
+            relevance.can_open(operation, &pairs.first) || relevance.can_open(operation, &pairs.second)
+        };
+        Openable {
+            points: self.points.iter().filter(can_open).collect(),
+            pairs: self.pairs.iter().filter(pairs_open).collect(),
+        }
+    }
+}
+
+/// The part of a space that some rules can open.
+#[derive(Debug)]
+pub struct Openable<'s> {
+    /// Facts that touch one type or none.
+    pub points: Vec<&'s Facts>,
+    /// Rows that take a type at either end.
+    pub pairs: Vec<&'s Pairs>,
 }
 
 /// Custom objects that rules name, each once.
@@ -123,13 +147,12 @@ pub fn customs<'a>(named: impl Iterator<Item = &'a ObjectType>) -> Vec<ObjectTyp
     customs
 }
 
-type Seen = HashSet<(Effect, Risks, Vec<(Option<ObjectType>, Surface, Requirement)>)>;
+type Seen = HashSet<Asked>;
 
-fn key(
-    effect: Effect,
-    risks: Risks,
-    touches: &[Touch],
-) -> (Effect, Risks, Vec<(Option<ObjectType>, Surface, Requirement)>) {
+/// What tells one question about an operation from another.
+type Asked = (Effect, Risks, Vec<(Option<ObjectType>, Surface, Requirement)>);
+
+fn key(effect: Effect, risks: Risks, touches: &[Touch]) -> Asked {
     let touches = touches
         .iter()
         .map(|t| (t.object.clone(), t.surface, t.requirement.clone()));
@@ -179,6 +202,8 @@ pub fn ends(facts: &Facts) -> Ends {
 pub struct Relevance<'r> {
     sets: Vec<&'r Objects>,
     scopes: HashSet<ScopeIndex>,
+    operations: HashSet<OperationIndex>,
+    observes: bool,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -194,14 +219,33 @@ impl<'r> Relevance<'r> {
     pub fn add(&mut self, allow: &'r [AllowRule], deny: &'r [DenyRule]) {
         for rule in allow {
             self.sets.extend(rule.objects());
-            if let Opens::Scopes { grants, .. } = &rule.opens {
-                self.scopes.extend(grants.iter().map(|grant| grant.scope));
+            match &rule.opens {
+                Opens::Scopes { grants, .. } => self.scopes.extend(grants.iter().map(|grant| grant.scope)),
+                Opens::Operations { grants, .. } => {
+                    self.operations.extend(grants.iter().map(|grant| grant.operation));
+                }
             }
         }
         for rule in deny {
             self.sets.extend(&rule.objects);
             self.scopes.extend(rule.scopes.iter().flatten());
         }
+    }
+
+    /// Says that calls pass which no rule opens.
+    pub fn observes(&mut self) {
+        self.observes = true;
+    }
+
+    /// Whether a rule can open an operation that touches one of these: it names the operation, or a
+    /// scope of the requirement. What no rule can open need not be asked about.
+    fn can_open(&self, operation: OperationIndex, touches: &[Touch]) -> bool {
+        let mut scopes = touches
+            .iter()
+            .flat_map(|touch| touch.requirement.iter().flatten());
+        self.observes
+            || self.operations.contains(&operation)
+            || scopes.any(|scope| self.scopes.contains(scope))
     }
 
     fn class(&self, touch: &Touch) -> Class {

@@ -58,6 +58,7 @@ pub fn who_can(
     });
     let mut relevance = Relevance::default();
     side.add_to(&mut relevance);
+    let openable = space.openable(&relevance);
     let mut found = Vec::new();
     for (index, place) in places.iter().enumerate() {
         let mut ask = |facts: &Facts, all: &[Ends]| {
@@ -86,10 +87,10 @@ pub fn who_can(
                     }),
             );
         };
-        for facts in &space.points {
+        for facts in &openable.points {
             ask(facts, &[ends(facts)]);
         }
-        for pairs in &space.pairs {
+        for pairs in &openable.pairs {
             pairs.each(&relevance, &mut ask);
         }
     }

@@ -1,6 +1,6 @@
 //! `scopegate policy diff`: exactly what a change of policies newly allows and newly denies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::folder::Folder;
 use super::write_json;
 use crate::access::catalogue::Catalogue;
 use crate::access::effect::Effect;
+use crate::access::object_type::ObjectType;
 use crate::access::policy::Policy;
 use crate::access::survey::diff::{Change, Differences, What, compare};
 use crate::access::survey::lines::Line;
@@ -71,6 +72,8 @@ pub fn run(
 ) -> std::io::Result<Exit> {
     let ceilings_differ = old.ceiling_text() != new.ceiling_text();
     let (mut gained, mut lost) = (0, 0);
+    // Making a space takes as long as asking about it, and most policies name the same custom objects.
+    let mut spaces: HashMap<Vec<ObjectType>, Space> = HashMap::new();
     for (name, pair) in pairs(old, new) {
         let [before, after] = pair;
         let is_same = matches!((&before, &after), (Some(a), Some(b)) if a.text == b.text);
@@ -87,16 +90,18 @@ pub fn run(
                 ceiling: new.set.ceiling(),
             },
         ];
-        let named = sides.iter().flat_map(Side::named_objects);
-        let space = Space::new(catalogue, &customs(named));
+        let customs = customs(sides.iter().flat_map(Side::named_objects));
+        let space: &Space = spaces
+            .entry(customs.clone())
+            .or_insert_with(|| Space::new(catalogue, &customs));
         let [from, to] = &sides;
-        let differences = compare(catalogue, &space, from, to, now);
+        let differences = compare(catalogue, space, from, to, now);
         gained += differences.count(true);
         lost += differences.count(false);
         let shown = Shown {
             integration: &name,
             catalogue,
-            space: &space,
+            space,
             sides: &sides,
             places: &differences.places,
         };
@@ -161,7 +166,7 @@ impl Shown<'_> {
             words.push(format!("on {}", labels(self.places, &line.places).join(", ")));
         }
         if let Some(from) = line.key.from {
-            words.push(format!("from {}", day(from)));
+            words.push(format!("from {} on", day(from)));
         }
         words.retain(|word| !word.is_empty());
         words.join(" ")
@@ -234,8 +239,8 @@ fn detail(line: &Line<Change>) -> String {
         What::Bounded => "no property rule is in force: whatever can't be judged under one passes".to_owned(),
         What::Batch(text) => format!("records in one request: {text}"),
         What::Expiry => match line.key.gained {
-            true => "everything the new version allows: the old one has expired then".to_owned(),
-            false => "everything the old version allows: the new one has expired then".to_owned(),
+            true => "everything the new version allows, since the old one expires,".to_owned(),
+            false => "everything the old version allows, since the new one expires,".to_owned(),
         },
     }
 }

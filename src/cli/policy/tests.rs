@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::folder::Folder;
-use super::{cases, check, show};
+use super::{cases, check, diff, show, who_can};
 use crate::access::catalogue::Catalogue;
+use crate::access::effect::Effect;
 use crate::access::policy_set::{PolicyFile, PolicySet};
+use crate::access::survey::who_can::Wanted;
 use crate::cli::Exit;
 
 fn now() -> Timestamp {
@@ -392,4 +394,163 @@ fn a_file_that_does_not_load_is_not_said_to_lack_cases_nor_to_have_idle_comments
     );
     let (_, _, shown) = checked(&folder, &catalogue, false, false);
     assert!(!shown.contains("SG152") && shown.contains("SG110"), "{shown}");
+}
+
+/// What a change of these files prints, and its exit.
+fn differing(
+    catalogue: &Catalogue,
+    old: &[(&str, &str)],
+    new: &[(&str, &str)],
+    json: bool,
+) -> (Exit, String) {
+    let folders = [folder(catalogue, old), folder(catalogue, new)];
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = diff::run(&folders, catalogue, now(), json, &mut out, &mut err).unwrap();
+    let printed = [out, err].map(|bytes| String::from_utf8(bytes).unwrap());
+    (exit, printed.concat())
+}
+
+const BEFORE: &str = "integration: t
+owner: o
+connections: [acme]
+expires: 2027-01-31
+allow:
+  - operation: [crm.objects.get, crm.objects.search, crm.objects.update]
+    objects: [contacts, deals]
+  - operation: crm.associations.create
+    objects: [contacts, deals]
+";
+
+const AFTER: &str = "integration: t
+owner: o
+connections: [acme, beta]
+expires: 2027-03-31
+allow:
+  - operation: [crm.objects.get, crm.objects.search, crm.objects.create]
+    objects: [contacts, deals]
+  - operation: crm.associations.create
+    objects: [contacts, deals, p_car]
+  - scope: crm.objects.owners.read
+    connections: [beta]
+observe: {until: 2026-12-31, effects: [irreversible]}
+";
+
+#[test]
+fn a_diff_says_what_is_newly_allowed_and_newly_denied_in_few_lines() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let after = AFTER.replace("observe: {until: 2026-12-31, effects: [irreversible]}\n", "");
+    let (exit, printed) = differing(&catalogue, &[("t.yaml", BEFORE)], &[("t.yaml", &after)], false);
+    assert_eq!(exit, Exit::Findings);
+    insta::assert_snapshot!(printed);
+    let (_, lines) = differing(&catalogue, &[("t.yaml", BEFORE)], &[("t.yaml", &after)], true);
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    insta::assert_json_snapshot!(first);
+}
+
+#[test]
+fn only_what_is_newly_allowed_fails_a_diff() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let narrower = BEFORE.replace(", crm.objects.update", "");
+    let ceiling = "deny:\n  - effects: [write]\n";
+    let other = BEFORE.replace("integration: t", "integration: u");
+    for (old, new, expected) in [
+        (vec![("t.yaml", BEFORE)], vec![("t.yaml", BEFORE)], Exit::Fine),
+        (vec![("t.yaml", BEFORE)], vec![("t.yaml", &*narrower)], Exit::Fine),
+        (
+            vec![("t.yaml", &*narrower)],
+            vec![("t.yaml", BEFORE)],
+            Exit::Findings,
+        ),
+        (vec![("t.yaml", BEFORE)], vec![], Exit::Fine),
+        (
+            vec![("t.yaml", BEFORE)],
+            vec![("t.yaml", BEFORE), ("u.yaml", &other)],
+            Exit::Findings,
+        ),
+        (
+            vec![("t.yaml", BEFORE)],
+            vec![("t.yaml", BEFORE), ("_ceiling.yaml", ceiling)],
+            Exit::Fine,
+        ),
+        (
+            vec![("t.yaml", BEFORE), ("_ceiling.yaml", ceiling)],
+            vec![("t.yaml", BEFORE)],
+            Exit::Findings,
+        ),
+    ] {
+        assert_eq!(
+            differing(&catalogue, &old, &new, false).0,
+            expected,
+            "{old:?} {new:?}"
+        );
+    }
+}
+
+#[test]
+fn what_observing_lets_pass_counts_as_allowed_and_ends_with_it() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let observing = format!("{BEFORE}observe: {{until: 2026-12-31, effects: [delete]}}\n");
+    let (exit, printed) = differing(
+        &catalogue,
+        &[("t.yaml", BEFORE)],
+        &[("t.yaml", &observing)],
+        false,
+    );
+    assert_eq!(exit, Exit::Findings);
+    assert!(printed.lines().next().unwrap().contains(" delete "), "{printed}");
+    assert!(printed.contains("[observed]"), "{printed}");
+    let (exit, printed) = differing(
+        &catalogue,
+        &[("t.yaml", &observing)],
+        &[("t.yaml", BEFORE)],
+        false,
+    );
+    assert_eq!(exit, Exit::Fine, "{printed}");
+}
+
+#[test]
+fn who_can_names_integrations_rules_and_lines() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let after = AFTER.replace("irreversible", "delete");
+    let folder = folder(
+        &catalogue,
+        &[
+            ("t.yaml", &after),
+            ("u.yaml", &BEFORE.replace("integration: t", "integration: u")),
+        ],
+    );
+    let object = |name: &str| catalogue.object_type(name);
+    let mut printed = String::new();
+    for wanted in [
+        Wanted {
+            operation: catalogue.operation_by_id("crm.objects.get"),
+            object: object("contact"),
+            ..Wanted::default()
+        },
+        Wanted {
+            effect: Some(Effect::Write),
+            object: object("p_car"),
+            ..Wanted::default()
+        },
+        Wanted {
+            operation: catalogue.operation_by_id("crm.owners.list"),
+            ..Wanted::default()
+        },
+        Wanted {
+            operation: catalogue.operation_by_id("crm.owners.list"),
+            connection: Some("acme".to_owned()),
+            ..Wanted::default()
+        },
+        Wanted {
+            operation: catalogue.operation_by_id("crm.objects.archive"),
+            object: object("deals"),
+            ..Wanted::default()
+        },
+    ] {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = who_can::run(&folder, &catalogue, &wanted, now(), false, &mut out, &mut err).unwrap();
+        printed.push_str(&String::from_utf8([out, err].concat()).unwrap());
+        printed.push_str(&format!("exit {}\n\n", exit as u8));
+    }
+    insta::assert_snapshot!(printed);
 }

@@ -124,7 +124,12 @@ pub fn run(
         }
     }
     if !as_json {
-        writeln!(err, "{integrations} integrations can")?;
+        let noun = if integrations == 1 {
+            "integration"
+        } else {
+            "integrations"
+        };
+        writeln!(err, "{integrations} {noun} can")?;
     }
     Ok(match integrations {
         0 => Exit::Findings,
