@@ -165,8 +165,8 @@ async fn heads_that_are_well_framed_but_never_served_leave_the_connection_safe()
         request("GET", "http://gate/crm/v3/objects/contacts/1002", &key, &[], ""),
         request("GET", "gate/crm/v3/objects/contacts/1002", &key, &[], ""),
         request(
-            "POST",
-            "/crm/v3/objects/deals/search",
+            "PATCH",
+            "/crm/v3/objects/deals/7",
             &key,
             &["Content-Type: application/json"],
             &get(SMUGGLED, &key),

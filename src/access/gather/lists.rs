@@ -11,15 +11,8 @@ use crate::access::json::Json;
 use crate::access::pointer::At;
 use crate::access::refusal::{Place, Refusal};
 
-/// Keys that name a type, as [`shape::fold`] leaves them.
-const TYPE_KEYS: [&str; 6] = [
-    "objecttypeid",
-    "objecttype",
-    "toobjecttypeid",
-    "toobjecttype",
-    "fromobjecttypeid",
-    "fromobjecttype",
-];
+/// What keys that name a type end in, as [`shape::fold`] leaves them: `toObjectTypeId` and the like.
+const TYPE_KEYS: [&str; 2] = ["objecttypeid", "objecttype"];
 
 /// Whether the body takes records out of a list: by name, or by other filters than it had.
 pub(super) fn removes(row: &Row, body: &Json) -> Result<bool, Refusal> {
@@ -79,7 +72,7 @@ fn walk(gathering: &mut Gathering<'_>, value: &Json, at: &At<'_>) -> Result<(), 
             for (key, value) in members {
                 let at = at.key(key);
                 let folded: String = shape::fold(key).collect();
-                if TYPE_KEYS.contains(&folded.as_str()) && *value != Json::Null {
+                if TYPE_KEYS.iter().any(|end| folded.ends_with(end)) && *value != Json::Null {
                     let object = shape::object_type(gathering.catalogue, value, &at)?;
                     gathering.concern(object);
                     says_type = true;

@@ -72,8 +72,11 @@ struct Drawn {
     allow: Vec<(usize, usize)>,
     deny: Vec<(usize, usize)>,
     observes: bool,
-    properties: Option<(Vec<(usize, usize, usize)>, Option<(usize, usize)>, bool)>,
+    properties: Option<DrawnProperties>,
 }
+
+/// Types with the names to read and write, those of `"*"`, and whether hidden names deny.
+type DrawnProperties = (Vec<(usize, usize, usize)>, Option<(usize, usize)>, bool);
 
 fn drawn() -> impl Strategy<Value = Drawn> {
     let rules = |pool: usize, most| proptest::collection::vec((0..pool, 0..WHERE.len()), 0..most);

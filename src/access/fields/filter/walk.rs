@@ -212,10 +212,12 @@ pub(super) fn place(owners: &Owners, rule: Rule, name: &str) -> Place {
             view,
         ) => {
             let view = owners.view(view);
-            match (view.reads_history(name), view.reads(name) && !granted) {
-                (true, _) => value,
-                (false, true) => bare,
-                (false, false) => return Place::Removed,
+            if view.reads_history(name) {
+                value
+            } else if !granted && view.reads(name) {
+                bare
+            } else {
+                return Place::Removed;
             }
         }
         _ => return Place::Gone,

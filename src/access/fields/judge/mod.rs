@@ -2,7 +2,7 @@
 //! are narrowed, oracles closed, writes and their values held to the lists.
 //!
 //! One file per carrier. What a request is, and so where it names properties, is decided in
-//! [`form`] for operations on records and definitions of a type, and in [`outside`] for all others.
+//! `form` for operations on records and definitions of a type, and in `outside` for all others.
 //! Deliberately absent: guesses. What is not listed there is refused under a rule.
 
 mod answer;

@@ -11,8 +11,8 @@ use crate::access::refusal::Place;
 
 /// Parameters that HubSpot's record operations take and that name no property. What is neither here
 /// nor among [`CARRIERS`] is refused: it may be a carrier nobody told us of.
-/// Sources: HubSpot's public OpenAPI files and legacy documentation; the last line is what clients add.
-const PLAIN: [&str; 34] = [
+/// Sources: HubSpot's public OpenAPI files and legacy documentation; the last three are what clients add.
+const PLAIN: [&str; 35] = [
     "after",
     "archived",
     "associations",
@@ -22,6 +22,7 @@ const PLAIN: [&str; 34] = [
     "dataSensitivity",
     "formSubmissionMode",
     "includeAssociations",
+    "includeDeleted",
     "includeDeletes",
     "includeMergeAudits",
     "includePropertyVersions",

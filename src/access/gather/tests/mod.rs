@@ -1,5 +1,6 @@
 //! What query and body add to the row, a file a reader.
 
+mod any_body;
 mod associations;
 mod count;
 mod engagements;

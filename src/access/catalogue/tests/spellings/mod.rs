@@ -10,7 +10,6 @@ mod rules;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use self::rules::{Rules, now};
 use self::ways::Path;

@@ -391,3 +391,40 @@ fn a_body_is_read_only_where_it_may_name_what_is_bounded() {
         BodyNeed::None
     );
 }
+
+#[test]
+fn an_operation_that_nobody_has_reviewed_passes_only_where_nothing_is_bounded() {
+    let extra = "method\tpath\tid\teffect\tresolve\n\
+                 GET\t/crm/v3/dossiers/{objectType}/{id}\tcrm.dossiers.get\tread\ttype:{objectType}\n\
+                 GET\t/summaries/v3/all\tsummaries.all.get\tread\tfixed\n";
+    let catalogue = Catalogue::with(Some(extra), &[]).unwrap();
+    for (path, rules, expected) in [
+        (
+            "/crm/v3/dossiers/contacts/1",
+            "contacts read=email; * read=all write=all",
+            "refuse refused_unjudged at -",
+        ),
+        (
+            "/crm/v3/dossiers/deals/1",
+            "contacts read=email; * read=all write=all",
+            "same",
+        ),
+        (
+            "/summaries/v3/all",
+            "contacts read=email; * read=all write=all",
+            "refuse refused_unjudged at -",
+        ),
+        ("/summaries/v3/all", "* read=all write=all", "same"),
+    ] {
+        let target = Target::parse("GET", path).unwrap();
+        let recognised = catalogue.recognise(&target).unwrap();
+        let request = Request {
+            recognised: &recognised,
+            target: &target,
+            body: None,
+        };
+        let facts = gather(&catalogue, &recognised, &target, None).unwrap();
+        let plan = judge_with(&catalogue, &facts, request, &bounds(rules), &some_shape);
+        assert_eq!(shown(plan), expected, "{path} under {rules}");
+    }
+}

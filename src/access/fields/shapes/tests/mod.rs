@@ -70,6 +70,11 @@ const NOT_DESCRIBED: &[(&str, &str)] = &[
     ("engagements.list", "as above"),
     ("engagements.recent.modified", "as above"),
     ("engagements.update", "as above"),
+    (
+        "integrators.timeline.events.detail",
+        "shows what a template makes of a record",
+    ),
+    ("integrators.timeline.events.render", "as above"),
     ("extensions.ecomm.imports.page", "not documented"),
     ("extensions.ecomm.sync.messages.replace", "not documented"),
     (
