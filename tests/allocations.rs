@@ -114,7 +114,7 @@ fn key_recognition_and_decision_allocate_nothing_for_a_request_without_a_body() 
         "GET /crm/objects/2026-03/0-1/12345",
         "GET /crm/v3/objects/COMPANY/1/",
         "PATCH /crm/v3/objects/contacts/a%40b.example?idProperty=email",
-        "POST /crm/v3/objects/contacts/search",
+        "POST /crm/v3/objects/contacts/batch/read",
         "GET /contacts/v1/contact/vid/1/profile",
         "GET /crm/v4/objects/contacts/1/associations/companies",
         "PUT /crm/v4/objects/contacts/1/associations/default/companies/2",

@@ -82,8 +82,10 @@ pub fn pointer<'k>(steps: impl Iterator<Item = Step<'k>>) -> Place {
     }
 }
 
+/// HubSpot's members are camel case and its properties snake case: anything beyond that is a client's
+/// own text, which no answer repeats.
 fn is_plain(key: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !key.is_empty() && key.len() <= KEY_BYTES && key.bytes().all(is_plain)
 }
 
