@@ -13,6 +13,9 @@ use crate::access::survey::Space;
 use crate::access::survey::places::Place;
 use crate::access::survey::space::Ends;
 
+/// Most types that are named as left out.
+const BUT_MAX: usize = 8;
+
 /// Most types of one call that are named; the calls that touch more may touch any.
 const AT_ONCE_MAX: usize = 8;
 
@@ -31,9 +34,14 @@ pub fn operations(catalogue: &Catalogue, operations: &[OperationIndex]) -> Strin
 /// that touch none.
 pub fn ends(catalogue: &Catalogue, space: &Space, ends: &[Ends]) -> String {
     let label = |object: &ObjectType| object_label(catalogue, object).to_owned();
-    let list = |objects: &[&ObjectType]| match objects.len() == space.objects.len() {
-        true => "every type".to_owned(),
-        false => objects.iter().map(|o| label(o)).collect::<Vec<_>>().join(", "),
+    let names = |objects: &[&ObjectType]| objects.iter().map(|o| label(o)).collect::<Vec<_>>().join(", ");
+    let list = |objects: &[&ObjectType]| {
+        let others: Vec<&ObjectType> = space.objects.iter().filter(|o| !objects.contains(o)).collect();
+        match (others.len(), objects.len()) {
+            (0, _) => "every type".to_owned(),
+            (few, most) if few < most && few <= BUT_MAX => format!("every type but {}", names(&others)),
+            _ => names(objects),
+        }
     };
     let mut singles: Vec<&ObjectType> = Vec::new();
     let mut seconds: BTreeMap<&ObjectType, Vec<&ObjectType>> = BTreeMap::new();

@@ -36,6 +36,15 @@ pub struct DiffArgs {
 }
 
 impl DiffArgs {
+    #[cfg(test)]
+    pub(super) fn new(old: &Path, new: &Path) -> Self {
+        Self {
+            old: old.to_owned(),
+            new: new.to_owned(),
+            json: false,
+        }
+    }
+
     /// Whether lines are for machines.
     pub fn json(&self) -> bool {
         self.json

@@ -48,7 +48,10 @@ impl Folder {
             CommandError::usage(format!("can't read `{}`: {why}", path.display()))
                 .hint("give a policy file, or the folder that holds it")
         })?;
-        let key = |line: &str| Some(line.strip_prefix("integration:")?.trim().to_owned());
+        let key = |line: &str| {
+            let value = line.strip_prefix("integration:")?.split_whitespace().next()?;
+            Some(value.trim_matches(['"', '\'']).to_owned())
+        };
         let stem = text.lines().find_map(key).unwrap_or_default();
         let file = PolicyFile {
             path: path.display().to_string().into(),

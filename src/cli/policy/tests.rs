@@ -570,3 +570,53 @@ fn who_can_names_integrations_rules_and_lines() {
     }
     insta::assert_snapshot!(printed);
 }
+
+#[test]
+fn the_readme_shows_what_a_diff_says() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let old = include_str!("../../../policies/support-widget.yaml");
+    let new = old.replace("contacts: { read: [", "contacts: { read: [phone, ");
+    assert_ne!(old, new);
+    let name = "support-widget.yaml";
+    let (exit, printed) = differing(&catalogue, &[(name, old)], &[(name, &new)], false);
+    assert_eq!(exit, Exit::Findings);
+    assert!(include_str!("../../../README.md").contains(&printed), "{printed}");
+}
+
+#[test]
+fn single_files_are_compared_whatever_they_are_called_and_broken_ones_not_at_all() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let old = write(
+        "before",
+        &BEFORE.replace("integration: t", "integration: \"t\" # ours"),
+    );
+    let new = write("t.yaml", AFTER.split("observe:").next().unwrap());
+    let broken = write("broken.yaml", "integration: t\n");
+    let ceiling = write("_ceiling.yaml", "deny: []\n");
+    let read = |old: &PathBuf, new: &PathBuf| diff::read(&diff::DiffArgs::new(old, new), &catalogue, now());
+    let folders = read(&old, &new).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = diff::run(&folders, &catalogue, now(), false, &mut out, &mut err).unwrap();
+    assert_eq!(exit, Exit::Findings);
+    assert!(
+        String::from_utf8(err)
+            .unwrap()
+            .starts_with("31 newly allowed, 2 newly denied")
+    );
+    for (old, new) in [
+        (&old, &broken),
+        (&ceiling, &new),
+        (&old, &dir.path().to_owned()),
+        (&old, &dir.path().join("nothing")),
+    ] {
+        let error = read(old, new).err().unwrap();
+        assert_eq!(error.exit, Exit::Usage, "{}", error.message);
+        assert!(error.hint.is_some());
+    }
+}
