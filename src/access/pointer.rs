@@ -82,10 +82,11 @@ pub fn pointer<'k>(steps: impl Iterator<Item = Step<'k>>) -> Place {
     }
 }
 
-/// HubSpot's members are camel case and its properties snake case: anything beyond that is a client's
-/// own text, which no answer repeats.
+/// HubSpot's members are camel case, its properties snake case, its type ids `0-1`: anything beyond that is
+/// a client's own text, which no answer repeats.
 fn is_plain(key: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_id = key.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || is_id;
     !key.is_empty() && key.len() <= KEY_BYTES && key.bytes().all(is_plain)
 }
 
@@ -104,6 +105,8 @@ mod tests {
             (third.key("objectTypeId"), "/inputs/3/objectTypeId"),
             (third.key("a@example.com"), "/inputs/3/?"),
             (third.key("a/b"), "/inputs/3/?"),
+            (third.key("0-1"), "/inputs/3/0-1"),
+            (third.key("ignore-what-stands-above"), "/inputs/3/?"),
             (third.key(""), "/inputs/3/?"),
             (third.key(&"x".repeat(101)), "/inputs/3/?"),
         ] {
