@@ -2,7 +2,7 @@
 //! (contracts.md §2, item 7).
 //!
 //! They bound every rule, whatever opened the call, and open nothing. A request is judged and
-//! narrowed on its way up ([`judge`]), so that hidden values never even arrive where HubSpot lets
+//! narrowed on its way up ([`judge()`]), so that hidden values never even arrive where HubSpot lets
 //! us say so, and its answer is filtered on the way down by a tokenizer that knows the answer's
 //! [`Shape`]. Without a `properties:` block in policy and ceiling nothing here runs.
 

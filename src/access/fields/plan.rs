@@ -8,7 +8,7 @@ use crate::access::refusal::{Place, Reason};
 
 /// How a request goes up and its answer comes down under property rules.
 ///
-/// Only [`judge`](super::judge) makes one; [`Plan::free`] is for policies without property rules.
+/// Only [`judge()`](super::judge()) makes one; [`Plan::free`] is for policies without property rules.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The query in place of the client's; `None` = as it came.
