@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
 use crate::access::base62;
@@ -79,7 +79,7 @@ impl KeyHash {
 
     /// Whether both are of the same key, in time that does not depend on where they differ.
     pub fn matches(&self, other: &KeyHash) -> bool {
-        self.0.ct_eq(&other.0).into()
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
 
     fn of(text: &[u8]) -> Self {
@@ -249,7 +249,7 @@ fn read_key(key: &[u8]) -> Result<KeyId, KeyMistake> {
 }
 
 fn checksum(text: &[u8]) -> [u8; CHECKSUM_LENGTH] {
-    base62::encode(&crc32fast::hash(text).to_be_bytes())
+    base62::encode_u32(crc32fast::hash(text))
 }
 
 #[cfg(test)]
