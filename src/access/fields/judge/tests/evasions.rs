@@ -1,7 +1,7 @@
 //! Ways round a rule that no single carrier shows: by an effect that is no write, by what is made
 //! now and looked at later, by members that two readers take for different things.
 
-use super::{check, outcome};
+use super::{bounds, check, judged, outcome, shown};
 
 /// Everything may be read, little written.
 const READS_ALL: &str = "contacts read=all write=email; * read=all write=all";
@@ -139,4 +139,109 @@ fn what_people_left_with_their_address_needs_the_address() {
     ] {
         assert_eq!(outcome(request, "", rules), expected, "{request} {rules}");
     }
+}
+
+/// A variable that is sent as `null` is one that is not sent, to some.
+#[test]
+fn a_default_of_a_variable_is_looked_at_even_where_null_is_sent() {
+    let body = r#"{"query":"query q($f: F = {salary__gt: 5}) { CRM { contact_collection(filter: $f) { total items { email } } } }","variables":{"f":null}}"#;
+    assert_eq!(
+        outcome("POST /collector/graphql", body, HIDES_ONE),
+        "deny property salary at /query"
+    );
+}
+
+/// An association says by its type which records a branch is about, and `objectTypeId` says it again.
+#[test]
+fn a_branch_along_an_association_is_held_to_the_records_that_the_association_leads_to() {
+    let list = |outer: &str, object: &str, link: &str| {
+        format!(
+            r#"{{"name":"x","objectTypeId":"{outer}","processingType":"DYNAMIC","filterBranch":{{"filterBranchType":"AND","filterBranches":[{{"filterBranchType":"ASSOCIATION","objectTypeId":"{object}",{link}"filters":[{{"filterType":"PROPERTY","property":"salary"}}]}}]}}}}"#
+        )
+    };
+    let at = "/filterBranch/filterBranches/0/filters/0/property";
+    let denied = format!("deny property salary at {at}");
+    let ours = |id: u32| format!(r#""associationCategory":"HUBSPOT_DEFINED","associationTypeId":{id},"#);
+    for (body, expected) in [
+        // Company to contact, said to lead to companies.
+        (list("0-2", "0-2", &ours(280)), &*denied),
+        (list("0-2", "0-2", &ours(279)), &*denied),
+        // Contact to company.
+        (list("0-1", "0-2", &ours(279)), "same"),
+        // Company to company.
+        (list("0-2", "0-2", &ours(450)), "same"),
+        // Nobody but HubSpot knows where it leads.
+        (
+            list(
+                "0-2",
+                "0-2",
+                r#""associationCategory":"USER_DEFINED","associationTypeId":77,"#,
+            ),
+            &*denied,
+        ),
+    ] {
+        let got = judged("POST /crm/v3/lists", &body, &["contacts"], &bounds(HIDES_ONE));
+        assert_eq!(shown(got), expected, "{body}");
+    }
+}
+
+#[test]
+fn an_import_identifies_and_markets_by_no_other_spelling() {
+    let rules = "contacts read=email write=email,ssn";
+    let import = |more: &str, column: &str| {
+        format!(
+            r#"{{"name":"x",{more}"importOperations":{{"0-1":"UPDATE"}},"files":[{{"fileName":"a.csv","fileFormat":"CSV","fileImportPage":{{"hasHeader":true,"columnMappings":[{{"columnObjectTypeId":"0-1","columnName":"A",{column}"propertyName":"ssn"}}]}}}}]}}"#
+        )
+    };
+    let at = "/files/0/fileImportPage/columnMappings/0";
+    for (more, column, expected) in [
+        ("", "", "same".to_owned()),
+        ("", r#""columnType":"STANDARD","#, "same".to_owned()),
+        (
+            "",
+            r#""columnType":"hubspot_alternate_id","#,
+            format!("deny property ssn at {at}/propertyName"),
+        ),
+        (
+            "",
+            r#""columnType":"UNIQUE","#,
+            format!("deny property ssn at {at}/propertyName"),
+        ),
+        (
+            "",
+            r#""marketableContact":true,"#,
+            format!("deny property hs_marketable_status at {at}/marketableContact"),
+        ),
+        (
+            r#""marketableContactImport":true,"#,
+            "",
+            "deny property hs_marketable_status at /marketableContactImport".to_owned(),
+        ),
+        (r#""marketableContactImport":false,"#, "", "same".to_owned()),
+    ] {
+        let body = import(more, column);
+        let got = judged("POST /crm/v3/imports", &body, &["contacts"], &bounds(rules));
+        assert_eq!(shown(got), expected, "{body}");
+    }
+}
+
+#[test]
+fn the_value_of_a_filter_is_no_place_for_more() {
+    for value in [
+        r#"{"propertyName":"salary"}"#,
+        r#"[{"propertyName":"salary"}]"#,
+        r#"[["a"]]"#,
+    ] {
+        for member in ["value", "values", "highValue"] {
+            let body =
+                format!(r#"{{"filters":[{{"propertyName":"email","operator":"EQ","{member}":{value}}}]}}"#);
+            let got = outcome("POST /crm/v3/objects/contacts/search", &body, HIDES_ONE);
+            assert!(got.starts_with("refuse refused_body"), "{body}: {got}");
+        }
+    }
+    let body = r#"{"filters":[{"propertyName":"email","operator":"IN","values":["a",1,true,null]}]}"#;
+    assert_eq!(
+        outcome("POST /crm/v3/objects/contacts/search", body, HIDES_ONE),
+        "same"
+    );
 }
