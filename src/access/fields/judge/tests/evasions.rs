@@ -225,6 +225,65 @@ fn an_import_identifies_and_markets_by_no_other_spelling() {
     }
 }
 
+/// Names that HubSpot makes of a stage's id, and copies on records of other types.
+#[test]
+fn what_is_computed_from_a_hidden_property_is_hidden_whatever_it_is_called() {
+    let search =
+        |name: &str| format!(r#"{{"filters":[{{"propertyName":"{name}","operator":"HAS_PROPERTY"}}]}}"#);
+    for (object, hidden, derived) in [
+        ("deals", "dealstage", "hs_v2_date_entered_closedwon"),
+        ("deals", "dealstage", "hs_v2_date_exited_1234"),
+        ("deals", "dealstage", "hs_v2_latest_time_in_1234"),
+        ("deals", "dealstage", "hs_v2_cumulative_time_in_1234"),
+        ("deals", "dealstage", "hs_date_entered_1234"),
+        ("deals", "dealstage", "hs_date_exited_1234"),
+        ("deals", "dealstage", "hs_time_in_1234"),
+        ("tickets", "hs_pipeline_stage", "hs_v2_date_entered_1"),
+        ("contacts", "lifecyclestage", "hs_v2_date_entered_customer"),
+        ("contacts", "lifecyclestage", "hs_v2_date_entered_1234"),
+        ("tickets", "email", "hs_all_associated_contact_emails"),
+        ("tickets", "lastname", "hs_all_associated_contact_lastnames"),
+        ("tickets", "mobilephone", "hs_all_associated_contact_mobilephones"),
+    ] {
+        let rules = format!("* read=!{hidden}");
+        let got = outcome(
+            &format!("POST /crm/v3/objects/{object}/search"),
+            &search(derived),
+            &rules,
+        );
+        assert!(got.starts_with("deny property"), "{derived} of {hidden}: {got}");
+        let rules = format!("{object} read={derived}; * read=all");
+        let got = outcome(
+            &format!("POST /crm/v3/objects/{object}/search"),
+            &search(derived),
+            &rules,
+        );
+        assert!(!got.starts_with("deny"), "{derived} granted by name: {got}");
+    }
+    let got = outcome(
+        "POST /crm/v3/objects/deals/search",
+        &search("hs_v2_date_entered_1"),
+        "* read=!salary",
+    );
+    assert!(!got.starts_with("deny"), "{got}");
+}
+
+/// n8n's node for contacts sends its own settings along with the search.
+#[test]
+fn a_search_may_say_its_order_a_second_time() {
+    let body = |by: &str| {
+        format!(
+            r#"{{"sorts":[{{"propertyName":"createdate","direction":"DESCENDING"}}],"direction":"DESCENDING","sortBy":"{by}","limit":10}}"#
+        )
+    };
+    let search = "POST /crm/v3/objects/contacts/search";
+    assert_eq!(outcome(search, &body("createdate"), HIDES_ONE), "same");
+    assert_eq!(
+        outcome(search, &body("salary"), HIDES_ONE),
+        "deny property salary at /sortBy"
+    );
+}
+
 #[test]
 fn the_value_of_a_filter_is_no_place_for_more() {
     for value in [

@@ -1,5 +1,6 @@
 //! Requests under property rules: what goes up, what is denied and where, what is refused.
 
+mod clients;
 mod definitions;
 mod evasions;
 mod legacy;
