@@ -141,6 +141,9 @@ fn filter(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(
     }
 }
 
+/// What `propertyParser` may say: which part of the property counts, not which property.
+const PARTS: [&str; 2] = ["VALUE", "UPDATED_AT"];
+
 /// Operations compare with other properties: `comparisonPropertyName`, a point in time that
 /// `property` says. Any member whose name speaks of a property names one.
 fn named_within(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
@@ -149,6 +152,11 @@ fn named_within(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Re
             let at = at.key(member);
             match (member.to_lowercase().contains("property"), value) {
                 (_, Json::Null | Json::Bool(_)) => Ok(()),
+                (true, Json::String(part))
+                    if member == "propertyParser" && PARTS.contains(&part.as_str()) =>
+                {
+                    Ok(())
+                }
                 (true, Json::String(name)) => must_read(case, whose, name, at.place()),
                 (true, _) => Err(refused(OTHER_FORM, at.place())),
                 (false, value) => named_within(case, whose, value, &at),

@@ -304,3 +304,28 @@ fn the_value_of_a_filter_is_no_place_for_more() {
         "same"
     );
 }
+
+/// A path that names two types asks for records of one of them, whichever stands first.
+#[test]
+fn records_of_another_ones_are_held_to_their_own_rule() {
+    check(&[
+        (
+            "GET /deals/v1/deal/associated/contact/1/paged?properties=dealname&properties=margin",
+            "",
+            "deals read=!margin; contacts read=all",
+            "up ?properties=dealname",
+        ),
+        (
+            "GET /deals/v1/deal/associated/company/1/paged?properties=margin",
+            "",
+            "deals read=all; companies read=!margin",
+            "same",
+        ),
+        (
+            "GET /companies/v2/companies/1/contacts?property=salary&property=email",
+            "",
+            "contacts read=!salary; companies read=all",
+            "up ?property=email",
+        ),
+    ]);
+}
