@@ -29,6 +29,7 @@ const LOOKS_UP: Carries = Programs("has HubSpot find records by any property");
 const TEMPLATE: Carries = Programs("says which properties an event sets on its record");
 const MEDIA: Carries = Values("carries types and properties of an app's own, which no rule names");
 
+const RENDERED: Carries = Values("shows as text what an event says of its record");
 const COMMENTED: Carries = Reads("contacts", &["email", "firstname", "lastname"]);
 
 const TABLE: [(&str, Carries); 151] = [
@@ -159,8 +160,8 @@ const TABLE: [(&str, Carries); 151] = [
     ("integrations.timeline.event-types", TEMPLATE),
     ("integrators.timeline.event-templates", TEMPLATE),
     ("integrators.timeline.events", Body(Kind::Timeline)),
-    ("integrators.timeline.events.detail", Nothing),
-    ("integrators.timeline.events.render", Nothing),
+    ("integrators.timeline.events.detail", RENDERED),
+    ("integrators.timeline.events.render", RENDERED),
     ("integrators.timeline.types", Nothing),
     ("keywords", Nothing),
     ("marketing", Nothing),

@@ -141,6 +141,17 @@ fn what_people_left_with_their_address_needs_the_address() {
     }
 }
 
+/// What an event says is dropped from it, and must not come back as its rendering.
+#[test]
+fn what_is_dropped_from_an_event_is_not_shown_as_text_either() {
+    for what in ["detail", "render"] {
+        let request = format!("GET /integrators/timeline/v3/events/7/a/{what}");
+        let got = outcome(&request, "", HIDES_ONE);
+        assert_eq!(got, "deny property * at path", "{request}");
+        assert_eq!(outcome(&request, "", "* read=all write=all"), "same", "{request}");
+    }
+}
+
 /// A variable that is sent as `null` is one that is not sent, to some.
 #[test]
 fn a_default_of_a_variable_is_looked_at_even_where_null_is_sent() {
