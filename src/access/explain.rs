@@ -474,4 +474,45 @@ mod tests {
             Some("refused_body")
         );
     }
+
+    /// No rule opens these; observing lets them pass, and property rules hold them like any other.
+    #[test]
+    fn an_observed_request_is_held_to_property_rules() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let text = "integration: t\nowner: o\nconnections: [acme]\nallow:\n  - scope: crm.objects.owners.read\nobserve: {until: 2027-01-15, effects: [read, write]}\nproperties:\n  contacts: {read: [email], write: [email]}\n";
+        let (policy, _) = Policy::load(&"t.yaml".into(), "t", &text.into(), &catalogue, now).unwrap();
+        let under = Under {
+            policy: &policy,
+            ceiling: None,
+            connection: usual_connection(&policy),
+            now,
+        };
+        let search =
+            |name: &str| format!(r#"{{"filters":[{{"propertyName":"{name}","operator":"HAS_PROPERTY"}}]}}"#);
+        let set = |name: &str| format!(r#"{{"properties":{{"{name}":"1"}}}}"#);
+        let contacts = "/crm/v3/objects/contacts";
+        for (method, target, body, expected) in [
+            ("POST", format!("{contacts}/search"), search("email"), "allow"),
+            ("POST", format!("{contacts}/search"), search("salary"), "deny"),
+            (
+                "GET",
+                format!("{contacts}/1?idProperty=salary"),
+                String::new(),
+                "deny",
+            ),
+            ("PATCH", format!("{contacts}/1"), set("email"), "allow"),
+            ("PATCH", format!("{contacts}/1"), set("salary"), "deny"),
+        ] {
+            let asked = Asked {
+                method,
+                target: &target,
+                body: (!body.is_empty()).then_some(body.as_bytes()),
+                content_type: None,
+            };
+            let found = explain(&catalogue, &asked, Some(&under));
+            assert_eq!(found.decision, Some(expected), "{method} {target} {body}");
+            assert_eq!(found.observed, expected == "allow", "{method} {target} {body}");
+        }
+    }
 }

@@ -290,6 +290,15 @@ impl View {
         self.entries.iter().map(|entry| &**entry)
     }
 
+    /// What both grant.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            entries: self.entries.iter().chain(&other.entries).cloned().collect(),
+            closed: self.closed || other.closed,
+        }
+    }
+
     /// Whether the type has no values at all, since a block has no entry for it.
     pub fn is_closed(&self) -> bool {
         self.closed

@@ -57,7 +57,7 @@ pub enum Names {
     Listed(Box<[Box<str>]>),
     /// All but those that match.
     Except {
-        /// As written.
+        /// As written, and the derived properties that are known by how they begin.
         patterns: Box<[Pattern]>,
         /// Properties derived from one that matches and do not match themselves; lower case, sorted.
         derived: Box<[Box<str>]>,
@@ -80,10 +80,16 @@ impl Names {
 
     /// All but these; what is derived from a hidden property is hidden, too.
     pub fn except<'n>(patterns: impl IntoIterator<Item = &'n str>) -> Self {
-        let patterns: Box<[Pattern]> = patterns.into_iter().map(Pattern::new).collect();
+        let mut patterns: Vec<Pattern> = patterns.into_iter().map(Pattern::new).collect();
         let hidden = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
-        let derived = super::judge::known::derived_from(&hidden);
-        Self::all_but(patterns, derived.into_vec())
+        let derived = super::judge::known::derived_from(&hidden).into_vec();
+        let (families, derived): (Vec<_>, Vec<_>) = derived.into_iter().partition(|name| name.contains('*'));
+        for family in families.iter().map(|name| Pattern::new(name)) {
+            if !patterns.iter().any(|pattern| pattern.covers(&family)) {
+                patterns.push(family);
+            }
+        }
+        Self::all_but(patterns.into(), derived)
     }
 
     /// What matches a pattern is not listed beside it.

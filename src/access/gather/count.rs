@@ -60,7 +60,7 @@ fn in_body(body: &Json) -> usize {
         counted.fold((0usize, false), |(sum, _), count| (sum + count, true))
     };
     let (known, stands) = lists(|key| LISTS.iter().any(|known| folds_alike(key, known)));
-    let (all, _) = lists(|key| !NO_RECORDS.contains(&key));
+    let (all, _) = lists(|key| !NO_RECORDS.contains(&key) && !is_id(key));
     let by_id = members.iter().filter(|(key, _)| is_id(key)).count();
     match stands {
         true => known + by_id,

@@ -260,7 +260,8 @@ impl<'a> Resolving<'a> {
         Ok(())
     }
 
-    /// A value, or what the variable it names stands for: as sent, else as the operation says.
+    /// A value, or what the variable it names stands for: as sent, else as the operation says. A `null`
+    /// that is sent hides no default: some take it for nothing sent.
     fn value(&self, operation: &Operation, value: &Value) -> Result<Value, Refusal> {
         let Value::Variable(name) = value else {
             return Ok(value.clone());
@@ -268,8 +269,8 @@ impl<'a> Resolving<'a> {
         let default = operation.defaults.iter().find(|(known, _)| known == name);
         let (_, default) = default.ok_or(MALFORMED)?;
         let value = match self.variables.iter().find(|(known, _)| known == name) {
-            Some((_, sent)) => of_json(sent),
-            None => default.clone(),
+            Some((_, sent)) if *sent != Json::Null => of_json(sent),
+            _ => default.clone(),
         };
         match value {
             // A default is a constant.

@@ -98,6 +98,11 @@ fn variables_are_looked_into() {
         lines(query, r#"{"f":null,"o":["createdate__desc"],"u":"id"}"#),
         ["contacts: email / createdate"]
     );
+    // `null` hides no default.
+    assert_eq!(
+        lines(query, r#"{"f":null,"o":null,"u":null}"#),
+        ["contacts: email / iban salary"]
+    );
     for variables in [
         r#"{"f":{"ssn":"1"}}"#,
         r#"{"f":"ssn__eq"}"#,
@@ -105,7 +110,6 @@ fn variables_are_looked_into() {
         r#"{"o":["salary"]}"#,
         r#"{"o":[["salary__asc"]]}"#,
         r#"{"u":{"a":1}}"#,
-        r#"{"u":null}"#,
         r#"{"u":"a b"}"#,
     ] {
         assert!(resolved(query, variables).is_err(), "{variables}");

@@ -205,8 +205,8 @@ fn machines_get_properties_in_the_words_of_a_policy() {
         ("properties: {\"*\": all}\n", r#""all""#),
         ("properties: {}\n", r#"{"read":[],"write":[]}"#),
         (
-            "properties: {\"*\": {write: {except: [\"hs_*\"]}, values: {stage: [won]}}}\n",
-            r#"{"read":[],"values":{"stage":["won"]},"write":{"except":["hs_*"]}}"#,
+            "properties: {\"*\": {write: {except: [\"x_*\"]}, values: {stage: [won]}}}\n",
+            r#"{"read":[],"values":{"stage":["won"]},"write":{"except":["x_*"]}}"#,
         ),
     ] {
         let text = format!("{head}{block}");

@@ -258,6 +258,15 @@ pub(super) fn sets_values(row: &Row) -> bool {
     row.effect == Effect::Write
 }
 
+/// Whether a request through this row is held to what may be written: it sets values, or does away
+/// with a property or one of its values, which is `delete` as an effect.
+pub(super) fn changes_properties(row: &Row) -> bool {
+    match of(row) {
+        Form::Definition(_) => row.effect != Effect::Read,
+        _ => sets_values(row) || &*row.id == "contacts.secondary-email.archive",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,10 @@ const FILE: [&str; 5] = [
     "characterEncoding",
 ];
 const PAGE: [&str; 4] = ["columnMappings", "hasHeader", "sheetName", "startRow"];
+/// What `marketableContact` sets.
+const MARKETABLE: &str = "hs_marketable_status";
+/// Kinds of a column that identifies nothing; `null` and nothing are one, too.
+const IDENTIFIES_NOTHING: [&str; 2] = ["", "STANDARD"];
 const COLUMN: [&str; 15] = [
     "associationCategory",
     "associationIdentifierColumn",
@@ -47,6 +51,10 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
         if is_mapping || (member != "files" && matches!(value, Json::Array(_))) {
             return Err(refused(words::UNKNOWN_MEMBER, At::BODY.key(member).place()));
         }
+        if member.eq_ignore_ascii_case("marketableContactImport") {
+            let contacts = Whose::named(case.catalogue, case.bounds, "contacts");
+            market(case, &contacts, value, &At::BODY.key(member))?;
+        }
     }
     each(request, "files", &At::BODY, |file, at| {
         members(file, at, &FILE)?;
@@ -61,6 +69,14 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
             }
         }
     })
+}
+
+/// Rows become marketing contacts: the status is a property, although no column names it.
+fn market(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
+    match value {
+        Json::Null | Json::Bool(false) => Ok(()),
+        _ => must_write(case, whose, MARKETABLE, at.place()),
+    }
 }
 
 fn column(case: &Case<'_>, mapping: &Json, at: &At<'_>) -> Result<(), Stopped> {
@@ -85,7 +101,10 @@ fn column(case: &Case<'_>, mapping: &Json, at: &At<'_>) -> Result<(), Stopped> {
     let kind = text(mapping, "columnType", at)?.unwrap_or_default();
     let identifies = identifies("idColumnType")
         || matches!(mapping.get("associationIdentifierColumn"), Some(Json::Bool(true)));
-    if identifies || kind.starts_with("HUBSPOT_") {
+    if let Some(marketable) = mapping.get("marketableContact") {
+        market(case, &whose, marketable, &at.key("marketableContact"))?;
+    }
+    if identifies || !IDENTIFIES_NOTHING.contains(&kind) {
         if is_the_id(property) {
             return Ok(());
         }

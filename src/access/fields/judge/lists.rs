@@ -8,6 +8,7 @@ use super::words::{OTHER_FORM, UNKNOWN_FILTER, refused};
 use super::{Case, Stopped};
 use crate::access::catalogue::UNKNOWN_OBJECT;
 use crate::access::json::Json;
+use crate::access::object_type::ObjectType;
 use crate::access::pointer::At;
 
 const CREATE: [&str; 8] = [
@@ -64,18 +65,47 @@ fn of_spelling(case: &Case<'_>, spelling: &str, at: &At<'_>) -> Result<Whose, St
     Ok(Whose::of(case.catalogue, case.bounds, &object))
 }
 
+/// The records that a branch along an association is about. `objectTypeId` says so, and the association's
+/// own type once more; which of the two counts, HubSpot alone knows, so both must grant a property. Where
+/// nobody says where the association leads, every type must.
+fn along(case: &Case<'_>, outer: &Whose, value: &Json, at: &At<'_>) -> Result<Whose, Stopped> {
+    let spelling_at = at.key("objectTypeId");
+    let Some(Json::String(spelling)) = value.get("objectTypeId") else {
+        return Err(refused(OTHER_FORM, spelling_at.place()));
+    };
+    let own = of_spelling(case, spelling, &spelling_at)?;
+    let id = match value.get("associationTypeId") {
+        None | Some(Json::Null) => return Ok(own),
+        Some(Json::Number(id)) => id.parse().ok(),
+        Some(Json::String(id)) => id.parse().ok(),
+        Some(_) => None,
+    };
+    let category = value.get("associationCategory");
+    let is_ours = matches!(category, Some(Json::String(word)) if word == "HUBSPOT_DEFINED");
+    let ends = id
+        .filter(|_| is_ours)
+        .and_then(|id| case.catalogue.association_type(id));
+    let Some((from, to)) = ends else {
+        return Ok(own.and(&Whose::any(case.bounds)));
+    };
+    // The list's own records stand at one end, whichever it is.
+    let is_further = |end: &&ObjectType| outer.object.as_ref() != Some(*end);
+    let further = match outer.object {
+        Some(_) => [from, to].into_iter().find(is_further),
+        None => Some(to),
+    };
+    Ok(match further {
+        Some(end) => own.and(&Whose::of(case.catalogue, case.bounds, end)),
+        None => own,
+    })
+}
+
 /// One branch; the parser bounds how deep they nest.
 fn branch(case: &Case<'_>, outer: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
     members(value, at, &BRANCH)?;
     let kind = value.get("filterBranchType");
     let own = match kind {
-        Some(Json::String(kind)) if kind == "ASSOCIATION" => {
-            let at = at.key("objectTypeId");
-            match value.get("objectTypeId") {
-                Some(Json::String(object)) => Some(of_spelling(case, object, &at)?),
-                _ => return Err(refused(OTHER_FORM, at.place())),
-            }
-        }
+        Some(Json::String(kind)) if kind == "ASSOCIATION" => Some(along(case, outer, value, at)?),
         Some(Json::String(kind))
             if ["AND", "OR", "NOT_ALL", "NOT_ANY", "RESTRICTED"].contains(&kind.as_str()) =>
         {
@@ -111,6 +141,9 @@ fn filter(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(
     }
 }
 
+/// What `propertyParser` may say: which part of the property counts, not which property.
+const PARTS: [&str; 2] = ["VALUE", "UPDATED_AT"];
+
 /// Operations compare with other properties: `comparisonPropertyName`, a point in time that
 /// `property` says. Any member whose name speaks of a property names one.
 fn named_within(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
@@ -119,6 +152,11 @@ fn named_within(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Re
             let at = at.key(member);
             match (member.to_lowercase().contains("property"), value) {
                 (_, Json::Null | Json::Bool(_)) => Ok(()),
+                (true, Json::String(part))
+                    if member == "propertyParser" && PARTS.contains(&part.as_str()) =>
+                {
+                    Ok(())
+                }
                 (true, Json::String(name)) => must_read(case, whose, name, at.place()),
                 (true, _) => Err(refused(OTHER_FORM, at.place())),
                 (false, value) => named_within(case, whose, value, &at),

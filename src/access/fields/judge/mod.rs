@@ -98,7 +98,7 @@ impl<'a> Case<'a> {
     /// Whether the rules say anything about this operation on the properties of `whose`: answers
     /// echo what was written, so a write is a read, too.
     fn bounds_it(&self, whose: &Whose) -> bool {
-        !whose.view.reads_all() || (self.writes() && !whose.view.writes_all())
+        !whose.view.reads_all() || (form::changes_properties(self.row) && !whose.view.writes_all())
     }
 }
 
@@ -121,7 +121,7 @@ pub fn body_need(catalogue: &Catalogue, recognised: &Recognised, bounds: &Bounds
         return BodyNeed::None;
     };
     let view = bounds.view(object);
-    let free = view.reads_all() && (row.effect != Effect::Write || view.writes_all());
+    let free = view.reads_all() && (!form::changes_properties(row) || view.writes_all());
     match form.reads_body() && !free {
         true => BodyNeed::Judge,
         false => BodyNeed::None,

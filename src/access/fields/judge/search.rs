@@ -11,13 +11,15 @@ use super::{Case, Stopped};
 use crate::access::json::Json;
 use crate::access::pointer::At;
 
-const BODY: [&str; 7] = [
+const BODY: [&str; 9] = [
     "after",
+    "direction",
     "filterGroups",
     "filters",
     "limit",
     "properties",
     "query",
+    "sortBy",
     "sorts",
 ];
 const FILTER: [&str; 5] = ["highValue", "operator", "propertyName", "value", "values"];
@@ -43,6 +45,11 @@ pub(super) fn judge(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
 
 fn check_filter(case: &Case<'_>, whose: &Whose, filter: &Json, at: &At<'_>) -> Result<(), Stopped> {
     members(filter, at, &FILTER)?;
+    for member in ["highValue", "value", "values"] {
+        if !filter.get(member).is_none_or(is_plain) {
+            return Err(refused(OTHER_FORM, at.key(member).place()));
+        }
+    }
     let at = at.key("propertyName");
     let Some(Json::String(name)) = filter.get("propertyName") else {
         return Err(refused(OTHER_FORM, at.place()));
@@ -53,6 +60,17 @@ fn check_filter(case: &Case<'_>, whose: &Whose, filter: &Json, at: &At<'_>) -> R
     }
 }
 
+/// What a property is compared with: a scalar, or a list of them.
+fn is_plain(value: &Json) -> bool {
+    match value {
+        Json::Object(_) => false,
+        Json::Array(items) => !items
+            .iter()
+            .any(|item| matches!(item, Json::Object(_) | Json::Array(_))),
+        _ => true,
+    }
+}
+
 /// `associations.TYPE` is no property but a need of its own, which the request's facts hold.
 fn is_associations(name: &str) -> bool {
     name.strip_prefix("associations.")
@@ -60,6 +78,10 @@ fn is_associations(name: &str) -> bool {
 }
 
 fn check_sorts(case: &Case<'_>, whose: &Whose, body: &Json) -> Result<(), Stopped> {
+    // HubSpot does not document it; n8n's node sends its own setting along with `sorts`.
+    if let Some(name) = text(body, "sortBy", &At::BODY)? {
+        must_read(case, whose, name, At::BODY.key("sortBy").place())?;
+    }
     let Some(sorts) = body.get("sorts") else {
         return Ok(());
     };

@@ -42,6 +42,14 @@ impl Whose {
         }
     }
 
+    /// The same, of which no more may be done than with the properties of `other`.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self {
+            view: self.view.and(&other.view),
+            ..self.clone()
+        }
+    }
+
     /// Whether a name may be read, filtered and sorted by.
     pub(super) fn reads(&self, name: &str) -> bool {
         self.view.reads_all() || all_parts(name, |part| self.view.reads(part))

@@ -45,6 +45,11 @@ fn records_are_counted_in_every_form_hubspot_has() {
             Some(r#"[{"objectId":1}]"#),
             Some(1),
         ),
+        (
+            "POST /crm-objects/v1/objects/tickets/batch-update",
+            Some(r#"{"176602":[{"name":"a"},{"name":"b"}],"176603":[{"name":"a"}]}"#),
+            Some(2),
+        ),
         ("POST /deals/v1/batch-async/update", Some(r#"[{},{}]"#), Some(2)),
         (
             "POST /contacts/v1/lists/5/add",

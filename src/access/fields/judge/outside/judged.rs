@@ -364,10 +364,32 @@ fn event_send(case: &Case<'_>, contacts: &Whose) -> Result<(), Stopped> {
     each(body, "inputs", &At::BODY, of_somebody)
 }
 
+/// What events of a contact tell of it: what was visited from where, and to which address something went.
+const IN_EVENTS: [&str; 4] = ["email", "ip_city", "ip_country", "ip_state"];
+
 /// `objectProperty.NAME=value` finds the record whose events are asked for.
 fn events_by_property(case: &Case<'_>) -> Result<(), Stopped> {
     const PREFIX: &str = "objectproperty";
     let query = case.request.target.query();
+    let contacts = Whose::named(case.catalogue, case.bounds, "contacts");
+    let asked = query
+        .get("objectType")
+        .and_then(|spelling| case.catalogue.object_type(spelling));
+    if asked.is_none() || asked == contacts.object {
+        let hidden: Vec<&str> = IN_EVENTS
+            .into_iter()
+            .filter(|name| !contacts.reads(name))
+            .collect();
+        if !hidden.is_empty() {
+            return Err(words::hidden(
+                case.bounds,
+                &contacts,
+                Way::Read,
+                &hidden,
+                Place::PATH,
+            ));
+        }
+    }
     for (parameter, _) in query.iter() {
         let lower = parameter.to_lowercase();
         if !lower.starts_with(PREFIX) {

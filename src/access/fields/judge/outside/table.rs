@@ -23,10 +23,16 @@ const PEOPLE: Carries = RecordsOf("contacts", "carries names, addresses and prop
 const FILE: Carries = Values("hands out files of records, which no rule filters");
 const SPLIT: Carries = RecordsOf("deals", "carries shares and amounts of deals");
 const CALL: Carries = RecordsOf("calls", "carries what was said in a call");
+const SHOWN: Carries =
+    Programs("can show any property to whoever visits a page, fills in a form or gets an e-mail");
+const LOOKS_UP: Carries = Programs("has HubSpot find records by any property");
 const TEMPLATE: Carries = Programs("says which properties an event sets on its record");
 const MEDIA: Carries = Values("carries types and properties of an app's own, which no rule names");
 
-const TABLE: [(&str, Carries); 144] = [
+const RENDERED: Carries = Values("shows as text what an event says of its record");
+const COMMENTED: Carries = Reads("contacts", &["email", "firstname", "lastname"]);
+
+const TABLE: [(&str, Carries); 151] = [
     ("account-info", Nothing),
     ("analytics", Nothing),
     ("app-webhooks", TO_A_URL),
@@ -34,11 +40,12 @@ const TABLE: [(&str, Carries); 144] = [
     ("automation.action-types", Nothing),
     ("automation.actions", TO_A_URL),
     ("automation.actions.callbacks", Nothing),
-    ("automation.email-templates", Nothing),
+    ("automation.email-templates", SHOWN),
     ("automation.flows", FLOW),
     ("automation.flows.batch.read", Nothing),
     ("automation.sequences", Nothing),
     ("automation.sequences.enrollments", ADDRESS),
+    ("automation.sequences.serviceaccounts.sequences", SHOWN),
     ("automation.workflow-id-mappings", Nothing),
     ("automation.workflows", FLOW),
     ("automation.workflows.enrol", ADDRESS),
@@ -48,9 +55,11 @@ const TABLE: [(&str, Carries); 144] = [
     ("business-units", Nothing),
     ("calling.dispositions", Nothing),
     ("cms", Nothing),
+    ("cms.blogs.posts", SHOWN),
+    ("cms.pages", SHOWN),
     ("cms.source-code", CODE),
     ("collector.graphql.query", Body(Kind::Graphql)),
-    ("comments", Nothing),
+    ("comments", COMMENTED),
     (
         "commerce.contracts",
         RecordsOf("contracts", "carries whole contracts"),
@@ -60,11 +69,11 @@ const TABLE: [(&str, Carries); 144] = [
     ("commerce.price-books", Nothing),
     ("communication-preferences", ADDRESS),
     ("communication-preferences.definitions", Nothing),
-    ("content", Nothing),
+    ("content", SHOWN),
     ("conversations", TALK),
     ("conversations.channel-accounts", Nothing),
     ("conversations.channels", Nothing),
-    ("conversations.custom-channels", Nothing),
+    ("conversations.custom-channels", TO_A_URL),
     ("conversations.custom-channels.messages", TALK),
     ("conversations.inboxes", Nothing),
     ("conversations.threads", Nothing),
@@ -75,7 +84,7 @@ const TABLE: [(&str, Carries); 144] = [
     ("crm.exports.export", FILE),
     ("crm.exports.export.async", Body(Kind::Export)),
     ("crm.exports.export.async.tasks", FILE),
-    ("crm.extensions.calling", Nothing),
+    ("crm.extensions.calling", TO_A_URL),
     (
         "crm.extensions.calling.inbound-call",
         RecordsOf("contacts", "finds out who has a telephone number"),
@@ -83,7 +92,7 @@ const TABLE: [(&str, Carries); 144] = [
     ("crm.extensions.calling.recordings", CALL),
     ("crm.extensions.calling.transcripts", CALL),
     ("crm.extensions.cards-dev", TO_A_URL),
-    ("crm.extensions.videoconferencing", Nothing),
+    ("crm.extensions.videoconferencing", TO_A_URL),
     ("crm.imports.cancel", Nothing),
     ("crm.imports.create", Body(Kind::Import)),
     (
@@ -124,7 +133,9 @@ const TABLE: [(&str, Carries); 144] = [
     ("email.subscriptions.list", Nothing),
     ("engagements", Body(Kind::Engagement)),
     ("events", Nothing),
+    ("events.custom.event-definitions", LOOKS_UP),
     ("events.custom.send", Body(Kind::EventSend)),
+    ("events.event-definitions", LOOKS_UP),
     ("events.event-occurrences.list", Body(Kind::EventsByProperty)),
     ("events.list", Body(Kind::EventsByProperty)),
     ("events.send", Body(Kind::EventSend)),
@@ -141,7 +152,7 @@ const TABLE: [(&str, Carries); 144] = [
         "form-integrations",
         Values("hands out what people wrote into forms"),
     ),
-    ("forms", Nothing),
+    ("forms", SHOWN),
     ("hubdb", Nothing),
     ("integrations.limit", Nothing),
     ("integrations.me", Nothing),
@@ -149,8 +160,8 @@ const TABLE: [(&str, Carries); 144] = [
     ("integrations.timeline.event-types", TEMPLATE),
     ("integrators.timeline.event-templates", TEMPLATE),
     ("integrators.timeline.events", Body(Kind::Timeline)),
-    ("integrators.timeline.events.detail", Nothing),
-    ("integrators.timeline.events.render", Nothing),
+    ("integrators.timeline.events.detail", RENDERED),
+    ("integrators.timeline.events.render", RENDERED),
     ("integrators.timeline.types", Nothing),
     ("keywords", Nothing),
     ("marketing", Nothing),
@@ -160,6 +171,8 @@ const TABLE: [(&str, Carries); 144] = [
     ),
     ("marketing.email-campaigns.single-send", Body(Kind::SingleSend)),
     ("marketing.email.single-send", Body(Kind::SingleSend)),
+    ("marketing.emails", SHOWN),
+    ("marketing.forms", SHOWN),
     ("marketing.lead-scoring", SCORE),
     (
         "marketing.lead-scoring.score-values",
@@ -173,7 +186,7 @@ const TABLE: [(&str, Carries); 144] = [
     ("marketing.marketing-events.participations", PEOPLE),
     ("marketing.marketing-events.settings", Nothing),
     ("marketing.transactional.single-email", Body(Kind::SingleSend)),
-    ("marketing-emails", Nothing),
+    ("marketing-emails", SHOWN),
     ("media-bridge", MEDIA),
     ("media-bridge.events", Nothing),
     (

@@ -1,6 +1,8 @@
 //! Requests under property rules: what goes up, what is denied and where, what is refused.
 
+mod clients;
 mod definitions;
+mod evasions;
 mod legacy;
 mod oracles;
 mod outside;

@@ -286,6 +286,18 @@ fn lists_filter_by_readable_properties_only() {
         ),
         (
             list(&and(
+                r#"{"filterType":"PROPERTY","property":"email","operation":{"operationType":"TIME_RANGED","propertyParser":"UPDATED_AT","lowerBoundTimePoint":{"timeType":"DATE","timezoneSource":"CUSTOM","zoneId":"UTC","year":2026,"month":1,"day":1}}}"#,
+            )),
+            "same".to_owned(),
+        ),
+        (
+            list(&and(
+                r#"{"filterType":"PROPERTY","property":"email","operation":{"propertyParser":"salary"}}"#,
+            )),
+            format!("deny property salary at {at}/operation/propertyParser"),
+        ),
+        (
+            list(&and(
                 r#"{"filterType":"IN_LIST","listId":"1","operator":"IN_LIST"}"#,
             )),
             "same".to_owned(),
