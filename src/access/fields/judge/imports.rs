@@ -48,6 +48,7 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
             return Err(refused(words::UNKNOWN_MEMBER, At::BODY.key(member).place()));
         }
     }
+    marketable(case, request)?;
     each(request, "files", &At::BODY, |file, at| {
         members(file, at, &FILE)?;
         let at = at.key("fileImportPage");
@@ -61,6 +62,32 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
             }
         }
     })
+}
+
+/// `marketableContactImport` sets a property of every contact of the import.
+fn marketable(case: &Case<'_>, request: &Json) -> Result<(), Stopped> {
+    const MEMBER: &str = "marketableContactImport";
+    for (member, value) in object(request, &At::BODY)? {
+        let sets = !matches!(value, Json::Null | Json::Bool(false));
+        if !sets || !member.eq_ignore_ascii_case(MEMBER) {
+            continue;
+        }
+        let place = At::BODY.key(member).place();
+        if member != MEMBER {
+            return Err(refused(words::UNKNOWN_MEMBER, place));
+        }
+        let contacts = Whose::named(case.catalogue, case.bounds, "contacts");
+        must_write(case, &contacts, "hs_marketable_status", place.clone())?;
+        if contacts.view.has_values("hs_marketable_status") {
+            return Err(words::value(
+                case.bounds,
+                &contacts,
+                "hs_marketable_status",
+                place,
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn column(case: &Case<'_>, mapping: &Json, at: &At<'_>) -> Result<(), Stopped> {
