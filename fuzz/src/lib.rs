@@ -35,8 +35,8 @@ pub fn facts(target: &Target, recognised: &Recognised, body: Option<&JudgedBody>
     Some(facts)
 }
 
-/// Every row whose body decides, with a path for it.
-pub fn judged_rows() -> &'static [(Target, Recognised)] {
+/// Every row with a path for it: of contacts, to companies.
+pub fn rows() -> &'static [(Target, Recognised)] {
     static ROWS: OnceLock<Vec<(Target, Recognised)>> = OnceLock::new();
     ROWS.get_or_init(|| {
         let mut rows = Vec::new();
@@ -49,16 +49,25 @@ pub fn judged_rows() -> &'static [(Target, Recognised)] {
                     literal => literal,
                 });
                 let path = segments.collect::<Vec<_>>().join("/");
-                let Ok(target) = Target::parse(row.method.as_str(), &path) else {
-                    continue;
-                };
-                match catalogue().recognise(&target) {
-                    Ok(found) if found.body_need() != BodyNeed::None => rows.push((target, found)),
-                    _ => {}
-                }
+                let target = Target::parse(row.method.as_str(), &path).ok();
+                let found = target.and_then(|target| Some((catalogue().recognise(&target).ok()?, target)));
+                rows.extend(found.map(|(found, target)| (target, found)));
             }
         }
-        assert!(rows.len() > 100, "rows whose body decides");
+        assert!(rows.len() > 3000, "rows of the catalogue");
         rows
+    })
+}
+
+/// Every row whose body decides, with a path for it.
+pub fn judged_rows() -> &'static [&'static (Target, Recognised)] {
+    static ROWS: OnceLock<Vec<&(Target, Recognised)>> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        let judged = rows()
+            .iter()
+            .filter(|(_, found)| found.body_need() != BodyNeed::None);
+        let judged: Vec<_> = judged.collect();
+        assert!(judged.len() > 100, "rows whose body decides");
+        judged
     })
 }

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let choice = usize::from(u16::from_le_bytes([choice[0], choice[1]]));
     let rows = judged_rows();
-    let (target, recognised) = &rows[choice % rows.len()];
+    let (target, recognised) = rows[choice % rows.len()];
     let found = facts(target, recognised, Some(&body));
     // What is forwarded is judged as what came.
     let again = JudgedBody::parse(&body.rebuild()).expect("what is forwarded can be read");

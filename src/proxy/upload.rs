@@ -13,8 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::multipart::{Multipart, Rebuild};
-use crate::access::multipart::Fault;
+use super::multipart::Multipart;
+use crate::access::multipart::{Fault, Rebuild};
 use crate::hubspot::pool::Progress;
 
 /// Why a body did not go up whole.

@@ -70,6 +70,7 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
             irreversible_if_archived: has("irreversible-if-archived=true"),
             delete_if_removing: has("delete-if-removing"),
             delete_if_refiltering: has("delete-if-refiltering"),
+            delete_if_restaging: has("delete-if-restaging"),
             concerns_types: has("concerns-types"),
             searches: id == "crm.objects.search" && method == Method::Post,
             associated_objects: has("associated-objects"),

@@ -65,6 +65,8 @@ pub(super) struct Marks {
     pub(super) delete_if_removing: bool,
     /// The body may replace a list's filters, and with them who is in it.
     pub(super) delete_if_refiltering: bool,
+    /// The body may archive a pipeline or a stage of it, or leave stages out.
+    pub(super) delete_if_restaging: bool,
     /// The body of a new type may tie it to others.
     pub(super) associated_objects: bool,
     /// Path and body name types whose records it touches only as members of lists.
@@ -80,6 +82,7 @@ impl Marks {
         self.irreversible_if_archived |= other.irreversible_if_archived;
         self.delete_if_removing |= other.delete_if_removing;
         self.delete_if_refiltering |= other.delete_if_refiltering;
+        self.delete_if_restaging |= other.delete_if_restaging;
         self.associated_objects |= other.associated_objects;
         self.concerns_types |= other.concerns_types;
         self.searches |= other.searches;
@@ -176,6 +179,16 @@ impl Row {
         self.marks.delete_if_refiltering
     }
 
+    /// Whether the body may archive a pipeline or a stage of it, or leave stages out.
+    pub fn is_delete_if_restaging(&self) -> bool {
+        self.marks.delete_if_restaging
+    }
+
+    /// Whether the body may make a removal of it.
+    pub fn may_remove(&self) -> bool {
+        self.is_delete_if_removing() || self.is_delete_if_refiltering() || self.is_delete_if_restaging()
+    }
+
     /// Whether path and body name types that the request concerns without touching their records.
     pub fn concerns_types(&self) -> bool {
         self.marks.concerns_types
@@ -203,8 +216,7 @@ impl Row {
         let marks = &self.marks;
         let concerns = marks.concerns_types && self.method != Method::Get;
         marks.inline_associations
-            || marks.delete_if_removing
-            || marks.delete_if_refiltering
+            || self.may_remove()
             || marks.associated_objects
             || marks.searches
             || concerns

@@ -34,6 +34,7 @@ const LINKS: [(&str, Option<&str>); 5] = [
 pub(super) fn create(gathering: &mut Gathering<'_>, body: &Json) -> Result<(), Refusal> {
     let members = shape::object(body, &At::BODY)?;
     shape::spelt(members, &["engagement", "associations"], &At::BODY)?;
+    shape::no_more_types(members, &["associations"], &At::BODY)?;
     let at = At::BODY.key("engagement");
     let engagement = shape::object(shape::needed(members, "engagement", &At::BODY)?, &at)?;
     shape::spelt(engagement, &["type"], &at)?;

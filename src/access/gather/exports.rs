@@ -10,7 +10,9 @@ use crate::access::object_type::ObjectType;
 use crate::access::pointer::At;
 use crate::access::refusal::Refusal;
 
-const DECIDING: [&str; 4] = [
+const DECIDING: [&str; 6] = [
+    "exportType",
+    "listId",
     "objectType",
     "associatedObjectType",
     "objectProperties",
@@ -33,6 +35,10 @@ pub(super) fn read(gathering: &mut Gathering<'_>, body: &Json) -> Result<(), Ref
     let given = shape::needed(members, "objectType", &At::BODY)?;
     let own = shape::object_type(gathering.catalogue, given, &at)?;
     gathering.need_main(std::slice::from_ref(&own))?;
+    if exports_list(members)? {
+        // Records of which type are in it, only HubSpot knows, whatever the request calls them.
+        gathering.any_type()?;
+    }
     for other in associated(gathering, members)? {
         gathering.need_main(std::slice::from_ref(&other))?;
         gathering.need_link(&own, &other, Effect::Read)?;
@@ -49,6 +55,16 @@ pub(super) fn read(gathering: &mut Gathering<'_>, body: &Json) -> Result<(), Ref
         None => Ok(()),
         Some(request) => search::of_type(gathering, &own, request, &At::BODY.key("publicCrmSearchRequest")),
     }
+}
+
+/// Whether a list is exported, or may be.
+fn exports_list(members: &shape::Members) -> Result<bool, Refusal> {
+    let at = At::BODY.key("exportType");
+    let is_view = match member(members, "exportType") {
+        None => true,
+        Some(kind) => shape::text(kind, &at)? == "VIEW",
+    };
+    Ok(!is_view || member(members, "listId").is_some())
 }
 
 /// One type, or a list of them.

@@ -1,5 +1,4 @@
-//! Lists: the types that path and body name, whose records are touched only as members; and what
-//! empties a list.
+//! Lists: the types that path and body name, whose records are touched only as members.
 //!
 //! Rows of lists are opened by `crm.lists.*` or by name, without `objects`. So the types are concerns:
 //! nothing opens them, and a `deny` on one of them catches the request.
@@ -13,21 +12,6 @@ use crate::access::refusal::{Place, Refusal};
 
 /// What keys that name a type end in, as [`shape::fold`] leaves them: `toObjectTypeId` and the like.
 const TYPE_KEYS: [&str; 2] = ["objecttypeid", "objecttype"];
-
-/// Whether the body takes records out of a list: by name, or by other filters than it had.
-pub(super) fn removes(row: &Row, body: &Json) -> Result<bool, Refusal> {
-    // Whatever else HubSpot may come to read here, only the documented addition is no removal, and
-    // only another name leaves the filters as they are.
-    let harmless = match (row.is_delete_if_removing(), row.is_delete_if_refiltering()) {
-        (true, _) => "recordIdsToAdd",
-        (_, true) => "name",
-        _ => return Ok(false),
-    };
-    let members = shape::object(body, &At::BODY)?;
-    Ok(members
-        .iter()
-        .any(|(key, value)| key != harmless && !value.is_empty()))
-}
 
 /// The types that a row of lists concerns.
 pub(super) fn concerns(gathering: &mut Gathering<'_>, body: Option<&Json>) -> Result<(), Refusal> {

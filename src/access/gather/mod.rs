@@ -14,6 +14,7 @@ mod links;
 mod lists;
 mod meetings;
 mod query;
+mod removal;
 mod schemas;
 mod search;
 mod shape;
@@ -101,7 +102,7 @@ impl Gathering<'_> {
             effect = raise(effect, Effect::Irreversible);
         }
         if let Some(body) = body
-            && lists::removes(self.row, body)?
+            && removal::removes(self.row, body)?
         {
             effect = raise(effect, Effect::Delete);
         }

@@ -26,24 +26,31 @@ pub(crate) fn types(catalogue: &Catalogue) -> Vec<ObjectType> {
     types
 }
 
-/// One event, or the lists of both generations: `inputs` and `eventWrappers`.
+/// The lists of both generations.
+const LISTS: [&str; 2] = ["inputs", "eventWrappers"];
+
+/// One event, or a list of them.
 pub(super) fn read(gathering: &mut Gathering<'_>, body: &Json) -> Result<(), Refusal> {
     let members = shape::object(body, &At::BODY)?;
-    shape::spelt(members, &["inputs", "eventWrappers"], &At::BODY)?;
-    let mut lists = 0;
-    for name in ["inputs", "eventWrappers"] {
-        if member(members, name).is_some() {
-            lists += 1;
-            let at = At::BODY.key(name);
-            for (index, event) in shape::list(member(members, name), &at)?.iter().enumerate() {
-                one(gathering, event, &at.index(index))?;
-            }
-        }
+    shape::spelt(members, &LISTS, &At::BODY)?;
+    let stands = |name: &&str| member(members, name).is_some();
+    let mut lists = LISTS.iter().filter(|name| stands(name));
+    let Some(name) = lists.next() else {
+        return one(gathering, body, &At::BODY);
+    };
+    // Which of them HubSpot reads depends on the path: a body that says two things is none.
+    if lists.next().is_some()
+        || members
+            .iter()
+            .any(|(key, value)| key != name && *value != Json::Null)
+    {
+        return Err(At::BODY.refuse(BESIDE_LIST));
     }
-    match lists {
-        0 => one(gathering, body, &At::BODY),
-        _ => Ok(()),
+    let at = At::BODY.key(name);
+    for (index, event) in shape::list(member(members, name), &at)?.iter().enumerate() {
+        one(gathering, event, &at.index(index))?;
     }
+    Ok(())
 }
 
 fn one(gathering: &mut Gathering<'_>, event: &Json, at: &At<'_>) -> Result<(), Refusal> {
@@ -67,6 +74,11 @@ fn one(gathering: &mut Gathering<'_>, event: &Json, at: &At<'_>) -> Result<(), R
     }
 }
 
+const BESIDE_LIST: Refusal = Refusal::new(
+    Reason::RefusedBody,
+    "something stands beside the list of timeline events, which may be an event of its own",
+    "send the list alone, or one event",
+);
 const NO_RECORD: Refusal = Refusal::new(
     Reason::RefusedBody,
     "a timeline event does not say which record it belongs to",

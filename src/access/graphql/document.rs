@@ -128,7 +128,7 @@ fn check_bytes(text: &str) -> Result<(), Refusal> {
 }
 
 fn defaults(definitions: Option<cst::VariableDefinitions>) -> Result<Vec<(String, Value)>, Refusal> {
-    let mut defaults = Vec::new();
+    let mut defaults: Vec<(String, Value)> = Vec::new();
     let Some(definitions) = definitions else {
         return Ok(defaults);
     };
@@ -138,6 +138,10 @@ fn defaults(definitions: Option<cst::VariableDefinitions>) -> Result<Vec<(String
         }
         let variable = definition.variable().ok_or(MALFORMED)?;
         let name = text_of(variable.name())?;
+        // The grammar allows it, and servers differ on which one counts.
+        if defaults.iter().any(|(other, _)| *other == name) {
+            return Err(MALFORMED);
+        }
         let value = match definition.default_value() {
             Some(default) => value(default.value())?,
             None => Value::Other,

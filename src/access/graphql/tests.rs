@@ -162,6 +162,7 @@ fn whatever_is_not_resolved_is_refused() {
         "{ CRM { contact { associations(a: 1) { company_collection__x { total } } } } }",
         "{ CRM { contact { email @export(as: \"x\") } } }",
         "query q @live { CRM { contact { email } } }",
+        "query q($u: String = \"id\", $u: String = \"iban\") { CRM { contact(uniqueIdentifier: $u, uniqueIdentifierValue: 1) { email } } }",
         "query q($a: Int @x) { CRM { contact { email } } }",
         "{ CRM { contact { ...F } } }",
         "{ CRM { contact { ...F } } } fragment F on x { ...F }",

@@ -6,11 +6,13 @@
 //! and no part but it and `files`. What goes up is written anew from what was read here.
 
 mod head;
+mod rebuild;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 
 pub use head::{Part, content_type_boundary};
+pub use rebuild::Rebuild;
 
 use super::json::JudgedBody;
 use super::refusal::{Reason, Refusal};

@@ -195,7 +195,7 @@ fn every_call() -> &'static Vec<(Facts, Vec<ObjectType>)> {
                 if row.is_irreversible_if_archived() {
                     effects.push(Effect::Irreversible);
                 }
-                if row.is_delete_if_removing() || row.is_delete_if_refiltering() {
+                if row.may_remove() {
                     effects.push(Effect::Delete);
                 }
                 let ends = catalogue.row_types(row);

@@ -212,7 +212,7 @@ fn effects(row: &Row) -> SmallVec<[Effect; 3]> {
     if row.is_irreversible_if_archived() {
         raised(Effect::Irreversible);
     }
-    if row.is_delete_if_removing() || row.is_delete_if_refiltering() {
+    if row.may_remove() {
         raised(Effect::Delete);
     }
     effects

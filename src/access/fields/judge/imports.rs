@@ -51,11 +51,8 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
         if is_mapping || (member != "files" && matches!(value, Json::Array(_))) {
             return Err(refused(words::UNKNOWN_MEMBER, At::BODY.key(member).place()));
         }
-        if member.eq_ignore_ascii_case("marketableContactImport") {
-            let contacts = Whose::named(case.catalogue, case.bounds, "contacts");
-            market(case, &contacts, value, &At::BODY.key(member))?;
-        }
     }
+    marketable(case, request)?;
     each(request, "files", &At::BODY, |file, at| {
         members(file, at, &FILE)?;
         let at = at.key("fileImportPage");
@@ -71,12 +68,25 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
     })
 }
 
-/// Rows become marketing contacts: the status is a property, although no column names it.
-fn market(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
-    match value {
-        Json::Null | Json::Bool(false) => Ok(()),
-        _ => must_write(case, whose, MARKETABLE, at.place()),
+/// `marketableContactImport` sets a property of every contact of the import.
+fn marketable(case: &Case<'_>, request: &Json) -> Result<(), Stopped> {
+    const MEMBER: &str = "marketableContactImport";
+    for (member, value) in object(request, &At::BODY)? {
+        let sets = !matches!(value, Json::Null | Json::Bool(false));
+        if !sets || !member.eq_ignore_ascii_case(MEMBER) {
+            continue;
+        }
+        let place = At::BODY.key(member).place();
+        if member != MEMBER {
+            return Err(refused(words::UNKNOWN_MEMBER, place));
+        }
+        let contacts = Whose::named(case.catalogue, case.bounds, "contacts");
+        must_write(case, &contacts, MARKETABLE, place.clone())?;
+        if contacts.view.has_values(MARKETABLE) {
+            return Err(words::value(case.bounds, &contacts, MARKETABLE, place));
+        }
     }
+    Ok(())
 }
 
 fn column(case: &Case<'_>, mapping: &Json, at: &At<'_>) -> Result<(), Stopped> {

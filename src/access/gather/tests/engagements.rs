@@ -53,6 +53,10 @@ fn a_new_engagement_is_of_the_type_it_says_and_linked_to_what_it_names() {
                 "refused_unjudged /associations/quoteIds",
             ),
             (
+                r#"{"engagement":{"type":"NOTE"},"associatedObjects":[{"id":1}]}"#,
+                "refused_unjudged /associatedObjects",
+            ),
+            (
                 r#"{"engagement":{"type":"NOTE"},"associations":[1]}"#,
                 "refused_body /associations",
             ),

@@ -73,3 +73,43 @@ fn an_export_needs_its_type_and_what_is_written_out_with_it() {
         assert_eq!(risks, Risks::parse("bulk-export").unwrap());
     }
 }
+
+/// The request says a type and a list, and which of them counts is HubSpot's to know.
+#[test]
+fn the_export_of_a_list_may_be_of_any_type() {
+    let request = "POST /crm/v3/exports/export/async";
+    let any: &[&str] = &[
+        "crm.exports.export.async read contacts",
+        "crm.exports.export.async read *",
+    ];
+    all_need(
+        request,
+        &[
+            (
+                r#"{"exportType":"LIST","listId":"7","objectType":"CONTACT"}"#,
+                any,
+            ),
+            (r#"{"exportType":"LIST","objectType":"CONTACT"}"#, any),
+            (r#"{"exportType":"list","objectType":"CONTACT"}"#, any),
+            (r#"{"exportType":"VIEW","listId":7,"objectType":"CONTACT"}"#, any),
+            (r#"{"listId":7,"objectType":"CONTACT"}"#, any),
+            (
+                r#"{"exportType":"VIEW","listId":null,"objectType":"CONTACT"}"#,
+                &["crm.exports.export.async read contacts"],
+            ),
+        ],
+    );
+    all_refused(
+        request,
+        &[
+            (
+                r#"{"exportType":["LIST"],"objectType":"CONTACT"}"#,
+                "refused_body /exportType",
+            ),
+            (
+                r#"{"listID":7,"objectType":"CONTACT"}"#,
+                "refused_unjudged /listID",
+            ),
+        ],
+    );
+}

@@ -1,43 +1,6 @@
-//! Lists: what they concern, and what empties them.
+//! Lists: what they concern.
 
 use super::*;
-
-#[test]
-fn removing_from_a_list_while_adding_is_a_removal() {
-    let request = "PUT /crm/v3/lists/5/memberships/add-and-remove";
-    for (body, effect) in [
-        (r#"{"recordIdsToAdd":["1"]}"#, "write"),
-        (r#"{"recordIdsToAdd":["1"],"recordIdsToRemove":[]}"#, "write"),
-        (r#"{"recordIdsToAdd":["1"],"recordIdsToRemove":["2"]}"#, "delete"),
-        (r#"{"recordidstoremove":["2"]}"#, "delete"),
-    ] {
-        let expected = format!("crm.lists.memberships.add-and-remove {effect} ");
-        assert_eq!(needs(request, Some(body)), [expected], "{body}");
-    }
-    assert_eq!(reason(request, Some("[1]")), Reason::RefusedBody);
-    assert_eq!(reason(request, None), Reason::RefusedBody);
-}
-
-#[test]
-fn other_filters_may_empty_a_list() {
-    assert_eq!(
-        needs(
-            "PUT /crm/v3/lists/5/update-list-filters",
-            Some(r#"{"filterBranch":{}}"#)
-        ),
-        ["crm.lists.update-list-filters delete "]
-    );
-    let legacy = "POST /contacts/v1/lists/5";
-    for (body, effect) in [
-        (r#"{"name":"x"}"#, "write"),
-        (r#"{"name":"x","filters":[]}"#, "write"),
-        (r#"{"name":"x","filters":[[{"property":"email"}]]}"#, "delete"),
-        (r#"{"Filters":[[{}]]}"#, "delete"),
-    ] {
-        let expected = format!("contacts.lists.update {effect} contacts");
-        assert_eq!(needs(legacy, Some(body)), [expected], "{body}");
-    }
-}
 
 #[test]
 fn a_list_concerns_the_types_that_path_and_filters_name() {

@@ -10,6 +10,7 @@ mod imports;
 mod links;
 mod lists;
 mod meetings;
+mod removal;
 mod schemas;
 mod search;
 mod timeline;

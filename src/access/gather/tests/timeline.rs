@@ -93,6 +93,36 @@ fn every_event_of_a_batch_is_judged() {
     }
 }
 
+/// The operation for one event does not look into lists, that for many not beside them.
+#[test]
+fn an_event_and_a_list_of_events_are_never_in_one_body() {
+    for request in [
+        "POST /integrators/timeline/v3/events",
+        "POST /crm/v3/timeline/events",
+        "PUT /integrations/v1/7/timeline/event",
+        "POST /integrators/timeline/v3/events/batch/create",
+        "PUT /integrations/v1/7/timeline/event/batch",
+    ] {
+        for list in ["inputs", "eventWrappers"] {
+            let other = if list == "inputs" {
+                "eventWrappers"
+            } else {
+                "inputs"
+            };
+            for body in [
+                format!(r#"{{"{list}":[{{"email":"a@x.io"}}],"objectId":"5","eventTemplateId":"1"}}"#),
+                format!(r#"{{"domain":"x.io","{list}":[{{"email":"a@x.io"}}]}}"#),
+                format!(r#"{{"{list}":[{{"email":"a@x.io"}}],"{other}":[{{"objectId":"5"}}]}}"#),
+                format!(r#"{{"{list}":[],"email":"a@x.io"}}"#),
+            ] {
+                assert_eq!(refused(request, &body), "refused_body /", "{request} {body}");
+            }
+            let body = format!(r#"{{"{list}":[{{"email":"a@x.io"}}],"objectId":null}}"#);
+            assert!(facts(request, Some(&body)).is_ok(), "{request} {body}");
+        }
+    }
+}
+
 #[test]
 fn an_event_that_is_read_may_be_of_any_type() {
     assert_eq!(

@@ -281,3 +281,50 @@ fn imports_write_the_properties_of_their_columns() {
         assert_eq!(shown(got), expected, "{column}");
     }
 }
+
+#[test]
+fn an_import_that_makes_contacts_marketable_sets_that_property() {
+    let import = |member: &str| {
+        format!(
+            r#"{{"name":"x","importOperations":{{"0-1":"UPSERT"}},{member},"files":[{{"fileName":"a.csv","fileFormat":"CSV","fileImportPage":{{"hasHeader":true,"columnMappings":[]}}}}]}}"#
+        )
+    };
+    let member = "marketableContactImport";
+    let place = format!("at /{member}");
+    for (rules, said, expected) in [
+        (
+            "contacts read=email write=email",
+            "true",
+            format!("deny property hs_marketable_status {place}"),
+        ),
+        (
+            "contacts read=email write=email",
+            "\"yes\"",
+            format!("deny property hs_marketable_status {place}"),
+        ),
+        ("contacts read=email write=email", "false", "same".to_owned()),
+        ("contacts read=email write=email", "null", "same".to_owned()),
+        (
+            "contacts read=email write=email,hs_marketable_status hs_marketable_status:false",
+            "true",
+            format!("deny value hs_marketable_status {place}"),
+        ),
+        (
+            "contacts read=email write=hs_marketable_status",
+            "true",
+            "same".to_owned(),
+        ),
+    ] {
+        let body = import(&format!(r#""{member}":{said}"#));
+        let got = judged("POST /crm/v3/imports", &body, &["contacts"], &bounds(rules));
+        assert_eq!(shown(got), expected, "{rules} {said}");
+    }
+    let body = import(r#""MarketableContactImport":true"#);
+    let got = judged(
+        "POST /crm/v3/imports",
+        &body,
+        &["contacts"],
+        &bounds("contacts read=all write=email"),
+    );
+    assert_eq!(shown(got), "refuse refused_body at /MarketableContactImport");
+}
