@@ -53,6 +53,14 @@ impl DiffArgs {
 
 /// Reads both sides. One that does not load can't be compared: what it allows is not known.
 pub fn read(args: &DiffArgs, catalogue: &Catalogue, now: Timestamp) -> Result<[Folder; 2], CommandError> {
+    for path in [&args.old, &args.new] {
+        if let Err(error) = std::fs::metadata(path) {
+            return Err(
+                CommandError::usage(format!("can't read `{}`: {error}", path.display()))
+                    .hint("give a policy file, or the folder that holds the policy files"),
+            );
+        }
+    }
     if args.old.is_dir() != args.new.is_dir() {
         return Err(
             CommandError::usage("one of the two is a folder, and the other is not")
