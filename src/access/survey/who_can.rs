@@ -109,7 +109,7 @@ impl Wanted {
     fn may_carry(&self, facts: &Facts) -> bool {
         let touches = &facts.main().touches;
         self.property.is_none()
-            || touches.len() != 2 && touches.iter().all(|touch| touch.surface == Surface::Records)
+            || touches.len() != 2 && touches.iter().all(|touch| touch.surface != Surface::Definitions)
     }
 
     fn is_about(&self, side: &Side<'_>, ends: &Ends, effect: Effect) -> bool {

@@ -205,7 +205,7 @@ impl Shown<'_> {
             What::Batch(_) => ("batch", None),
             What::Expiry => ("expiry", None),
         };
-        let (observed, properties) = match &line.key.what {
+        let (observed, granted) = match &line.key.what {
             What::Call { observed, properties } => (*observed, Some(properties).filter(|p| !p.is_empty())),
             _ => (false, None),
         };
@@ -216,7 +216,8 @@ impl Shown<'_> {
             "operations": ids(self.catalogue, &line.operations),
             "effect": line.effect.map(|effect| effect.as_str()),
             "objects": ends_json(self.catalogue, &line.ends),
-            "properties": properties.map(|text| json!(text)).or(names.map(|names| json!(names))),
+            "properties": names,
+            "granted": granted,
             "observed": observed,
             "connections": labels(self.places, &line.places),
             "from": line.key.from.map(day),
