@@ -41,9 +41,8 @@ fn walk(dir: &Path, inside: &str, depth: usize, files: &mut Vec<PolicyFile>) -> 
     for entry in listing {
         let entry = entry.map_err(|error| named(dir, &error))?;
         let name = entry.file_name();
-        let Some(name) = name.to_str() else {
-            continue;
-        };
+        // A name that is no text is no integration's: as a file that does not load it is not overlooked.
+        let name = &*name.to_string_lossy();
         if name.starts_with('.') || (name.starts_with('_') && name != CEILING_FILE) {
             continue;
         }
@@ -170,6 +169,16 @@ mod tests {
         assert_eq!(files[0].text.as_deref(), Ok("integration: a"));
         std::os::unix::fs::symlink(".", dir.path().join("loop")).unwrap();
         assert!(read_folder(dir.path()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_whose_name_is_no_text_is_not_overlooked() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9.yaml");
+        fs::write(dir.path().join(name), "integration: cafe").unwrap();
+        assert_eq!(names(dir.path()), ["caf\u{fffd}.yaml"]);
     }
 
     #[cfg(unix)]

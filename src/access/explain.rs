@@ -16,6 +16,7 @@ use super::fields::Request;
 use super::gather::gather;
 use super::introspection;
 use super::json::{JudgedBody, check_content_type};
+use super::multipart::import_request;
 use super::policy::Policy;
 use super::policy::ceiling::Ceiling;
 use super::policy::tables::ConnectionRef;
@@ -166,7 +167,11 @@ fn understand(
     });
     let body = match need {
         BodyNeed::None => None,
-        // Offline the body of an import is its `importRequest`.
+        // Without a content type an import's body is its `importRequest` alone, as cases write it.
+        BodyNeed::Import if asked.content_type.is_some() => {
+            let body = asked.body.unwrap_or_default();
+            Some(import_request(body, asked.content_type)?)
+        }
         BodyNeed::Judge | BodyNeed::Import => {
             check_content_type(asked.content_type)?;
             // An empty body is none: whether one is needed, `gather` says.
@@ -453,6 +458,44 @@ mod tests {
         );
         let revoke = answer("POST", "/oauth/v1/token/revoke", None);
         assert_ne!(revoke.reason, Some(ANSWERED_BY_THE_GATE));
+    }
+
+    #[test]
+    fn an_import_is_explained_as_it_is_sent_and_as_cases_write_it() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let request = r#"{"name":"x","files":[{"fileName":"a.csv","fileFormat":"CSV","fileImportPage":{"columnMappings":[{"columnObjectTypeId":"0-1","columnName":"e","propertyName":"email"}]}}]}"#;
+        let part = |name: &str, text: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+        };
+        let file = part("files\"; filename=\"a.csv", "e\r\na@example.com");
+        let whole = format!("{}{file}--b--\r\n", part("importRequest", request));
+        let multipart = Some("multipart/form-data; boundary=b");
+        for (body, content_type, refused) in [
+            (request, None, None),
+            (&*whole, multipart, None),
+            (&*whole, None, Some("refused_body")),
+            (
+                &*whole,
+                Some("multipart/form-data; boundary=other"),
+                Some("refused_body"),
+            ),
+            (&*whole, Some("multipart/form-data"), Some("refused_body")),
+            (request, Some("application/json"), Some("refused_body")),
+            (request, multipart, Some("refused_body")),
+            ("", multipart, Some("refused_body")),
+        ] {
+            let asked = Asked {
+                method: "POST",
+                target: "/crm/v3/imports",
+                body: Some(body.as_bytes()),
+                content_type,
+            };
+            let found = explain(&catalogue, &asked, None);
+            assert_eq!(found.reason, refused, "{content_type:?} {body} {:?}", found.cause);
+            if refused.is_none() {
+                assert_eq!(found.object_types, ["contacts"], "{content_type:?}");
+            }
+        }
     }
 
     #[test]

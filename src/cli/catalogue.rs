@@ -61,7 +61,7 @@ pub fn configured(globals: &Globals) -> Result<Catalogue, CommandError> {
         || usual.iter().any(|path| Path::new(path).exists());
     let settings = if is_configured {
         config::load(globals.config.as_deref(), config::Overrides::default())
-            .map_err(|errors| CommandError::usage(errors.to_string()))?
+            .map_err(|errors| CommandError::usage(errors.to_string().trim_start_matches("error: ")))?
             .config
             .catalogue
     } else {

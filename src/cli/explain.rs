@@ -78,7 +78,8 @@ fn policies(args: &ExplainArgs, globals: &Globals) -> Result<PathBuf, CommandErr
         return Ok(dir.clone());
     }
     let loaded = config::load(globals.config.as_deref(), config::Overrides::default()).map_err(|errors| {
-        CommandError::usage(errors.to_string()).hint("name the folder with `--policies DIR`")
+        CommandError::usage(errors.to_string().trim_start_matches("error: "))
+            .hint("name the folder with `--policies DIR`")
     })?;
     Ok(loaded.config.policies)
 }

@@ -24,7 +24,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::effect::Effect;
 use super::facts::{OperationIndex, Requirement, Risks, ScopeIndex, Touch};
@@ -354,15 +354,29 @@ impl Catalogue {
             objects.into_iter().flat_map(move |object| {
                 self.touches(index, object.as_ref())
                     .into_iter()
-                    .map(move |touch| Opening {
-                        operation: index,
-                        effect: operation.effect,
-                        risks: operation.risks,
-                        takes: operation.takes,
-                        touch,
+                    .flat_map(move |touch| {
+                        self.effects(operation).into_iter().map(move |effect| Opening {
+                            operation: index,
+                            effect,
+                            risks: operation.risks,
+                            takes: operation.takes,
+                            touch: touch.clone(),
+                        })
                     })
             })
         })
+    }
+
+    /// The effect of an operation, and those that its requests can raise it to.
+    fn effects(&self, operation: &Operation) -> SmallVec<[Effect; 3]> {
+        let mut effects: SmallVec<[Effect; 3]> = smallvec![operation.effect];
+        let rows = operation.rows.iter().filter_map(|row| self.row(*row));
+        for raised in rows.flat_map(Row::effects) {
+            if !effects.contains(&raised) {
+                effects.push(raised);
+            }
+        }
+        effects
     }
 
     /// The names of scopes, in the order given.

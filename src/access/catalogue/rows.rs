@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::operation::Takes;
 use super::reader::Reader;
@@ -187,6 +187,24 @@ impl Row {
     /// Whether the body may make a removal of it.
     pub fn may_remove(&self) -> bool {
         self.is_delete_if_removing() || self.is_delete_if_refiltering() || self.is_delete_if_restaging()
+    }
+
+    /// The row's effect, and those that query or body can raise it to.
+    pub fn effects(&self) -> SmallVec<[Effect; 3]> {
+        let mut effects = smallvec![self.effect];
+        let mut raised = |to: Effect| {
+            let effect = self.effect.max(to);
+            if !effects.contains(&effect) {
+                effects.push(effect);
+            }
+        };
+        if self.is_irreversible_if_archived() {
+            raised(Effect::Irreversible);
+        }
+        if self.may_remove() {
+            raised(Effect::Delete);
+        }
+        effects
     }
 
     /// Whether path and body name types that the request concerns without touching their records.

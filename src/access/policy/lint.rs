@@ -350,6 +350,10 @@ mod tests {
         ] {
             assert_eq!(found(rest), [(code, line)], "{rest}");
         }
+        // What only some requests of an operation do is something, too.
+        let raised = "connections: [a]\nallow:\n  - operation: crm.lists.memberships.add-and-remove\n    effects: [delete]\n";
+        let expected = [(code::LINT_DESTRUCTIVE_WITHOUT_REASON, 6)];
+        assert_eq!(found(raised), expected);
         assert!(found("connections: [a]\nallow:\n  - scope: crm.objects.contacts.read\n").is_empty());
     }
 

@@ -1,8 +1,8 @@
 //! What rules open, written out over the whole catalogue: for `policy check`, `policy show` and
 //! the comparison with the ceiling. Not for the request path.
 //!
-//! A request that raises its effect (an archived schema deleted for good) or carries more needs
-//! is judged when it comes; here each operation stands with its own effect.
+//! Each operation stands with its own effect and with those its requests can raise it to (an archived
+//! schema deleted for good). A request that carries more needs is judged when it comes.
 
 use std::sync::Arc;
 

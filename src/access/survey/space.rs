@@ -67,7 +67,7 @@ impl Space {
     }
 
     fn add(&mut self, catalogue: &Catalogue, operation: OperationIndex, row: &Row, seen: &mut Seen) {
-        for effect in effects(row) {
+        for effect in row.effects() {
             let facts = |touches| one_need(operation, effect, row.risks, touches);
             if let [first, second, ..] = catalogue.row_types(row).as_slice() {
                 let pairs = Pairs {
@@ -198,24 +198,6 @@ fn key(facts: &Facts) -> Asked {
     let touches = need.touches.iter();
     let touches = touches.map(|t| (t.object.clone(), t.surface, t.requirement.clone()));
     (need.effect, need.risks, touches.collect(), facts.concerns.clone())
-}
-
-/// The effect of a row, and those that query or body can raise it to.
-fn effects(row: &Row) -> SmallVec<[Effect; 3]> {
-    let mut effects = smallvec![row.effect];
-    let mut raised = |to: Effect| {
-        let effect = row.effect.max(to);
-        if !effects.contains(&effect) {
-            effects.push(effect);
-        }
-    };
-    if row.is_irreversible_if_archived() {
-        raised(Effect::Irreversible);
-    }
-    if row.may_remove() {
-        raised(Effect::Delete);
-    }
-    effects
 }
 
 fn one_need(operation: OperationIndex, effect: Effect, risks: Risks, touches: SmallVec<[Touch; 2]>) -> Facts {

@@ -9,7 +9,7 @@ use super::side::Side;
 use super::space::{Ends, Relevance, Space, ends};
 use crate::access::catalogue::Catalogue;
 use crate::access::effect::Effect;
-use crate::access::facts::{Facts, OperationIndex};
+use crate::access::facts::{Facts, OperationIndex, Surface};
 use crate::access::object_type::ObjectType;
 use crate::access::policy_text::written::Selector;
 
@@ -22,7 +22,7 @@ pub struct Wanted {
     pub effect: Option<Effect>,
     /// Calls that touch this type.
     pub object: Option<ObjectType>,
-    /// Calls that may read (or, if they write, may write) this property.
+    /// Calls that may write this property if they write, and may read it otherwise.
     pub property: Option<String>,
     /// Calls in this connection.
     pub connection: Option<String>,
@@ -62,7 +62,7 @@ pub fn who_can(
     let mut found = Vec::new();
     for (index, place) in places.iter().enumerate() {
         let mut ask = |facts: &Facts, all: &[Ends]| {
-            if !wanted.is_call(facts) {
+            if !wanted.is_call(facts) || !wanted.may_carry(facts) {
                 return;
             }
             let Some(Ok(ruled)) = side.ruled(catalogue, facts, place.connection(), now) else {
@@ -104,19 +104,31 @@ impl Wanted {
             && self.effect.is_none_or(|wanted| wanted == facts.effect())
     }
 
+    /// Whether values of properties can go through a call, if one is asked about: definitions hold
+    /// none, and what links two records neither.
+    fn may_carry(&self, facts: &Facts) -> bool {
+        let touches = &facts.main().touches;
+        self.property.is_none()
+            || touches.len() != 2 && touches.iter().all(|touch| touch.surface != Surface::Definitions)
+    }
+
     fn is_about(&self, side: &Side<'_>, ends: &Ends, effect: Effect) -> bool {
-        let object = self.object.as_ref().is_none_or(|wanted| ends.contains(wanted));
-        let property = self.property.as_ref().is_none_or(|name| match ends.as_slice() {
-            [object] => {
-                let view = side.bounds().view(object);
-                match effect {
-                    Effect::Read => view.reads(name),
-                    Effect::Write => view.writes(name),
-                    Effect::Meta | Effect::Auth | Effect::Delete | Effect::Irreversible => false,
-                }
-            }
-            _ => false,
-        });
-        object && property
+        if self.object.as_ref().is_some_and(|wanted| !ends.contains(wanted)) {
+            return false;
+        }
+        let Some(name) = &self.property else {
+            return true;
+        };
+        let bounds = side.bounds();
+        // Of a call about several types at once, such as activities, any may be the one.
+        let mut asked = ends
+            .iter()
+            .filter(|object| self.object.as_ref().is_none_or(|wanted| wanted == *object));
+        asked.any(|object| match effect {
+            Effect::Write => bounds.view(object).writes(name),
+            // The answer to a merge is the record.
+            Effect::Read | Effect::Irreversible => bounds.view(object).reads(name),
+            Effect::Meta | Effect::Auth | Effect::Delete => false,
+        })
     }
 }

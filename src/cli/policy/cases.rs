@@ -65,6 +65,19 @@ pub fn run(
             report(file, policy, case, &outcome, options.json, out)?;
         }
     }
+    for (name, _, loads) in folder.set.integrations() {
+        let wanted = options
+            .integration
+            .as_deref()
+            .is_none_or(|wanted| wanted == &**name);
+        if wanted && !loads && !tested.contains(&&**name) {
+            writeln!(
+                err,
+                "{name}: its policy does not load; see `scopegate policy check`"
+            )?;
+            failed += 1;
+        }
+    }
     if !options.json {
         let loaded = folder.set.integrations().filter(|(_, _, loads)| *loads);
         for (name, ..) in loaded {

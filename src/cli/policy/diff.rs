@@ -53,6 +53,14 @@ impl DiffArgs {
 
 /// Reads both sides. One that does not load can't be compared: what it allows is not known.
 pub fn read(args: &DiffArgs, catalogue: &Catalogue, now: Timestamp) -> Result<[Folder; 2], CommandError> {
+    for path in [&args.old, &args.new] {
+        if let Err(error) = std::fs::metadata(path) {
+            return Err(
+                CommandError::usage(format!("can't read `{}`: {error}", path.display()))
+                    .hint("give a policy file, or the folder that holds the policy files"),
+            );
+        }
+    }
     if args.old.is_dir() != args.new.is_dir() {
         return Err(
             CommandError::usage("one of the two is a folder, and the other is not")
@@ -197,7 +205,7 @@ impl Shown<'_> {
             What::Batch(_) => ("batch", None),
             What::Expiry => ("expiry", None),
         };
-        let (observed, properties) = match &line.key.what {
+        let (observed, granted) = match &line.key.what {
             What::Call { observed, properties } => (*observed, Some(properties).filter(|p| !p.is_empty())),
             _ => (false, None),
         };
@@ -208,7 +216,8 @@ impl Shown<'_> {
             "operations": ids(self.catalogue, &line.operations),
             "effect": line.effect.map(|effect| effect.as_str()),
             "objects": ends_json(self.catalogue, &line.ends),
-            "properties": properties.map(|text| json!(text)).or(names.map(|names| json!(names))),
+            "properties": names,
+            "granted": granted,
             "observed": observed,
             "connections": labels(self.places, &line.places),
             "from": line.key.from.map(day),

@@ -117,6 +117,9 @@ pub fn run(command: PolicyCommand, globals: &Globals) -> CommandResult {
             json,
         } => {
             let folder = read(&dir)?;
+            if let Some(integration) = &integration {
+                folder.policy(integration, now)?;
+            }
             let options = cases::Options { integration, json };
             written(cases::run(&folder, &catalogue, now, &options, &mut out, &mut err))
         }

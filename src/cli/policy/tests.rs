@@ -263,6 +263,21 @@ fn a_case_that_does_not_hold_fails_and_says_why() {
     );
 }
 
+#[test]
+fn a_policy_that_does_not_load_fails_the_test_run_without_cases_too() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let folder = folder(&catalogue, &[("a.yaml", "integration: a\n")]);
+    for (integration, expected) in [(None, Exit::Findings), (Some("b".to_owned()), Exit::Fine)] {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let options = cases::Options {
+            integration,
+            json: false,
+        };
+        let exit = cases::run(&folder, &catalogue, now(), &options, &mut out, &mut err).unwrap();
+        assert_eq!(exit, expected);
+    }
+}
+
 /// The code of every finding in order of the file, by its line.
 fn lines_and_codes(folder: &Folder) -> Vec<(u32, &'static str)> {
     folder.mistakes.iter().map(|m| (m.span.line, m.code)).collect()
@@ -572,6 +587,46 @@ fn who_can_names_integrations_rules_and_lines() {
 }
 
 #[test]
+fn who_can_overlooks_no_call_that_carries_a_property_and_names_none_that_does_not() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let text = "integration: t
+owner: t
+connections: [acme]
+allow:
+  - operation: [engagements.list, crm.lists.get]
+  - operation: [crm.objects.merge, crm.objects.archive, crm.properties.list]
+    objects: [contacts]
+  - operation: crm.associations.list
+    objects: [contacts, notes]
+";
+    let capped = "properties:\n  contacts: {read: {except: [salary]}}\n  \"*\": all\n";
+    let asked = |files: &[(&str, &str)], object: &str, property: &str| -> Vec<String> {
+        let folder = folder(&catalogue, files);
+        let wanted = Wanted {
+            object: catalogue.object_type(object),
+            property: Some(property.to_owned()),
+            ..Wanted::default()
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        who_can::run(&folder, &catalogue, &wanted, now(), true, &mut out, &mut err).unwrap();
+        let lines = String::from_utf8(out).unwrap();
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| line["operations"].to_string()).collect()
+    };
+    let open = [("t.yaml", text)];
+    assert_eq!(asked(&open, "notes", "hs_note_body"), [r#"["engagements.list"]"#]);
+    assert_eq!(asked(&open, "contacts", "salary"), [r#"["crm.objects.merge"]"#]);
+    let under_ceiling = [("t.yaml", text), ("_ceiling.yaml", capped)];
+    assert_eq!(asked(&under_ceiling, "contacts", "salary"), [""; 0]);
+    assert_eq!(
+        asked(&under_ceiling, "contacts", "email"),
+        [r#"["crm.objects.merge"]"#]
+    );
+}
+
+#[test]
 fn the_readme_shows_what_a_diff_says() {
     let catalogue = Catalogue::embedded().unwrap();
     let old = include_str!("../../../policies/support-widget.yaml");
@@ -619,4 +674,6 @@ fn single_files_are_compared_whatever_they_are_called_and_broken_ones_not_at_all
         assert_eq!(error.exit, Exit::Usage, "{}", error.message);
         assert!(error.hint.is_some());
     }
+    let missing = read(&old, &dir.path().join("nothing")).err().unwrap();
+    assert!(missing.message.contains("can't read"), "{}", missing.message);
 }

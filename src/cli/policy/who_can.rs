@@ -1,5 +1,6 @@
 //! `scopegate policy who-can`: which integrations may make a kind of call, and by which rules.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -11,6 +12,8 @@ use super::folder::Folder;
 use super::write_json;
 use crate::access::catalogue::Catalogue;
 use crate::access::effect::Effect;
+use crate::access::fields::plan::is_plain_name;
+use crate::access::object_type::ObjectType;
 use crate::access::policy::Policy;
 use crate::access::policy_text::nearest::did_you_mean;
 use crate::access::survey::lines::Line;
@@ -34,7 +37,7 @@ pub struct WhoCanArgs {
     /// On this object type, by any of its names.
     #[arg(long)]
     object: Option<String>,
-    /// Reading this property, or writing it if the call writes.
+    /// Calls that may write this property if they write, and may read it otherwise.
     #[arg(long)]
     property: Option<String>,
     /// In this connection.
@@ -66,7 +69,7 @@ impl WhoCanArgs {
             operation: operation.transpose()?,
             effect: effect.transpose()?,
             object: object.transpose()?,
-            property: self.property.clone(),
+            property: self.property.as_deref().map(property).transpose()?,
             connection: self.connection.clone(),
         })
     }
@@ -74,6 +77,15 @@ impl WhoCanArgs {
     /// Whether lines are for machines.
     pub fn json(&self) -> bool {
         self.json
+    }
+}
+
+/// A name that no property can have would be answered with "nobody".
+fn property(name: &str) -> Result<String, CommandError> {
+    match is_plain_name(name) {
+        true => Ok(name.to_lowercase()),
+        false => Err(CommandError::usage(format!("`{name}` is no name of a property"))
+            .hint("write its internal name, such as `hs_lead_status`, and no pattern")),
     }
 }
 
@@ -96,6 +108,8 @@ pub fn run(
     err: &mut dyn Write,
 ) -> std::io::Result<Exit> {
     let mut integrations = 0_usize;
+    // Most policies name the same custom objects.
+    let mut spaces: HashMap<Vec<ObjectType>, Space> = HashMap::new();
     for (name, policy, loads) in folder.set.integrations() {
         let Some(policy) = policy.filter(|_| loads) else {
             writeln!(err, "{name}: its policy does not load, so it can nothing")?;
@@ -106,8 +120,11 @@ pub fn run(
             ceiling: folder.set.ceiling(),
         };
         let named = side.named_objects().into_iter().chain(&wanted.object);
-        let space = Space::new(catalogue, &customs(named));
-        let (lines, places) = who_can(catalogue, &space, &side, wanted, now);
+        let customs = customs(named);
+        let space: &Space = spaces
+            .entry(customs.clone())
+            .or_insert_with(|| Space::new(catalogue, &customs));
+        let (lines, places) = who_can(catalogue, space, &side, wanted, now);
         integrations += usize::from(!lines.is_empty());
         for line in &lines {
             let on = labels(&places, &line.places);
@@ -119,7 +136,7 @@ pub fn run(
             writeln!(
                 out,
                 "{}",
-                text(policy, catalogue, &space, line, (!everywhere).then_some(&on))
+                text(policy, catalogue, space, line, (!everywhere).then_some(&on))
             )?;
         }
     }

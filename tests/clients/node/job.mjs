@@ -1,6 +1,7 @@
 // A realistic job with HubSpot's own Node client, unmodified: only `basePath` and the access token point at the gate.
 //
 //   node job.mjs granted scope:crm.objects.contacts.read …   every step must answer as that grant says
+//   node job.mjs narrowed                                     every step must answer as policies/crm-narrow.yaml says
 //   node job.mjs unauthorised SUBCATEGORY                     every step must end in a typed 401
 //
 // Environment: GATE_URL, GATE_KEY, PORTAL_ID, UPSTREAM_URL.
@@ -11,6 +12,7 @@ import * as companies from '@hubspot/api-client/lib/codegen/crm/companies/index.
 import * as associations from '@hubspot/api-client/lib/codegen/crm/associations/v4/index.js';
 import * as owners from '@hubspot/api-client/lib/codegen/crm/owners/index.js';
 import * as files from '@hubspot/api-client/lib/codegen/files/index.js';
+import * as definitions from '@hubspot/api-client/lib/codegen/crm/properties/index.js';
 import { check, isOwnScopes, Steps } from './steps.mjs';
 
 const CONTACTS = 250;
@@ -30,10 +32,12 @@ const writeCompanies = 'scope:crm.objects.companies.write';
 
 if (mode === 'granted') {
   await granted(words);
+} else if (mode === 'narrowed') {
+  await narrowed();
 } else if (mode === 'unauthorised') {
   await unauthorised(words[0]);
 } else {
-  console.error('usage: node job.mjs granted NEED… | unauthorised SUBCATEGORY');
+  console.error('usage: node job.mjs granted NEED… | narrowed | unauthorised SUBCATEGORY');
   process.exitCode = 2;
 }
 
@@ -156,6 +160,95 @@ async function granted(needs) {
       return [`hub ${info.hubId}, ${info.scopes.length} scopes`];
     });
   }
+}
+
+// Asks for more than the policy lets it see. What it may not see is left out; what would tell is refused.
+async function narrowed() {
+  const steps = new Steps('node', []);
+  const asked = ['email', 'firstname', 'ssn', 'salary', 'date_of_birth'];
+  const always = ['hs_object_id', 'createdate', 'lastmodifieddate'];
+  const readable = ['email', 'firstname', 'lastname', ...always];
+  let people = [];
+  let created;
+
+  // Every record that came is printed as it came, so that the driver finds whatever should not be in it.
+  const shown = (records, seen) => {
+    for (const { properties, propertiesWithHistory } of records) {
+      for (const name of [...Object.keys(properties), ...Object.keys(propertiesWithHistory ?? {})]) {
+        check(readable.includes(name), `${name} came, which the policy hides`);
+      }
+    }
+    check(records.length > 0 && seen.every((name) => name in records[0].properties), JSON.stringify(records[0]));
+    console.log(`  received ${JSON.stringify(records)}`);
+    return `${records.length} with ${seen.join(', ')}`;
+  };
+
+  await steps.run('list', { needs: [] }, async () => {
+    const page = await hubspot.crm.contacts.basicApi.getPage(20, undefined, asked, ['email', 'ssn']);
+    people = page.results;
+    return [shown(people, ['email', 'firstname'])];
+  });
+
+  await steps.run('list, nothing asked for', { needs: [] }, async () => {
+    const page = await hubspot.crm.contacts.basicApi.getPage(20);
+    return [shown(page.results, ['email', 'firstname', 'lastname'])];
+  });
+
+  await steps.run('search', { needs: [] }, async () => {
+    const found = await hubspot.crm.contacts.searchApi.doSearch({
+      filterGroups: [{ filters: [{ propertyName: 'email', operator: 'EQ', value: people[0].properties.email }] }],
+      sorts: ['lastname'],
+      properties: asked,
+      limit: 10,
+    });
+    check(found.total === 1 && found.results[0].id === people[0].id, `${found.total} found`);
+    return [shown(found.results, ['email', 'firstname'])];
+  });
+
+  await steps.run('batch read', { needs: [] }, async () => {
+    const inputs = people.map(({ id }) => ({ id }));
+    const batch = await hubspot.crm.contacts.batchApi.read({ inputs, properties: asked, propertiesWithHistory: ['salary'] });
+    check(batch.results.length === inputs.length, `${batch.results.length} came back`);
+    return [shown(batch.results, ['email', 'firstname'])];
+  });
+
+  await steps.run('property definitions', { needs: [] }, async () => {
+    const { results } = await hubspot.crm.properties.coreApi.getAll('contacts', false);
+    const names = results.map(({ name }) => name);
+    const known = [...readable, 'hs_createdate', 'hs_lastmodifieddate'];
+    check(names.includes('email') && names.every((name) => known.includes(name)), `defined: ${names}`);
+    return [`${names.length}, those that may be read or written`];
+  });
+
+  await steps.run('create within the list', { needs: [] }, async () => {
+    const email = `node-narrow-${process.pid}-${Date.now()}@example.com`;
+    const one = await hubspot.crm.contacts.basicApi.create({ properties: { email, firstname: 'Ada' }, associations: [] });
+    created = one.id;
+    check(one.properties.email === email, 'the e-mail is another');
+    return [shown([one], ['email', 'firstname'])];
+  });
+
+  await steps.run('update within the list', { needs: [] }, async () => {
+    const one = await hubspot.crm.contacts.basicApi.update(people[0].id, { properties: { firstname: 'Grace' } });
+    check(one.properties.firstname === 'Grace', 'the name is another');
+    return [shown([one], ['firstname'])];
+  });
+
+  const denied = (properties, exception = contacts.ApiException) => ({ exception, properties });
+  const filter = (propertyName) => ({ filterGroups: [{ filters: [{ propertyName, operator: 'HAS_PROPERTY' }] }], limit: 1 });
+  await steps.mustBeDeniedProperties('filter by a hidden property', denied(['ssn']),
+    () => hubspot.crm.contacts.searchApi.doSearch(filter('ssn')));
+  await steps.mustBeDeniedProperties('sort by a hidden property', denied(['salary']),
+    () => hubspot.crm.contacts.searchApi.doSearch({ filterGroups: [], sorts: ['salary'], limit: 1 }));
+  await steps.mustBeDeniedProperties('look up by a hidden property', denied(['passport_number']),
+    () => hubspot.crm.contacts.basicApi.getById('1', ['email'], undefined, undefined, false, 'passport_number'));
+  await steps.mustBeDeniedProperties('update what is only read', denied(['lastname']),
+    () => hubspot.crm.contacts.basicApi.update(created, { properties: { lastname: 'Lovelace' } }));
+  await steps.mustBeDeniedProperties('create with a hidden property', denied(['salary']),
+    () => hubspot.crm.contacts.basicApi.create({ properties: { firstname: 'Ada', salary: '1' }, associations: [] }));
+  await steps.mustBeDeniedProperties('definition of a hidden property', denied(['ssn'], definitions.ApiException),
+    () => hubspot.crm.properties.coreApi.getByName('contacts', 'ssn'));
+  steps.finish();
 }
 
 async function unauthorised(subCategory) {

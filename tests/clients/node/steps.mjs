@@ -52,6 +52,31 @@ export class Steps {
     }
   }
 
+  /** Runs `work`, which must fail with `exception` and status 403, naming exactly the `properties` that are hidden. */
+  async mustBeDeniedProperties(name, { exception, properties }, work) {
+    try {
+      await work();
+      this.#fail(name, 'ok', `passed, although the policy hides ${properties.join(', ')}`);
+    } catch (error) {
+      const body = error?.body ?? {};
+      const listed = JSON.stringify(body.context?.deniedProperties);
+      const fault =
+        !(error instanceof exception) ? `not the SDK's exception: ${summary(error)}`
+        : error.code !== 403 ? `status ${error.code}, expected 403`
+        : body.subCategory !== 'scopegate.property' ? `subCategory ${body.subCategory}`
+        : !/^scopegate/.test(body.message ?? '') ? 'the message does not say that scopegate answered'
+        : listed !== JSON.stringify(properties) ? `deniedProperties is ${listed}, expected ${properties.join(', ')}`
+        : !body.errors?.[0]?.in ? 'nothing says where the property stands'
+        : undefined;
+      if (fault) {
+        this.#fail(name, String(error?.code ?? '-'), fault);
+      } else {
+        this.#denied += 1;
+        console.log(row(name, '403', `${error.constructor.name}: ${properties.join(', ')} in ${body.errors[0].in}`));
+      }
+    }
+  }
+
   /** Runs `work`, which must fail with `exception` and status 401, telling the caller the key is at fault. */
   async mustBeUnauthorised(name, { exception, subCategory }, work) {
     try {

@@ -1,11 +1,13 @@
 """A realistic job with HubSpot's own Python client, unmodified: only its two base URLs and the token point at the gate.
 
     python job.py granted scope:crm.objects.contacts.read …   every step must answer as that grant says
+    python job.py narrowed                                     every step must answer as policies/crm-narrow.yaml says
     python job.py unauthorised SUBCATEGORY                     every step must end in a typed 401
 
 Environment: GATE_URL, GATE_KEY, PORTAL_ID, UPSTREAM_URL.
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -13,7 +15,7 @@ import time
 
 import hubspot
 from hubspot import files, oauth
-from hubspot.crm import companies, contacts, owners
+from hubspot.crm import companies, contacts, owners, properties
 from hubspot.crm.associations import v4 as associations
 
 from steps import Refusal, Steps, check
@@ -21,7 +23,7 @@ from steps import Refusal, Steps, check
 CONTACTS = 250
 UPLOAD_BYTES = 3 * 1024 * 1024
 # Each API package of the client has its own exception classes; a program catches the one of the API it called.
-PACKAGES = [contacts, companies, associations, owners, files, oauth]
+PACKAGES = [contacts, companies, associations, owners, files, oauth, properties]
 READ = "scope:crm.objects.contacts.read"
 WRITE = "scope:crm.objects.contacts.write"
 READ_COMPANIES = "scope:crm.objects.companies.read"
@@ -194,6 +196,120 @@ def granted(needs):
     return steps.finish()
 
 
+class Narrowed:
+    """Asks for more than the policy lets it see. What it may not see is left out; what would tell is refused."""
+
+    ASKED = ["email", "firstname", "ssn", "salary", "date_of_birth"]
+    READABLE = {"email", "firstname", "lastname", "hs_object_id", "createdate", "lastmodifieddate"}
+
+    def __init__(self):
+        self.contacts = new_client().crm.contacts
+        self.definitions = new_client().crm.properties
+        self.people = []
+        self.created = "1"
+
+    def shown(self, records, seen):
+        """Prints every record as it came, so that the driver finds whatever should not be in it."""
+        for one in records:
+            names = set(one.properties) | set(one.properties_with_history or {})
+            hidden = names - self.READABLE
+            check(not hidden, f"{', '.join(hidden)} came, which the policy hides")
+        check(records and set(seen) <= set(records[0].properties), str(records[:1]))
+        print(f"  received {json.dumps([one.to_dict() for one in records], default=str)}")
+        return f"{len(records)} with {', '.join(seen)}", 1
+
+    def list(self):
+        page = self.contacts.basic_api.get_page(
+            limit=20, properties=self.ASKED, properties_with_history=["email", "ssn"]
+        )
+        self.people = page.results
+        return self.shown(self.people, ["email", "firstname"])
+
+    def list_defaults(self):
+        return self.shown(self.contacts.basic_api.get_page(limit=20).results, ["email", "firstname", "lastname"])
+
+    def search(self):
+        email = self.people[0].properties["email"]
+        found = self.contacts.search_api.do_search(
+            public_object_search_request=contacts.PublicObjectSearchRequest(
+                filter_groups=[{"filters": [{"propertyName": "email", "operator": "EQ", "value": email}]}],
+                sorts=["lastname"],
+                properties=self.ASKED,
+                limit=10,
+            )
+        )
+        check(found.total == 1 and found.results[0].id == self.people[0].id, f"{found.total} found")
+        return self.shown(found.results, ["email", "firstname"])
+
+    def batch_read(self):
+        batch = self.contacts.batch_api.read(
+            batch_read_input_simple_public_object_id=contacts.BatchReadInputSimplePublicObjectId(
+                inputs=[{"id": one.id} for one in self.people],
+                properties=self.ASKED,
+                properties_with_history=["salary"],
+            )
+        )
+        check(len(batch.results) == len(self.people), f"{len(batch.results)} came back")
+        return self.shown(batch.results, ["email", "firstname"])
+
+    def define(self):
+        names = {one.name for one in self.definitions.core_api.get_all("contacts", archived=False).results}
+        known = self.READABLE | {"hs_createdate", "hs_lastmodifieddate"}
+        check("email" in names and names <= known, f"defined: {sorted(names)}")
+        return f"{len(names)}, those that may be read or written", 1
+
+    def create(self):
+        email = f"python-narrow-{os.getpid()}-{time.time_ns()}@example.com"
+        one = self.contacts.basic_api.create(simple_public_object_input_for_create=new_person(email=email, firstname="Ada"))
+        self.created = one.id
+        check(one.properties["email"] == email, "the e-mail is another")
+        return self.shown([one], ["email", "firstname"])
+
+    def update(self):
+        one = self.change(self.people[0].id, firstname="Grace")
+        check(one.properties["firstname"] == "Grace", "the name is another")
+        return self.shown([one], ["firstname"])
+
+    def change(self, record, **values):
+        return self.contacts.basic_api.update(
+            record, simple_public_object_input=contacts.SimplePublicObjectInput(properties=values)
+        )
+
+    def look_for(self, **request):
+        return self.contacts.search_api.do_search(
+            public_object_search_request=contacts.PublicObjectSearchRequest(limit=1, **request)
+        )
+
+
+def new_person(**values):
+    return contacts.SimplePublicObjectInputForCreate(properties=values, associations=[])
+
+
+def narrowed():
+    job, steps = Narrowed(), new_steps([])
+    steps.run("list", [], job.list)
+    steps.run("list, nothing asked for", [], job.list_defaults)
+    steps.run("search", [], job.search)
+    steps.run("batch read", [], job.batch_read)
+    steps.run("property definitions", [], job.define)
+    steps.run("create within the list", [], job.create)
+    steps.run("update within the list", [], job.update)
+    hidden = {"propertyName": "ssn", "operator": "HAS_PROPERTY"}
+    person = new_person(firstname="Ada", salary="1")
+    for name, names, work in [
+        ("filter by a hidden property", ["ssn"], lambda: job.look_for(filter_groups=[{"filters": [hidden]}])),
+        ("sort by a hidden property", ["salary"], lambda: job.look_for(filter_groups=[], sorts=["salary"])),
+        ("look up by a hidden property", ["passport_number"],
+         lambda: job.contacts.basic_api.get_by_id("1", properties=["email"], id_property="passport_number")),
+        ("update what is only read", ["lastname"], lambda: job.change(job.created, lastname="Lovelace")),
+        ("create with a hidden property", ["salary"],
+         lambda: job.contacts.basic_api.create(simple_public_object_input_for_create=person)),
+        ("definition of a hidden property", ["ssn"], lambda: job.definitions.core_api.get_by_name("contacts", "ssn")),
+    ]:
+        steps.must_be_denied_properties(name, names, work)
+    return steps.finish()
+
+
 def unauthorised(sub_category):
     api, steps = new_client(), new_steps([])
     person = contacts.SimplePublicObjectInputForCreate(properties={"firstname": "Ada"}, associations=[])
@@ -213,7 +329,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["granted", *words]:
             sys.exit(granted(words))
+        case ["narrowed"]:
+            sys.exit(narrowed())
         case ["unauthorised", word]:
             sys.exit(unauthorised(word))
         case _:
-            sys.exit("usage: job.py granted NEED… | unauthorised SUBCATEGORY")
+            sys.exit("usage: job.py granted NEED… | narrowed | unauthorised SUBCATEGORY")

@@ -71,6 +71,26 @@ class Steps:
         self.allowed += calls
         print(row(name, "ok", came))
 
+    def must_be_denied_properties(self, name, properties, work):
+        """Runs `work`, which must end in the client's own exception for 403, naming exactly the hidden `properties`."""
+        try:
+            work()
+        except Exception as error:  # every exception is judged: only the expected one is a pass
+            refusal = self.refusal_of(error)
+            fault = (
+                f"not the client's exception: {summary(error)}"
+                if refusal is None or not isinstance(error, self.forbidden)
+                else fault_of_hidden(refusal, properties)
+            )
+            if fault:
+                self.fail(name, refusal.status if refusal else "-", fault)
+            else:
+                self.denied += 1
+                place = refusal.body["errors"][0]["in"]
+                print(row(name, "403", f"{type(error).__name__}: {', '.join(properties)} in {place}"))
+            return
+        self.fail(name, "ok", f"passed, although the policy hides {', '.join(properties)}")
+
     def must_be_unauthorised(self, name, sub_category, work):
         """Runs `work`, which must end in the client's own exception for 401, telling the caller the key is at fault."""
         try:
@@ -123,6 +143,23 @@ def fault_of_denial(refusal, missing):
          f"requiredScopes is {context.get('requiredScopes')}, expected {scopes}"),
         (sorted(context.get("requiredGranularScopes") or []) != scopes,
          f"requiredGranularScopes is {context.get('requiredGranularScopes')}, expected {scopes}"),
+    ]:
+        if fault:
+            return found
+    return None
+
+
+def fault_of_hidden(refusal, properties):
+    """What is wrong with a denial for properties, or None."""
+    body = refusal.body
+    listed = (body.get("context") or {}).get("deniedProperties")
+    for fault, found in [
+        (refusal.status != 403, f"status {refusal.status}, expected 403"),
+        (body.get("subCategory") != "scopegate.property", f"subCategory {body.get('subCategory')}"),
+        (not body.get("message", "").startswith("scopegate"), "the message does not say that scopegate answered"),
+        (listed != properties, f"deniedProperties is {listed}, expected {properties}"),
+        (not (body.get("errors") or [{}])[0].get("in"), "nothing says where the property stands"),
+        (refusal.headers.get("x-should-retry") != "false", "x-should-retry is not false"),
     ]:
         if fault:
             return found

@@ -90,7 +90,15 @@ fn every_operation_can_be_named_and_opens_itself_alone() {
             None => String::new(),
             Some(object) => format!("    objects: [{}]\n", catalogue().object_name(object)),
         };
-        let policy = policy(&format!("allow:\n  - operation: {}\n{objects}", operation.id));
+        // What its requests can be raised to is named beside it.
+        let effects = match opening.effect == operation.effect {
+            true => String::new(),
+            false => format!("    effects: [{}]\n", opening.effect.as_str()),
+        };
+        let policy = policy(&format!(
+            "allow:\n  - operation: {}\n{objects}{effects}",
+            operation.id
+        ));
         let opened = opened_by(&policy.allow, &[], catalogue());
         assert!(
             opened.iter().all(|o| o.opening.operation == opening.operation),

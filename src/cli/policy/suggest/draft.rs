@@ -86,10 +86,18 @@ impl Draft {
     pub fn text(&self, catalogue: &Catalogue, head: &Head) -> String {
         let mut text = format!(
             "# yaml-language-server: $schema=./policy.schema.json\n#\n\
-             # A draft, made by `scopegate policy suggest` from {} calls: it opens these operations, types and\n\
-             # properties, and nothing else. Say what it is for, who answers for it, and where it acts.\n\
+             # A draft, made by `scopegate policy suggest` from {} calls: it opens these operations{}\n\
+             # and nothing else. Say what it is for, who answers for it, and where it acts.\n\
              integration: {}\nowner: {}\nconnections: [{}]\nallow:\n",
-            head.calls, head.integration, head.owner, head.connection
+            head.calls,
+            if self.names_properties() {
+                ", types and properties"
+            } else {
+                " and types"
+            },
+            head.integration,
+            head.owner,
+            head.connection
         );
         for rule in self.rules(catalogue) {
             text.push_str(&rule);
@@ -162,9 +170,12 @@ impl Draft {
         rules.collect()
     }
 
+    fn names_properties(&self) -> bool {
+        self.properties.values().any(is_named)
+    }
+
     fn properties_text(&self, catalogue: &Catalogue) -> String {
         let mut text = String::new();
-        let is_named = |named: &Named| !named.read.is_empty() || !named.write.is_empty();
         let named = self.properties.iter().filter(|(_, named)| is_named(named));
         for (object, named) in named.clone() {
             let list =
@@ -251,6 +262,10 @@ impl Draft {
             }
         }
     }
+}
+
+fn is_named(named: &Named) -> bool {
+    !named.read.is_empty() || !named.write.is_empty()
 }
 
 #[derive(Debug, Default)]

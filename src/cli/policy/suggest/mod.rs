@@ -72,6 +72,8 @@ pub struct Suggestion {
     pub text: Option<String>,
     draft: Draft,
     left: Vec<Left>,
+    /// Where calls stand that no rule is needed for, since the gate answers them itself.
+    answered: Vec<usize>,
 }
 
 /// Reads the list.
@@ -118,6 +120,13 @@ pub fn run(
                 left.cause
             )?;
         }
+        for at in &suggestion.answered {
+            let file = args.calls.display();
+            writeln!(
+                err,
+                "{file}:{at}: the gate answers this itself, and no rule is needed"
+            )?;
+        }
         writeln!(
             err,
             "{} calls, {} not opened by the draft",
@@ -152,18 +161,25 @@ impl SuggestArgs {
 /// Drafts a policy, and asks the live path's own steps about each call under it.
 pub fn suggest(catalogue: &Catalogue, calls: &[Call], head: &Head, now: Timestamp) -> Suggestion {
     let mut draft = Draft::default();
-    let mut left = Vec::new();
+    let (mut left, mut answered) = (Vec::new(), Vec::new());
     let mut understood = Vec::new();
     for call in calls {
         let asked = asked(call);
         if is_own_question(&asked) {
-            let cause = "the gate answers it itself, and no rule is needed";
-            left.push(call.left(None, explain::ANSWERED_BY_THE_GATE, cause));
+            let explained = explain(catalogue, &asked, None);
+            match explained.cause {
+                Some(cause) => {
+                    left.push(call.left(explained.operation, explain::ANSWERED_BY_THE_GATE, cause));
+                }
+                None => answered.push(call.at),
+            }
             continue;
         }
         match explain::read(catalogue, &asked) {
             Ok(read) => {
-                let body = call.body.as_deref().and_then(|body| JudgedBody::parse(body).ok());
+                // Without a property rule few bodies decide, and yet they name properties.
+                let of_call = || JudgedBody::parse(call.body.as_deref()?).ok();
+                let body = read.body.or_else(of_call);
                 let named = Named::by(read.target.query(), body.as_ref().map(JudgedBody::value));
                 draft.add(&read.facts, named, call.optional);
                 understood.push(call);
@@ -178,6 +194,7 @@ pub fn suggest(catalogue: &Catalogue, calls: &[Call], head: &Head, now: Timestam
         text: None,
         draft,
         left,
+        answered,
     };
     if !suggestion.draft.is_empty() {
         suggestion.verify(catalogue, &understood, head, now);

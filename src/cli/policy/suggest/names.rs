@@ -72,6 +72,11 @@ impl Named {
         text(body, "idProperty")
             .into_iter()
             .for_each(|name| self.reads(name));
+        let pages = items(body, "files").filter_map(|file| file.get("fileImportPage"));
+        pages
+            .flat_map(|page| items(page, "columnMappings"))
+            .filter_map(|mapping| text(mapping, "propertyName"))
+            .for_each(|name| self.writes(name));
     }
 
     /// A name that is asked for, or `{property: …, value: …}` as the oldest versions set it.
@@ -138,6 +143,12 @@ mod tests {
                 r#"{"inputs": [{"idProperty": "email", "id": "secret", "properties": {"a": 1}}]}"#,
                 vec!["email"],
                 vec!["a"],
+            ),
+            (
+                "",
+                r#"{"files": [{"fileImportPage": {"columnMappings": [{"propertyName": "email"}, {"columnName": "secret"}]}}]}"#,
+                vec![],
+                vec!["email"],
             ),
             ("", r#"{"properties": {"not a name": 1}}"#, vec![], vec![]),
         ] {

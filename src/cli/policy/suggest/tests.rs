@@ -64,7 +64,8 @@ fn a_draft_loads_opens_its_calls_and_nothing_beside_them() {
     let findings = [lint(&policy, &catalogue, now), idle(&policy, &catalogue)].concat();
     let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
     assert!(codes.iter().all(|code| *code == "SG160"), "{findings:?}");
-    assert_eq!(suggestion.left.len(), 1, "{:?}", suggestion.left);
+    assert_eq!(suggestion.left, [], "the gate answers about its keys itself");
+    assert_eq!(suggestion.answered, [6]);
     assert!(!text.contains("secret"));
     insta::assert_snapshot!(text);
 }
@@ -87,4 +88,22 @@ GET /unheard/of?hapikey=secret-key
     assert!(!told.contains("secret"), "{told}");
     let left: Vec<usize> = suggestion.left.iter().map(|left| left.at).collect();
     assert_eq!(left, [4], "{:?}\n{text}", suggestion.left);
+}
+
+#[test]
+fn an_import_is_drafted_from_its_multipart_body_and_a_call_for_a_token_is_left() {
+    let request = r#"{"name":"x","files":[{"fileName":"a.csv","fileFormat":"CSV","fileImportPage":{"columnMappings":[{"columnObjectTypeId":"0-1","columnName":"e","propertyName":"email"}]}}]}"#;
+    let body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"importRequest\"\r\n\r\n{request}\r\n--b--\r\n"
+    );
+    let sent = serde_json::json!({"log": {"entries": [
+        {"request": {"method": "POST", "url": "https://api.hubapi.com/crm/v3/imports",
+            "postData": {"mimeType": "multipart/form-data; boundary=b", "text": body}}},
+        {"request": {"method": "POST", "url": "https://api.hubapi.com/oauth/v1/token"}},
+    ]}});
+    let (suggestion, ..) = suggested(&sent.to_string());
+    let text = suggestion.text.unwrap();
+    assert!(text.contains("contacts: { write: [email] }"), "{text}");
+    let left: Vec<usize> = suggestion.left.iter().map(|left| left.at).collect();
+    assert_eq!(left, [2], "{:?}", suggestion.left);
 }
