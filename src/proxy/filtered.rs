@@ -115,6 +115,7 @@ impl Case {
         shape: &'static Shape,
         views: Views,
     ) -> Result<Answer, Stop> {
+        forget_descriptions(&mut headers);
         if !headers::is_json_in_utf8(&headers) {
             while let Some(piece) = self.next_piece(&mut download).await? {
                 match (piece.is_empty(), self.changed_data()) {
@@ -154,6 +155,7 @@ impl Case {
         mut download: Download,
         views: Views,
     ) -> Result<Answer, Stop> {
+        forget_descriptions(&mut headers);
         let links = download.stages.links.take();
         let most = self.worker.limits().error_body_bytes;
         let mut whole = BytesMut::new();
@@ -194,8 +196,6 @@ impl Case {
 
     /// HubSpot's status in the gate's own words.
     fn reworded(&self, status: StatusCode, mut headers: HeaderMap) -> Answer {
-        headers.remove(header::CONTENT_DISPOSITION);
-        headers.remove(header::CONTENT_LANGUAGE);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
         let body = match self.bodiless {
             true => Vec::new(),
@@ -245,6 +245,12 @@ pub(super) fn no_views() -> Views {
         types: SmallVec::new(),
         bounds: none,
     }
+}
+
+/// What a head says of a body that no longer is what HubSpot sent: a file's name may be a record's.
+fn forget_descriptions(headers: &mut HeaderMap) {
+    headers.remove(header::CONTENT_DISPOSITION);
+    headers.remove(header::CONTENT_LANGUAGE);
 }
 
 fn insert_stripped(headers: &mut HeaderMap, values: u64) {

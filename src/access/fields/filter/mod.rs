@@ -33,6 +33,9 @@ use super::shape::{Shape, Views};
 
 /// What may be held of an answer that streams.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
+/// How many times that an object may have which must be held whole, as schemas must: HubSpot lets a
+/// type have 1,000 properties of a portal's own, and describes each in some 700 bytes.
+const WHOLE_OBJECTS: usize = 16;
 /// Deepest nesting of arrays and objects.
 pub const DEPTH: usize = 64;
 /// Longest name of a member or property, and longest number, quotes included. HubSpot's names have

@@ -1,10 +1,10 @@
 //! What becomes of a value in its place.
 
-use super::Violation;
 use super::lookahead::{Lookahead, Until};
 use super::pass::{Go, Pass, Start, Step};
 use super::text;
 use super::walk::{Place, Rule};
+use super::{Violation, WHOLE_OBJECTS};
 use crate::access::fields::shape::{Members, Of, Shape};
 
 impl Pass<'_> {
@@ -150,7 +150,10 @@ impl Pass<'_> {
 
     fn read_ahead(&mut self, keys: &[&str], until: Until) -> Result<Option<Vec<String>>, Violation> {
         let object = self.bytes.get(self.at..).unwrap_or_default();
-        let bound = self.walk.bound;
+        let bound = match until {
+            Until::First => self.walk.bound,
+            Until::End => self.walk.bound.saturating_mul(WHOLE_OBJECTS),
+        };
         let found = self.walk.lookahead.read(object, keys, until, bound)?;
         match found {
             None if self.last => Err(Violation::Truncated),

@@ -6,7 +6,7 @@
 
 use super::AnswerShape::{self, Free, Known};
 use super::errors::ITEM_ERRORS;
-use super::pieces::{BATCH_WITHOUT_RESULTS, ID, ONLY_WHOLE, PAGING, SCALARS, batch, object, page};
+use super::pieces::{BATCH_WITHOUT_RESULTS, ID, NOTHING, ONLY_WHOLE, PAGING, SCALARS, batch, object, page};
 use super::records::{ASSOCIATIONS, HISTORIES, PROPERTIES};
 use crate::access::fields::shape::Shape;
 
@@ -23,8 +23,9 @@ pub(super) fn of(verb: &str) -> Option<AnswerShape> {
         "definitions.configurations.batch.create" | "definitions.configurations.batch.update" => {
             Known(&BATCH_CONFIGURED)
         }
-        "archive"
-        | "definitions.configurations.list"
+        // 204 without a body.
+        "archive" => Known(&NOTHING),
+        "definitions.configurations.list"
         | "labels.archive"
         | "labels.create"
         | "labels.list"

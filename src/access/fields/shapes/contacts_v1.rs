@@ -17,8 +17,10 @@ pub(super) fn of_records(verb: &str) -> Option<AnswerShape> {
         // 202 without a body; what it complains of stands in a 400.
         "batch.upsert" => Known(&NOTHING),
         "archive" => Known(&ARCHIVED),
-        // 204, and the one word `SUCCESS`, which is no JSON.
-        "update" | "merge" => Free,
+        // 204 without a body.
+        "update" => Known(&NOTHING),
+        // The one word `SUCCESS`, which is no JSON.
+        "merge" => Free,
         _ => return None,
     })
 }

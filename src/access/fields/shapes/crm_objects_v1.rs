@@ -3,9 +3,9 @@
 //! Source: HubSpot's legacy documentation of tickets v1. Its change log is not described here: it
 //! tells which property changed when.
 
-use super::AnswerShape::{self, Free, Known};
+use super::AnswerShape::{self, Known};
 use super::nested::PROPERTIES;
-use super::pieces::{ONLY_WHOLE, object};
+use super::pieces::{NOTHING, ONLY_WHOLE, object};
 use crate::access::fields::shape::Shape;
 
 /// What `crm.objects.VERB` answers below `/crm-objects`.
@@ -14,7 +14,8 @@ pub(super) fn of_records(verb: &str) -> Option<AnswerShape> {
         "get" | "create" | "update" => Known(&OBJECT),
         "list" => Known(&PAGE),
         "batch.read" | "batch.create" | "batch.update" => Known(&MANY),
-        "archive" | "batch.archive" => Free,
+        // 204 without a body.
+        "archive" | "batch.archive" => Known(&NOTHING),
         _ => return None,
     })
 }

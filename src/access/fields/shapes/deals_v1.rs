@@ -2,7 +2,7 @@
 //!
 //! Source: HubSpot's legacy documentation of the Deals API.
 
-use super::AnswerShape::{self, Free, Known};
+use super::AnswerShape::{self, Known};
 use super::nested::PROPERTIES;
 use super::pieces::{NOTHING, ONLY_WHOLE, SCALARS, object};
 use crate::access::fields::shape::Shape;
@@ -12,14 +12,15 @@ pub(super) fn of_records(verb: &str) -> Option<AnswerShape> {
     Some(match verb {
         "get" | "create" | "update" => Known(&DEAL),
         "list" => Known(&PAGE),
-        "archive" => Free,
+        // 204 without a body.
+        "archive" => Known(&NOTHING),
         _ => return None,
     })
 }
 
 /// What `crm.associations.VERB` answers below `/deals`: 204.
 pub(super) fn of_associations(verb: &str) -> Option<AnswerShape> {
-    matches!(verb, "create" | "archive").then_some(Free)
+    matches!(verb, "create" | "archive").then_some(Known(&NOTHING))
 }
 
 /// What the operations answer that only deals have.

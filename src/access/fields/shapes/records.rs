@@ -1,8 +1,8 @@
 //! Records of `/crm/…/objects` (v3, v4 and dated): HubSpot's public specifications,
 //! `SimplePublicObject*` and `BatchResponseSimplePublicObject*`.
 
-use super::AnswerShape::{self, Free, Known};
-use super::pieces::{FIRST, ONLY_WHOLE, PAGING, batch, object, page};
+use super::AnswerShape::{self, Known};
+use super::pieces::{FIRST, NOTHING, ONLY_WHOLE, PAGING, batch, object, page};
 use crate::access::fields::shape::Shape;
 
 /// What `crm.objects.VERB` answers.
@@ -12,7 +12,8 @@ pub(super) fn of(verb: &str) -> Option<AnswerShape> {
         "get" | "update" | "merge" => Known(&RECORD),
         "create" => Known(&CREATED),
         "batch.read" | "batch.create" | "batch.update" | "batch.upsert" => Known(&BATCH),
-        "archive" | "batch.archive" | "gdpr-delete" => Free,
+        // 204 without a body.
+        "archive" | "batch.archive" | "gdpr-delete" => Known(&NOTHING),
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@
 
 use super::AnswerShape::{self, Free, Known};
 use super::definitions::{ALL, ALL_OF_OWN};
-use super::pieces::{FIRST, members, object, page};
+use super::pieces::{FIRST, batch, members, object, page};
 use crate::access::fields::shape::{Members, Of, Shape};
 
 /// What `crm.schemas.VERB` answers.
@@ -12,7 +12,8 @@ pub(super) fn of(verb: &str) -> Option<AnswerShape> {
     Some(match verb {
         "get" | "update" => Known(&ONE),
         "create" => Known(&OWN),
-        "list" | "batch.read" => Known(&LIST),
+        "list" => Known(&LIST),
+        "batch.read" => Known(&BATCH),
         "associations.create" => Known(&ASSOCIATION),
         "archive" | "associations.archive" => Free,
         _ => return None,
@@ -68,3 +69,5 @@ const OWN: Shape = Shape::Typed {
 };
 
 const LIST: Shape = page!(Shape::Array(&OWN));
+
+const BATCH: Shape = batch!(Shape::Array(&OWN));

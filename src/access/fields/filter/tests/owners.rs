@@ -126,6 +126,28 @@ fn names_of_hidden_properties_are_removed_too() {
     );
 }
 
+#[test]
+fn a_schema_as_large_as_hubspot_lets_one_be_is_held() {
+    let one = |bytes: usize| format!(r#"[{{"x":"{}","type":"contacts"}}]"#, "x".repeat(bytes));
+    for (bytes, expected) in [
+        (SCRATCH_BYTES + 1, Ok(())),
+        (900_000, Ok(())),
+        (SCRATCH_BYTES * 16 + 1, Err(Violation::HeldTooLong)),
+    ] {
+        let answer = one(bytes);
+        for size in [1_000, 20_000, answer.len()] {
+            let mut filter = Filter::new(&TYPED, views(), SCRATCH_BYTES);
+            let mut out = Vec::new();
+            let mut pushed = answer
+                .as_bytes()
+                .chunks(size)
+                .map(|piece| filter.push(piece, &mut out));
+            let refused = pushed.find_map(Result::err);
+            assert_eq!(refused.map_or(Ok(()), Err), expected, "{bytes} {size}");
+        }
+    }
+}
+
 static TYPED: Shape = Shape::Array(&Shape::Typed {
     keys: &["type", "typeId"],
     members: &Members {
