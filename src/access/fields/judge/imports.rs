@@ -72,21 +72,29 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
 fn marketable(case: &Case<'_>, request: &Json) -> Result<(), Stopped> {
     const MEMBER: &str = "marketableContactImport";
     for (member, value) in object(request, &At::BODY)? {
-        let sets = !matches!(value, Json::Null | Json::Bool(false));
-        if !sets || !member.eq_ignore_ascii_case(MEMBER) {
+        if !member.eq_ignore_ascii_case(MEMBER) {
             continue;
         }
-        let place = At::BODY.key(member).place();
-        if member != MEMBER {
-            return Err(refused(words::UNKNOWN_MEMBER, place));
+        let at = At::BODY.key(member);
+        if member != MEMBER && !matches!(value, Json::Null | Json::Bool(false)) {
+            return Err(refused(words::UNKNOWN_MEMBER, at.place()));
         }
         let contacts = Whose::named(case.catalogue, case.bounds, "contacts");
-        must_write(case, &contacts, MARKETABLE, place.clone())?;
-        if contacts.view.has_values(MARKETABLE) {
-            return Err(words::value(case.bounds, &contacts, MARKETABLE, place));
-        }
+        market(case, &contacts, value, &at)?;
     }
     Ok(())
+}
+
+/// Rows become marketing contacts: the status is a property, although no column names it.
+fn market(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
+    if matches!(value, Json::Null | Json::Bool(false)) {
+        return Ok(());
+    }
+    must_write(case, whose, MARKETABLE, at.place())?;
+    match whose.view.has_values(MARKETABLE) {
+        true => Err(words::value(case.bounds, whose, MARKETABLE, at.place())),
+        false => Ok(()),
+    }
 }
 
 fn column(case: &Case<'_>, mapping: &Json, at: &At<'_>) -> Result<(), Stopped> {
