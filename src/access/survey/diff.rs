@@ -9,7 +9,7 @@ use super::lines::{Answer, Line, gather};
 use super::places::{Place, places};
 use super::properties::{Aspect, Held, differences, readable, writable};
 use super::side::Side;
-use super::space::{Ends, Openable, Relevance, Space, ends};
+use super::space::{Ends, Openable, Relevance, Space, carries_linked, ends};
 use crate::access::catalogue::Catalogue;
 use crate::access::decide::{Closed, Ruled};
 use crate::access::effect::Effect;
@@ -210,14 +210,12 @@ impl Comparison<'_> {
         for facts in &openable.points {
             let answers = [old, new].map(|side| side.ruled(catalogue, facts, connection, at.moment));
             if answers.iter().all(passes) {
-                let (object, surface) = match facts.main().touches.as_slice() {
-                    [touch] => (touch.object.clone(), touch.surface),
-                    _ => (None, Surface::Records),
-                };
-                let calls = kept.entry(object).or_default();
-                let call = (facts.main().operation, facts.effect(), surface);
-                if calls.last() != Some(&call) {
-                    calls.push(call);
+                for (object, surface) in bounded_by(facts) {
+                    let calls = kept.entry(object).or_default();
+                    let call = (facts.main().operation, facts.effect(), surface);
+                    if calls.last() != Some(&call) {
+                        calls.push(call);
+                    }
                 }
             } else {
                 let what = self.call_change(&answers, facts, &[ends(facts)], at);
@@ -227,6 +225,16 @@ impl Comparison<'_> {
         for pairs in &openable.pairs {
             pairs.each(self.relevance, &mut |facts, pairs| {
                 let answers = [old, new].map(|side| side.ruled(catalogue, facts, connection, at.moment));
+                let operation = facts.main().operation;
+                if answers.iter().all(passes) && carries_linked(catalogue, operation) {
+                    let call = (operation, facts.effect(), Surface::Records);
+                    for object in pairs.iter().flatten() {
+                        let calls = kept.entry(Some(object.clone())).or_default();
+                        if !calls.contains(&call) {
+                            calls.push(call);
+                        }
+                    }
+                }
                 found.extend(self.call_change(&answers, facts, pairs, at));
             });
         }
@@ -311,6 +319,19 @@ impl Comparison<'_> {
         let gained = new.is_none_or(|new| old.is_some_and(|old| new > old));
         let what = What::Batch(format!("{} instead of {}", words(new), words(old)));
         self.push_about_all(at, gained, what);
+    }
+}
+
+/// The types whose property rules bound a call, and what of them it touches; `None` = any type's.
+fn bounded_by(facts: &Facts) -> Vec<(Option<ObjectType>, Surface)> {
+    match facts.main().touches.as_slice() {
+        // A call may carry records of types it only concerns: activities of the first version.
+        [touch] if touch.object.is_none() && !facts.concerns.is_empty() => {
+            let concerned = facts.concerns.iter().cloned();
+            concerned.map(|object| (Some(object), Surface::Records)).collect()
+        }
+        [touch] => vec![(touch.object.clone(), touch.surface)],
+        _ => vec![(None, Surface::Records)],
     }
 }
 

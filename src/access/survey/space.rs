@@ -223,6 +223,20 @@ pub fn ends(facts: &Facts) -> Ends {
     }
 }
 
+/// How ids of the operations begin that link two records, or list ids that are linked. The oldest lists
+/// of associated records touch both ends, too, and carry the records themselves.
+const LINKS: [&str; 3] = [
+    "crm.associations.",
+    "crm-associations.",
+    "crm.limits.associations.",
+];
+
+/// Whether values of properties can go through a call on both ends of a pair.
+pub fn carries_linked(catalogue: &Catalogue, operation: OperationIndex) -> bool {
+    let operation = catalogue.operation(operation);
+    operation.is_some_and(|operation| !LINKS.iter().any(|link| operation.id.starts_with(link)))
+}
+
 /// What rules look at in a touch. Touches that agree in it are decided alike: the tables ask which
 /// sets of types hold the type, and which scopes of the requirement a rule names.
 #[derive(Debug, Default)]

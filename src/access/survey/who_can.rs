@@ -6,7 +6,7 @@ use super::diff::granted;
 use super::lines::{Answer, Line, gather};
 use super::places::{Place, places};
 use super::side::Side;
-use super::space::{Ends, Relevance, Space, ends};
+use super::space::{Ends, Relevance, Space, carries_linked, ends};
 use crate::access::catalogue::Catalogue;
 use crate::access::effect::Effect;
 use crate::access::facts::{Facts, OperationIndex, Surface};
@@ -62,7 +62,7 @@ pub fn who_can(
     let mut found = Vec::new();
     for (index, place) in places.iter().enumerate() {
         let mut ask = |facts: &Facts, all: &[Ends]| {
-            if !wanted.is_call(facts) || !wanted.may_carry(facts) {
+            if !wanted.is_call(facts) || !wanted.may_carry(catalogue, facts) {
                 return;
             }
             let Some(Ok(ruled)) = side.ruled(catalogue, facts, place.connection(), now) else {
@@ -105,11 +105,14 @@ impl Wanted {
     }
 
     /// Whether values of properties can go through a call, if one is asked about: definitions hold
-    /// none, and what links two records neither.
-    fn may_carry(&self, facts: &Facts) -> bool {
-        let touches = &facts.main().touches;
+    /// none, and links neither.
+    fn may_carry(&self, catalogue: &Catalogue, facts: &Facts) -> bool {
+        let need = facts.main();
         self.property.is_none()
-            || touches.len() != 2 && touches.iter().all(|touch| touch.surface != Surface::Definitions)
+            || match need.touches.as_slice() {
+                [_, _] => carries_linked(catalogue, need.operation),
+                touches => touches.iter().all(|touch| touch.surface != Surface::Definitions),
+            }
     }
 
     fn is_about(&self, side: &Side<'_>, ends: &Ends, effect: Effect) -> bool {

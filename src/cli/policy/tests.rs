@@ -479,6 +479,36 @@ fn a_diff_of_properties_names_them_and_the_calls_they_go_through() {
 }
 
 #[test]
+fn a_diff_overlooks_no_property_of_calls_that_concern_a_type_or_list_what_is_linked() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let linked = |names: &str| {
+        format!(
+            "integration: t\nowner: o\nconnections: [acme]\nallow:\n  - operation: companies.contacts.list\n    objects: [companies, contacts]\nproperties:\n  contacts: {{read: {names}}}\n"
+        )
+    };
+    let (old, new) = (linked("[email]"), linked("[email, salary]"));
+    let (exit, printed) = differing(&catalogue, &[("t.yaml", &old)], &[("t.yaml", &new)], false);
+    assert_eq!(exit, Exit::Findings, "{printed}");
+    assert!(
+        printed.starts_with("+ t: companies.contacts.list read contacts [properties: salary]"),
+        "{printed}"
+    );
+    let head = "integration: t\nowner: o\nconnections: [acme]\nallow:\n  - operation: engagements.list\n";
+    let with = |notes: &str| format!("{head}properties:\n  \"*\": all\n  notes: {{read: {notes}}}\n");
+    let (exit, printed) = differing(
+        &catalogue,
+        &[("t.yaml", &with("[hs_note_body]"))],
+        &[("t.yaml", &with("all"))],
+        false,
+    );
+    assert_eq!(exit, Exit::Findings, "{printed}");
+    assert!(
+        printed.contains("+ t: engagements.list read notes [whole records"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn only_what_is_newly_allowed_fails_a_diff() {
     let catalogue = Catalogue::embedded().unwrap();
     let narrower = BEFORE.replace(", crm.objects.update", "");
@@ -598,6 +628,8 @@ allow:
     objects: [contacts]
   - operation: crm.associations.list
     objects: [contacts, notes]
+  - operation: companies.contacts.list
+    objects: [companies, contacts]
 ";
     let capped = "properties:\n  contacts: {read: {except: [salary]}}\n  \"*\": all\n";
     let asked = |files: &[(&str, &str)], object: &str, property: &str| -> Vec<String> {
@@ -617,13 +649,11 @@ allow:
     };
     let open = [("t.yaml", text)];
     assert_eq!(asked(&open, "notes", "hs_note_body"), [r#"["engagements.list"]"#]);
-    assert_eq!(asked(&open, "contacts", "salary"), [r#"["crm.objects.merge"]"#]);
+    let both = [r#"["crm.objects.merge"]"#, r#"["companies.contacts.list"]"#];
+    assert_eq!(asked(&open, "contacts", "salary"), both);
     let under_ceiling = [("t.yaml", text), ("_ceiling.yaml", capped)];
     assert_eq!(asked(&under_ceiling, "contacts", "salary"), [""; 0]);
-    assert_eq!(
-        asked(&under_ceiling, "contacts", "email"),
-        [r#"["crm.objects.merge"]"#]
-    );
+    assert_eq!(asked(&under_ceiling, "contacts", "email"), both);
 }
 
 #[test]
