@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod answers;
+#[path = "../support/child.rs"]
+mod child;
 mod denials;
+mod hostile;
 mod imports;
 mod planted;
 mod portal;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweep;
 #[path = "../support/wire.rs"]
 mod wire;
