@@ -26,7 +26,7 @@ const CALL: Carries = RecordsOf("calls", "carries what was said in a call");
 const TEMPLATE: Carries = Programs("says which properties an event sets on its record");
 const MEDIA: Carries = Values("carries types and properties of an app's own, which no rule names");
 
-const TABLE: [(&str, Carries); 144] = [
+const TABLE: [(&str, Carries); 142] = [
     ("account-info", Nothing),
     ("analytics", Nothing),
     ("app-webhooks", TO_A_URL),
@@ -149,8 +149,6 @@ const TABLE: [(&str, Carries); 144] = [
     ("integrations.timeline.event-types", TEMPLATE),
     ("integrators.timeline.event-templates", TEMPLATE),
     ("integrators.timeline.events", Body(Kind::Timeline)),
-    ("integrators.timeline.events.detail", Nothing),
-    ("integrators.timeline.events.render", Nothing),
     ("integrators.timeline.types", Nothing),
     ("keywords", Nothing),
     ("marketing", Nothing),
