@@ -56,6 +56,26 @@ fn operations_without_a_type_pass_unless_they_carry_what_is_hidden() {
     }
 }
 
+/// Tokens of an event may be stamped on its record: rendered, they are that record's values.
+#[test]
+fn what_a_template_makes_of_an_event_is_shown_only_to_those_who_see_the_record_whole() {
+    for path in ["1/2/detail", "1/2/render"] {
+        let request = format!("GET /integrators/timeline/v3/events/{path}");
+        for (touched, rules, passes) in [
+            (&["contacts"][..], LITTLE, false),
+            (&["contacts"][..], "contacts read=all", true),
+            (&["deals"][..], "contacts read=all", false),
+            (&[][..], "contacts read=all", false),
+            (&[][..], "* read=all", true),
+        ] {
+            // Its answer is of no known shape, so what does not pass as it is is refused.
+            let plan = judged(&request, "", touched, &bounds(rules));
+            let as_it_is = plan.is_ok_and(|plan| plan.answer == AnswerRule::Pass);
+            assert_eq!(as_it_is, passes, "{request} {touched:?} {rules}");
+        }
+    }
+}
+
 #[test]
 fn exports_pass_only_if_every_property_of_every_type_touched_is_readable() {
     let export = "POST /crm/v3/exports/export/async";
