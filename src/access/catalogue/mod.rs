@@ -9,6 +9,7 @@ mod extra;
 mod layout;
 mod operation;
 mod parts;
+mod prefix;
 mod reader;
 mod recognise;
 mod row_text;
@@ -215,10 +216,7 @@ impl Catalogue {
     /// Whether requests through this row name many records at once, so that `limits.batch` counts them:
     /// in the body, or in the query of a `GET`.
     pub fn counts_records(&self, recognised: &Recognised) -> bool {
-        self.row(recognised.row).is_some_and(|row| {
-            let is_batch = |part| part == "batch" || part == "batch-async";
-            row.id.split('.').any(is_batch) || COUNTED.contains(&&*row.id)
-        })
+        self.row(recognised.row).is_some_and(|row| row.counts_records)
     }
 
     /// The types that a link by this HubSpot-defined id joins, where an inline association says
@@ -388,15 +386,6 @@ impl Catalogue {
             .collect()
     }
 }
-
-/// Operations whose ids say nothing of a batch, and which yet name many records.
-const COUNTED: [&str; 5] = [
-    "contacts.lists.add",
-    "contacts.lists.remove",
-    "crm.lists.memberships.add",
-    "crm.lists.memberships.add-and-remove",
-    "crm.lists.memberships.remove",
-];
 
 fn digest(extra: Option<&str>, versions: &[String]) -> String {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);

@@ -76,7 +76,23 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
             associated_objects: has("associated-objects"),
         },
         takes_rest: has("multi-segment-param"),
+        counts_records: names_many(id),
     })
+}
+
+/// Operations whose ids say nothing of a batch, and which yet name many records.
+pub(super) const COUNTED: [&str; 5] = [
+    "contacts.lists.add",
+    "contacts.lists.remove",
+    "crm.lists.memberships.add",
+    "crm.lists.memberships.add-and-remove",
+    "crm.lists.memberships.remove",
+];
+
+/// Whether requests for an operation name many records at once.
+fn names_many(id: &str) -> bool {
+    let is_batch = |part| part == "batch" || part == "batch-async";
+    id.split('.').any(is_batch) || COUNTED.contains(&id)
 }
 
 fn parse_resolve(

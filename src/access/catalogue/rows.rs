@@ -111,6 +111,8 @@ pub struct Row {
     pub(super) marks: Marks,
     /// Whether the last parameter takes the rest of the path.
     pub(super) takes_rest: bool,
+    /// Whether its requests name many records at once; known from the id, and asked for each request.
+    pub(super) counts_records: bool,
 }
 
 impl Row {

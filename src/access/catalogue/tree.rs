@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::layout::{Plain, age};
+use super::prefix;
 use super::rows::{Row, RowIndex, is_version};
 use super::types::ObjectTypes;
 use crate::access::object_type::ObjectType;
@@ -30,6 +31,10 @@ pub(super) enum Walk {
 struct Node {
     /// Sorted by literal.
     literals: Vec<(Box<str>, u32)>,
+    /// What the literals begin with, in their order.
+    prefixes: Vec<u64>,
+    /// Whether a literal has a capital letter.
+    has_capitals: bool,
     /// Literals that are spellings of an object type, so that each of its other spellings takes them too.
     types: Vec<(ObjectType, u32)>,
     version: Option<u32>,
@@ -104,6 +109,9 @@ impl Tree {
         tree.extend_to(more_versions);
         for node in &mut tree.nodes {
             node.literals.sort();
+            let literals = || node.literals.iter().map(|(literal, _)| &**literal);
+            node.prefixes = literals().map(prefix::of).collect();
+            node.has_capitals = literals().any(has_capital);
         }
         tree
     }
@@ -280,12 +288,7 @@ impl Search<'_> {
         let Some(segment) = self.target.segment(position) else {
             return self.row(&node.rows, version);
         };
-        let exact = node
-            .literals
-            .binary_search_by(|(literal, _)| (**literal).cmp(segment))
-            .ok()
-            .and_then(|index| node.literals.get(index))
-            .map(|(_, child)| *child);
+        let exact = node.literal(segment);
         if let Some(child) = exact
             && let Some(row) = self.step(child, position + 1, version)
         {
@@ -341,10 +344,24 @@ impl Search<'_> {
     }
 }
 
+fn has_capital(word: &str) -> bool {
+    word.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 impl Node {
+    /// The child of a literal.
+    fn literal(&self, segment: &str) -> Option<u32> {
+        let at = |position: usize| self.literals.get(position).map(|(literal, _)| &**literal);
+        let position = prefix::find(&self.prefixes, segment, at)?;
+        self.literals.get(position).map(|(_, child)| *child)
+    }
+
     /// Whether a segment is one of the literals but for the case of its letters or white space around it.
     fn is_nearly_a_literal(&self, segment: &str) -> bool {
         let word = segment.trim();
+        if !self.has_capitals && word.len() == segment.len() && !has_capital(word) {
+            return false; // in small letters throughout it would be one of them exactly
+        }
         word.bytes().any(|b| b.is_ascii_alphabetic())
             && self
                 .literals

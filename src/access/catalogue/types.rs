@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::CatalogueError;
+use super::prefix;
 use super::scopes::{Direction, Scopes, Terms, freeze};
 use super::table::{Record, Table};
 use crate::access::facts::{Requirement, ScopeIndex};
@@ -52,6 +53,8 @@ pub(super) struct ObjectTypes {
     rows: Vec<TypeRow>,
     /// Lower-case spellings, sorted.
     spellings: Vec<(Box<str>, u8)>,
+    /// What the spellings begin with, in their order.
+    prefixes: Vec<u64>,
     /// The row that stands for every custom object.
     custom: u8,
 }
@@ -62,6 +65,7 @@ impl ObjectTypes {
         let mut types = Self {
             rows: Vec::new(),
             spellings: Vec::new(),
+            prefixes: Vec::new(),
             custom: u8::MAX,
         };
         for record in table.records() {
@@ -78,6 +82,7 @@ impl ObjectTypes {
                 return Err(CatalogueError::new("object_types.tsv", 1, message));
             }
         }
+        types.prefixes = types.spellings.iter().map(|(word, _)| prefix::of(word)).collect();
         types.name_scopes(scopes);
         Ok(types)
     }
@@ -134,10 +139,8 @@ impl ObjectTypes {
     }
 
     fn known(&self, spelling: &str) -> Option<ObjectType> {
-        let index = self
-            .spellings
-            .binary_search_by(|(known, _)| (**known).cmp(spelling))
-            .ok()?;
+        let at = |position: usize| self.spellings.get(position).map(|(known, _)| &**known);
+        let index = prefix::find(&self.prefixes, spelling, at)?;
         self.spellings.get(index).map(|(_, row)| ObjectType::Known(*row))
     }
 

@@ -52,8 +52,10 @@ fn of_any(_: &Planted) -> bool {
     true
 }
 
-/// Rules, and the planted values that they hide.
-fn rules() -> Vec<(&'static str, String, fn(&Planted) -> bool)> {
+/// A name, a `properties` block, and the planted values that it hides.
+type Rule = (&'static str, String, fn(&Planted) -> bool);
+
+fn rules() -> Vec<Rule> {
     vec![
         (
             "three",

@@ -193,7 +193,7 @@ fn what_parts_of_requests_are_judged_as_exists() {
 
 #[test]
 fn every_counted_operation_exists() {
-    for id in COUNTED {
+    for id in row_text::COUNTED {
         assert!(shipped().operation_by_id(id).is_some(), "{id}");
     }
 }
