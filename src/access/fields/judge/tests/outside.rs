@@ -63,7 +63,9 @@ fn what_a_template_makes_of_an_event_is_shown_only_to_those_who_see_the_record_w
         let request = format!("GET /integrators/timeline/v3/events/{path}");
         for (touched, rules, passes) in [
             (&["contacts"][..], LITTLE, false),
-            (&["contacts"][..], "contacts read=all", true),
+            // Which type it is about only the template knows.
+            (&["contacts"][..], "contacts read=all", false),
+            (&["contacts"][..], "contacts read=all; * read=all", true),
             (&["deals"][..], "contacts read=all", false),
             (&[][..], "contacts read=all", false),
             (&[][..], "* read=all", true),
