@@ -12,7 +12,8 @@ use crate::vault::{Sealed, WrappedKey};
 
 const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, whose, health, \
      user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
-     intent_at, created_at";
+     intent_at, created_at, installer_email, installer_rights, installed_at, requested_scopes, labels, refreshed_at, \
+     credential_at";
 
 /// An access token as stored.
 #[derive(Clone, Debug)]
@@ -64,6 +65,20 @@ pub struct ConnectionRow {
     pub intent: Option<Timestamp>,
     /// When it was added.
     pub created: Timestamp,
+    /// The installer's address when the grant was made, as HubSpot told.
+    pub installer_email: Option<String>,
+    /// The installer's rights at that time: JSON, for people.
+    pub installer_rights: Option<String>,
+    /// When a person consented; `None` when a token was handed over.
+    pub installed: Option<Timestamp>,
+    /// What the install asked for; `scopes` is what was granted.
+    pub requested_scopes: Vec<String>,
+    /// `key` and `value`, in their order.
+    pub labels: Vec<(String, String)>,
+    /// When a refresh last succeeded.
+    pub refreshed: Option<Timestamp>,
+    /// When the long-lived credential in use was issued: what its rotation is counted from.
+    pub credential_at: Timestamp,
 }
 
 /// A connection to be stored.
@@ -149,8 +164,8 @@ impl Store {
             tx.execute(
                 "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
                      data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
-                     standing_since, created_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, now, now
+                     standing_since, created_at, credential_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, now, now, now
                  FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
                 params![
                     new.id.as_str(),
@@ -279,10 +294,7 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
             .get::<_, Option<i64>>("user_id")?
             .map(read_number)
             .transpose()?,
-        scopes: text("scopes")?
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect(),
+        scopes: words(&text("scopes")?),
         data_key: WrappedKey::from_stored(row.get("data_key")?),
         generation: read_number(row.get("generation")?)?,
         access,
@@ -291,7 +303,22 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
             .map(Sealed::from_stored),
         intent: timestamp_opt(row.get("intent_at")?)?,
         created: timestamp(row.get("created_at")?)?,
+        installer_email: row.get("installer_email")?,
+        installer_rights: row.get("installer_rights")?,
+        installed: timestamp_opt(row.get("installed_at")?)?,
+        requested_scopes: words(&text("requested_scopes")?),
+        labels: text("labels")?
+            .split_ascii_whitespace()
+            .filter_map(|label| label.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        refreshed: timestamp_opt(row.get("refreshed_at")?)?,
+        credential_at: timestamp(row.get("credential_at")?)?,
     })
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -8,82 +8,14 @@ use super::StoreError;
 const APPLICATION_ID: i64 = 0x5347_4154;
 
 /// Number n+1 is `MIGRATIONS[n]`.
-///
-/// Times are milliseconds since 1970 in UTC. `connections.generation` counts the tokens of one
-/// connection; `fence` counts the attempts to refresh it; both only grow.
-const MIGRATIONS: &[&str] = &["CREATE TABLE meta (
-        name TEXT PRIMARY KEY,
-        value ANY NOT NULL
-    ) STRICT;
-    CREATE TABLE apps (
-        name TEXT PRIMARY KEY,
-        client_id TEXT NOT NULL,
-        data_key BLOB NOT NULL,
-        secret BLOB NOT NULL,
-        secret_version INTEGER NOT NULL,
-        other_secret BLOB,
-        other_secret_version INTEGER,
-        created_at INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE connections (
-        id TEXT PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        portal INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        app TEXT REFERENCES apps (name),
-        standing TEXT NOT NULL,
-        standing_why TEXT,
-        standing_since INTEGER NOT NULL,
-        whose TEXT NOT NULL,
-        health TEXT,
-        user_id INTEGER,
-        scopes TEXT NOT NULL,
-        data_key BLOB NOT NULL,
-        generation INTEGER NOT NULL,
-        access_token BLOB,
-        access_obtained_at INTEGER,
-        access_expires_at INTEGER,
-        refresh_token BLOB,
-        fence INTEGER NOT NULL DEFAULT 0,
-        lease_holder TEXT,
-        lease_until INTEGER,
-        intent_at INTEGER,
-        created_at INTEGER NOT NULL
-    ) STRICT;
-    CREATE UNIQUE INDEX connections_app_portal ON connections (app, portal) WHERE app IS NOT NULL;
-    CREATE TABLE keys (
-        id TEXT PRIMARY KEY,
-        hash BLOB NOT NULL,
-        integration TEXT NOT NULL,
-        connection TEXT,
-        created_at INTEGER NOT NULL,
-        created_by TEXT NOT NULL,
-        expires_at INTEGER,
-        revoked_at INTEGER
-    ) STRICT;
-    CREATE INDEX keys_connection ON keys (connection) WHERE connection IS NOT NULL;
-    CREATE TABLE changes (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        kind TEXT NOT NULL,
-        id TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE applied (
-        instance TEXT PRIMARY KEY,
-        seq INTEGER NOT NULL,
-        at INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE audited (
-        instance TEXT PRIMARY KEY,
-        seq INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE admin_events (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        at INTEGER NOT NULL,
-        actor TEXT NOT NULL,
-        action TEXT NOT NULL,
-        subject TEXT NOT NULL,
-        reason TEXT
-    ) STRICT;"];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1-base.sql"),
+    include_str!("migrations/2-credentials.sql"),
+    include_str!("migrations/3-kills.sql"),
+    include_str!("migrations/4-installs.sql"),
+    include_str!("migrations/5-people.sql"),
+    include_str!("migrations/6-health.sql"),
+];
 
 /// Makes the tables in an empty file; refuses a file of another version or another program.
 pub(super) fn create_or_check(connection: &Connection) -> Result<(), StoreError> {
@@ -168,15 +100,22 @@ mod tests {
 
     #[test]
     fn older_and_newer_stores_are_told_apart() {
-        let connection = empty();
-        apply(&connection, &[MIGRATIONS[0], "CREATE TABLE second (x)"]).unwrap();
+        let known = MIGRATIONS.len() as u32;
+        let older = empty();
+        apply(&older, &MIGRATIONS[..1]).unwrap();
         assert!(matches!(
-            create_or_check(&connection),
-            Err(StoreError::Newer { found: 2, .. })
+            create_or_check(&older),
+            Err(StoreError::Older { found: 1, needed }) if needed == known
         ));
+        assert_eq!(migrate(&older).unwrap(), (1, known));
+        assert!(create_or_check(&older).is_ok());
+        let newer = empty();
+        let more = [MIGRATIONS, &["CREATE TABLE one_more (x)"]].concat();
+        apply(&newer, &more).unwrap();
         assert!(matches!(
-            apply(&connection, MIGRATIONS),
-            Err(StoreError::Newer { .. })
+            create_or_check(&newer),
+            Err(StoreError::Newer { found, .. }) if found == known + 1
         ));
+        assert!(matches!(migrate(&newer), Err(StoreError::Newer { .. })));
     }
 }

@@ -1,0 +1,1 @@
+-- Installs under way.

@@ -1,0 +1,1 @@
+-- People behind credentials, and findings about them.

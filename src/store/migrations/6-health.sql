@@ -1,0 +1,1 @@
+-- Whether reads and writes of a connection work, and when they last did.
