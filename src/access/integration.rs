@@ -5,6 +5,7 @@
 //! already under way sees it at its next look.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -95,7 +96,30 @@ impl KeyFault {
     }
 }
 
-type Shard = HashMap<KeyId, Arc<KeyEntry>>;
+/// Ids are random, and those in the map are the gate's own: hashing them again would spread them no
+/// better, and whoever presents an id can't choose which others it meets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Characters leave bits unused; a product with an odd number lifts the others into all of them.
+        let product = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ (product >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Shard = HashMap<KeyId, Arc<KeyEntry>, BuildHasherDefault<Spread>>;
 
 /// All keys, by id.
 #[derive(Clone, Debug)]
@@ -114,7 +138,7 @@ impl Default for KeyIndex {
 impl KeyIndex {
     /// An index of `entries`; a later entry replaces an earlier one of the same id.
     pub fn build(entries: impl IntoIterator<Item = KeyEntry>) -> Self {
-        let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new()).collect();
+        let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::default()).collect();
         for entry in entries {
             if let Some(shard) = shards.get_mut(shard_of(&entry.id)) {
                 shard.insert(entry.id, Arc::new(entry));

@@ -25,9 +25,9 @@ use crate::access::decision::Decision;
 use crate::access::facts::Facts;
 use crate::access::fields::{self, AnswerRule, Plan};
 use crate::access::gather::gather;
-use crate::access::integration::KeyEntry;
+use crate::access::integration::{KeyEntry, KeyFault};
 use crate::access::json::{JudgedBody, check_content_type};
-use crate::access::key::PresentedKey;
+use crate::access::key::{self, PresentedKey};
 use crate::access::policy::Policy;
 use crate::access::policy_set::PolicyState;
 use crate::access::refusal::{Reason, Refusal};
@@ -114,13 +114,16 @@ impl Case {
 
     /// Who calls. Nothing else is said to a caller without a good key.
     pub fn authenticate(&mut self, credential: Secret, by_header: Option<Selector>) -> Result<Caller, Stop> {
-        let presented =
-            PresentedKey::parse(credential.expose()).map_err(|mistake| Stop::Key(mistake.reason()))?;
+        let text = credential.expose();
+        let presented = PresentedKey::read(text).map_err(|mistake| Stop::Key(mistake.reason()))?;
         let key = self
             .snapshot
             .keys
             .authenticate(&presented, Timestamp::now())
-            .map_err(|fault| Stop::Key(fault.reason()))?;
+            .map_err(|fault| match key::mistyped(text) {
+                Some(mistake) if fault == KeyFault::Unknown => Stop::Key(mistake.reason()),
+                _ => Stop::Key(fault.reason()),
+            })?;
         self.key = Some(Arc::clone(key));
         self.outcome.integration = Some(Arc::clone(&key.integration));
         Ok(Caller {

@@ -9,7 +9,6 @@ mod extra;
 mod layout;
 mod operation;
 mod parts;
-mod prefix;
 mod reader;
 mod recognise;
 mod row_text;
@@ -19,6 +18,7 @@ mod siblings;
 mod table;
 mod tree;
 mod types;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -123,6 +123,7 @@ impl Catalogue {
             let more = row_text::parse("catalogue.extra", text, &scopes, &types)?;
             extra::apply(&mut rows, more, &types)?;
         }
+        rows.iter_mut().for_each(Row::settle);
         let operations = Operations::build(&rows)?;
         let row_operations = operations.by_row(rows.len());
         Ok(Self {

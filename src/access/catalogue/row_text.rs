@@ -2,6 +2,7 @@
 
 use super::CatalogueError;
 use super::reader::Reader;
+use super::recognise::BodyNeed;
 use super::rows::{Marks, Reading, Resolve, Row, TypeSource, is_operation_id, is_version};
 use super::scopes::{Scopes, freeze};
 use super::table::{Record, Table};
@@ -77,6 +78,7 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
         },
         takes_rest: has("multi-segment-param"),
         counts_records: names_many(id),
+        body_need: BodyNeed::None,
     })
 }
 
