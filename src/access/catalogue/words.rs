@@ -44,7 +44,9 @@ impl Words {
         loop {
             let position = usize::from(*self.places.get(place)?).checked_sub(1)?;
             let (known, whole) = self.sorted.get(position)?;
-            if *known == begins && **whole == *word {
+            // Eight bytes and the length are all there is of a short word.
+            let same = whole.len() == word.len() && (word.len() <= 8 || **whole == *word);
+            if *known == begins && same {
                 return Some(position);
             }
             place = (place + 1) & (self.places.len() - 1);
