@@ -49,6 +49,11 @@ impl Live {
         for row in &rows {
             live.put(row);
         }
+        for (id, health) in live.0.engine.parts.store.connection_health()? {
+            if let Some(connection) = live.connection(&id) {
+                connection.resume_health(&health);
+            }
+        }
         Ok(live)
     }
 
