@@ -231,6 +231,40 @@ async fn denials_tell_gate_and_hubspot_apart_while_the_gate_runs() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_refused_is_a_failure_of_reads_that_a_restart_remembers() {
+    let mut world = World::plain().await;
+    let key = world.key("reader");
+    assert_eq!(world.get(CONTACT, &key).await.status, 200);
+    world.sim.fault(Fault::once(
+        Matching::path("/crm/"),
+        Action::Known(KnownFault::InvalidToken),
+    ));
+    let answer = world.get(CONTACT, &key).await;
+    assert_eq!((answer.status.as_u16(), cause(&answer)), (503, ""));
+    let reads = |world: &World| -> Value {
+        let output = world.command(&["connection", "show", "acme", "--json"]);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["health"]["read"].take()
+    };
+    world.stop().await;
+    assert_eq!(
+        (&reads(&world)["failures"], &reads(&world)["cause"]),
+        (&1.into(), &"unauthorised".into())
+    );
+    world.start().await;
+    world.stop().await;
+    assert_eq!(reads(&world)["failures"], 1, "a start forgets nothing");
+    world.start().await;
+    assert_eq!(world.get(CONTACT, &key).await.status, 200);
+    world.stop().await;
+    let after = reads(&world);
+    assert_eq!(
+        (&after["failures"], &after["cause"]),
+        (&0.into(), &"unauthorised".into())
+    );
+    assert!(after["last_success"].as_str() >= after["last_failure"].as_str());
+}
+
 /// Lines of the log with this event.
 fn events(log: &str, event: &str) -> usize {
     log.lines().filter(|line| line.contains(event)).count()

@@ -36,7 +36,7 @@ pub(super) fn sheet(row: &ConnectionRow, around: &Surroundings) -> String {
         ("scopes", row.scopes.join(" ")),
         ("not granted", dash_if_empty(not_granted(row).join(" "))),
         ("added", short(row.created)),
-        ("credential since", short(row.credential_at)),
+        ("credential since", aged(row.credential_at, around.now())),
         ("last refresh", time(last_refresh(row))),
         (
             "next refresh",
@@ -143,6 +143,12 @@ pub(super) fn extend(json: &mut serde_json::Value, row: &ConnectionRow, around: 
     if let (Some(json), serde_json::Value::Object(more)) = (json.as_object_mut(), more) {
         json.extend(more);
     }
+}
+
+/// A time and how many days ago that is.
+fn aged(at: Timestamp, now: Timestamp) -> String {
+    let days = now.duration_since(at).as_hours() / 24;
+    format!("{} ({days} days ago)", short(at))
 }
 
 fn side(health: &ClassHealth, fails: bool) -> String {

@@ -52,6 +52,11 @@ impl Surroundings {
         })
     }
 
+    /// When it was read.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// How its reads and writes fare.
     pub(super) fn health(&self, row: &ConnectionRow) -> ConnectionHealth {
         self.health.get(&row.id).cloned().unwrap_or_default()
