@@ -21,6 +21,7 @@ use crate::audit::{self, Auditor};
 use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
+use crate::health::Watcher;
 use crate::hubspot::connect::SharedUpstream;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
@@ -82,6 +83,7 @@ pub struct Server {
     stop_accepting: CancellationToken,
     stop_monitor: CancellationToken,
     stop_tokens: CancellationToken,
+    health: tokio::task::JoinHandle<()>,
     live: Live,
     auditor: Auditor,
     _lock: GateLock,
@@ -213,6 +215,13 @@ impl Prepared {
         gate.names.store(Arc::new(Names::new(&public_url, address)));
         watch_pool(&gate);
 
+        let watcher = Watcher {
+            live: gate.live.clone(),
+            store: Arc::clone(&publisher.store),
+            metrics: Arc::clone(&gate.metrics),
+            readiness: Arc::clone(&readiness),
+            failing_after: config.health_failing_after,
+        };
         let (messages, inbox) = mpsc::channel();
         let mut publisher = publisher;
         publisher.announce().map_err(internal)?;
@@ -251,6 +260,7 @@ impl Prepared {
         tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
         let stop_tokens = CancellationToken::new();
         tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
+        let health = tokio::spawn(watcher.run(stop_tokens.clone()));
         let stop_monitor = CancellationToken::new();
         let state = monitor::State {
             readiness: Arc::clone(&readiness),
@@ -273,6 +283,7 @@ impl Prepared {
             stop_accepting,
             stop_monitor,
             stop_tokens,
+            health,
             live: gate.live.clone(),
             auditor,
             config,
@@ -322,6 +333,8 @@ impl Server {
         }
         self.stop_tokens.cancel();
         self.live.finish(self.config.limits.token).await;
+        // The last health is written down; what does not get there is a few seconds of it.
+        let _ = tokio::time::timeout(self.config.limits.store_max_staleness, self.health).await;
         let _ = self.messages.send(Message::Stop);
         let (publisher, auditor) = (self.publisher, self.auditor);
         let closed = tokio::task::spawn_blocking(move || {

@@ -1,10 +1,14 @@
 //! `scopegate connection`: HubSpot accounts the gate can act in.
 
+mod sheet;
+mod surroundings;
+
 use std::io::Write;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use self::surroundings::Surroundings;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
@@ -164,15 +168,28 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
 
 fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let rows = admin.store.connections()?;
+    let around = Surroundings::read(admin)?;
     if args.json {
-        let lines: String = rows.iter().map(|row| format!("{}\n", json_of(row))).collect();
+        let lines: String = rows
+            .iter()
+            .map(|row| format!("{}\n", json_of(row, &around)))
+            .collect();
         print(out, &lines)?;
         return Ok(Exit::Fine);
     }
     let mut table = vec![
-        ["NAME", "PORTAL", "KIND", "APP", "STATE", "TOKEN UNTIL", "TROUBLE"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "NAME",
+            "PORTAL",
+            "KIND",
+            "APP",
+            "STATE",
+            "HEALTH",
+            "TOKEN UNTIL",
+            "TROUBLE",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     for row in rows {
         table.push(vec![
@@ -181,6 +198,7 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             row.kind.as_str().to_owned(),
             row.app.clone().unwrap_or_else(|| "-".to_owned()),
             row.standing.as_str().to_owned(),
+            sheet::mark(&row, &around).to_owned(),
             expires_of(&row).map_or_else(|| "-".to_owned(), short),
             trouble_of(row).unwrap_or_default(),
         ]);
@@ -191,32 +209,12 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
 
 fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let row = find(&args.name, admin)?;
+    let around = Surroundings::read(admin)?;
     if args.json {
-        print(out, &format!("{}\n", json_of(&row)))?;
+        print(out, &format!("{}\n", json_of(&row, &around)))?;
         return Ok(Exit::Fine);
     }
-    let none = || "-".to_owned();
-    let fields = [
-        ("name", row.name.to_string()),
-        ("id", row.id.to_string()),
-        ("portal", row.portal.to_string()),
-        ("kind", row.kind.as_str().to_owned()),
-        ("app", row.app.clone().unwrap_or_else(none)),
-        ("state", row.standing.as_str().to_owned()),
-        ("since", short(row.standing_since)),
-        ("why", row.standing_why.clone().unwrap_or_else(none)),
-        ("trouble", row.health.clone().unwrap_or_else(none)),
-        ("token until", expires_of(&row).map_or_else(none, short)),
-        ("refreshing since", row.intent.map_or_else(none, short)),
-        ("installer", row.user_id.map_or_else(none, |id| id.to_string())),
-        ("scopes", row.scopes.join(" ")),
-        ("added", short(row.created)),
-    ];
-    let rows: Vec<_> = fields
-        .into_iter()
-        .map(|(name, value)| vec![name.to_owned(), value])
-        .collect();
-    print(out, &columns(&rows))?;
+    print(out, &sheet::sheet(&row, &around))?;
     Ok(Exit::Fine)
 }
 
@@ -326,8 +324,8 @@ fn expires_of(row: &ConnectionRow) -> Option<Timestamp> {
     row.access.as_ref().and_then(|token| token.expires)
 }
 
-fn json_of(row: &ConnectionRow) -> serde_json::Value {
-    serde_json::json!({
+fn json_of(row: &ConnectionRow, around: &Surroundings) -> serde_json::Value {
+    let mut json = serde_json::json!({
         "name": row.name.as_str(),
         "id": row.id.as_str(),
         "portal": row.portal.get(),
@@ -341,7 +339,9 @@ fn json_of(row: &ConnectionRow) -> serde_json::Value {
         "user_id": row.user_id,
         "scopes": row.scopes,
         "created": row.created.to_string(),
-    })
+    });
+    sheet::extend(&mut json, row, around);
+    json
 }
 
 fn short(at: Timestamp) -> String {

@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod config;
 pub mod connection;
 pub mod demo;
+pub mod denials;
 pub mod explain;
 pub mod health;
 pub mod init;
@@ -130,6 +131,8 @@ enum Command {
     /// Check, test and show policies.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// What was not let through lately, by whom and why, with what to do about it.
+    Denials(denials::DenialsArgs),
     /// HubSpot's operations as the gate knows them.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
@@ -192,6 +195,7 @@ fn execute(cli: Cli) -> CommandResult {
         Command::Connection(command) => connection::run(command, &globals),
         Command::Explain(args) => explain::run(args, &globals),
         Command::Policy(command) => policy::run(command, &globals),
+        Command::Denials(args) => denials::run(args, &globals),
         Command::Catalogue(command) => catalogue::run(command, &globals),
         Command::Store(command) => store::run(command, &globals),
         Command::MasterKey(command) => master_key::run(command, &globals),

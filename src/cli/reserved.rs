@@ -15,7 +15,6 @@ const COMMANDS: &[&str] = &[
     "doctor",
     "people",
     "coverage",
-    "denials",
     "audit",
     "completions",
     "man",

@@ -58,6 +58,8 @@ pub struct Config {
     pub shutdown: ShutdownSettings,
     /// Bounds of the request path.
     pub limits: Limits,
+    /// Reads or writes of a connection that were all refused for this long are a finding.
+    pub health_failing_after: Duration,
     /// How log lines look.
     pub log: LogFormat,
 }
@@ -97,6 +99,7 @@ impl Config {
                 grace: Duration::from_secs(25),
             },
             limits: Limits::default(),
+            health_failing_after: Duration::from_secs(86_400),
             log: LogFormat::Auto,
         }
     }

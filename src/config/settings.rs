@@ -113,6 +113,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "shutdown.delay" = "5s" => |c, v, _| c.shutdown.delay = v.duration(seconds(0, 3600))?;
     "shutdown.grace" = "25s" => |c, v, _| c.shutdown.grace = v.duration(seconds(0, 3600))?;
     "log.format" = "auto" => |c, v, _| c.log = log_format(v)?;
+    "health.write_failing_after" = "24h" => |c, v, _| c.health_failing_after = v.duration(seconds(1, 30 * 86_400))?;
     "metrics.series" = "20000" => |c, v, _| c.limits.metrics_series = count(v, 2_000..=1_000_000)?;
     "metrics.connections" = "500" => |c, v, _| c.limits.metrics_connections = count(v, 0..=100_000)?;
     "limits.target_size" = "32KiB" => |c, v, _| c.limits.target_bytes = size(v, 1 << 10..=1 << 20)?;

@@ -19,9 +19,9 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-pub use crate::hubspot::forbidden::ForbiddenCause;
+pub use crate::hubspot::forbidden::{ForbiddenCause, ForbiddenDetail};
 pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
-pub use state::{ConnectionSample, KeySample, PolicySample};
+pub use state::{ConnectionSample, HealthSample, KeySample, PolicySample};
 pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
 
 use crate::audit::Watch;
@@ -68,6 +68,9 @@ pub struct Metrics {
     connections: IntGaugeVec,
     connection_state: IntGaugeVec,
     token_expires: GaugeVec,
+    last_refresh: GaugeVec,
+    connection_health: IntGaugeVec,
+    connections_failing: IntGaugeVec,
     policy_invalid: IntGaugeVec,
     policy_expires: GaugeVec,
     key_expires: GaugeVec,
@@ -87,6 +90,7 @@ pub struct Metrics {
     #[allow(clippy::type_complexity)] // a list of hooks, named by its use
     hooks: Mutex<Vec<Box<dyn Fn(&Metrics) + Send + Sync>>>,
     pub(crate) denial_lines: LineBudget,
+    pub(crate) forbidden_lines: LineBudget,
     pub(crate) upstream_lines: LineBudget,
     pub(crate) store_lines: LineBudget,
     pub(crate) audit_lines: LineBudget,
@@ -178,6 +182,24 @@ impl Metrics {
                 "When a connection's access token expires; only while there are few connections.",
                 &["connection"],
             )?,
+            last_refresh: float_gauges(
+                &r,
+                "scopegate_connection_last_refresh_timestamp_seconds",
+                "When a connection's access token was last refreshed; only while there are few connections.",
+                &["connection"],
+            )?,
+            connection_health: gauges(
+                &r,
+                "scopegate_connection_health",
+                "0 while HubSpot has refused every read, or every write, of a connection for long; only while there are few connections.",
+                &["connection", "class"],
+            )?,
+            connections_failing: gauges(
+                &r,
+                "scopegate_connections_failing",
+                "Connections whose reads, or writes, HubSpot has refused for long.",
+                &["app", "class"],
+            )?,
             policy_invalid: gauges(
                 &r,
                 "scopegate_policy_invalid",
@@ -266,6 +288,7 @@ impl Metrics {
             audit: Mutex::default(),
             hooks: Mutex::default(),
             denial_lines: LineBudget::default(),
+            forbidden_lines: LineBudget::default(),
             upstream_lines: LineBudget::default(),
             store_lines: LineBudget::default(),
             audit_lines: LineBudget::default(),

@@ -34,6 +34,13 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_connections", "gauge", "app,state"),
     ("scopegate_connection_state", "gauge", "connection,state"),
     ("scopegate_token_expires_timestamp_seconds", "gauge", "connection"),
+    (
+        "scopegate_connection_last_refresh_timestamp_seconds",
+        "gauge",
+        "connection",
+    ),
+    ("scopegate_connection_health", "gauge", "class,connection"),
+    ("scopegate_connections_failing", "gauge", "app,class"),
     ("scopegate_policy_invalid", "gauge", "integration"),
     (
         "scopegate_policy_expires_timestamp_seconds",
@@ -108,6 +115,13 @@ fn busy() -> Arc<Metrics> {
         app: None,
         state: "ok",
         token_expires: Some(now),
+    }]);
+    metrics.set_connection_health(&[HealthSample {
+        connection: "acme",
+        app: None,
+        read_fails: false,
+        write_fails: true,
+        last_refresh: Some(now),
     }]);
     metrics.set_policies(
         "sha256:p",
@@ -376,6 +390,11 @@ fn every_word_of_the_program_is_explained_and_no_other() {
         ForbiddenCause::ALL
             .iter()
             .map(|word| (ForbiddenCause::SET, word.as_str())),
+    );
+    program.extend(
+        ForbiddenDetail::ALL
+            .iter()
+            .map(|word| (ForbiddenDetail::SET, word.as_str())),
     );
     program.extend(
         RefreshResult::ALL

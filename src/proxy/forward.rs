@@ -16,11 +16,12 @@ use super::stop::Stop;
 use super::upload::{UpBody, UploadBounds, UploadError, UploadWatch};
 use super::worker::Worker;
 use crate::access::effect::Effect;
+use crate::access::refusal::Reason;
 use crate::events::UpstreamFailed;
 use crate::hubspot::answer_body::AnswerBody;
 use crate::hubspot::pool::{ExchangeError, Progress};
 use crate::metrics::UpstreamErrorKind;
-use crate::tokens::{CredentialError, Lease};
+use crate::tokens::{CredentialError, FailureCause, Lease};
 
 /// The body on its way up.
 pub enum Outgoing {
@@ -100,12 +101,10 @@ pub async fn forward(
         return Ok((response, lease));
     }
     drop(response);
-    let renewed = worker
-        .gate()
-        .live
-        .rejected(&lease)
-        .await
-        .map_err(|error| credential(&error))?;
+    let renewed = worker.gate().live.rejected(&lease).await.map_err(|error| {
+        note_unauthorised(outcome, &lease, error.reason());
+        credential(&error)
+    })?;
     let held = match &watch {
         Some(watch) => watch.replayable().ok_or(Stop::Credential {
             retry_after_seconds: 1,
@@ -123,6 +122,7 @@ pub async fn forward(
         .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
     if response.status() == StatusCode::UNAUTHORIZED {
         // The second one: the connection is marked, and says so until something works again.
+        note_unauthorised(outcome, &renewed, Reason::ConnectionRejected);
         let error = worker.gate().live.rejected(&renewed).await.err();
         return Err(error.map_or(
             Stop::Credential {
@@ -133,6 +133,17 @@ pub async fn forward(
     }
     renewed.accepted();
     Ok((response, renewed))
+}
+
+/// Notes a 401 that no other token helps against: the connection's reads, or writes, fail. A token
+/// endpoint that can't be reached says nothing about them.
+fn note_unauthorised(outcome: &Outcome, lease: &Lease, reason: Reason) {
+    if reason == Reason::ConnectionRejected
+        && let Some(class) = outcome.effect.and_then(Effect::class)
+    {
+        let connection = lease.connection();
+        connection.note_failure(class, FailureCause::Unauthorised, jiff::Timestamp::now());
+    }
 }
 
 /// What a caller is told when there is no token: 401 when a person must act, else 503.

@@ -13,6 +13,7 @@ pub mod download;
 pub mod echo;
 mod face;
 pub mod filtered;
+mod forbidden;
 pub mod forward;
 pub mod gate;
 pub mod guard;
@@ -73,5 +74,5 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     let rights = caller.rights(&at.connection);
     let lease = case.lease(&rights, &permit).await?;
     let answered = case.forward(call, lease, &rights).await?;
-    case.read_answer(answered, rights, answer_rule).await
+    case.read_answer(answered, rights, answer_rule, &facts).await
 }

@@ -11,8 +11,9 @@ use super::worker::Worker;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Source;
-use crate::audit::{OutcomeRecord, Record};
+use crate::audit::{OutcomeRecord, Record, RefusedRecord};
 use crate::events::{PropertiesStripped, RequestEnded, UpstreamFailed};
+use crate::hubspot::forbidden::Forbidden;
 use crate::metrics::{AnswerLabels, InFlight, UpstreamErrorKind};
 
 /// The books of one call, closed when dropped.
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub after_kill: bool,
     /// Values that property rules removed from the answer.
     pub stripped: u64,
+    /// Why HubSpot answered 403.
+    pub refused: Option<Box<Refused>>,
     /// Body bytes from the integration.
     pub request_bytes: u64,
     /// Body bytes to the integration.
@@ -70,6 +73,7 @@ impl Outcome {
             replayed: false,
             after_kill: false,
             stripped: 0,
+            refused: None,
             request_bytes: 0,
             response_bytes: 0,
             open: true,
@@ -145,6 +149,7 @@ impl Drop for Outcome {
             replayed: self.replayed,
             after_kill: self.after_kill,
             stripped: self.stripped,
+            refused: self.refused.take().map(Refused::record),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             duration,
@@ -152,5 +157,29 @@ impl Drop for Outcome {
         };
         // It has happened: what finds no room is counted, and shows as a gap in the log.
         let _ = self.worker.audit().push(Record::Outcome(Box::new(record)));
+    }
+}
+
+/// A 403 of HubSpot's, with what its record needs to stand alone.
+pub struct Refused {
+    /// Why.
+    pub forbidden: Forbidden,
+    /// The connection's name.
+    pub connection: Arc<str>,
+    /// The operation's id.
+    pub operation: Option<Arc<str>>,
+}
+
+impl Refused {
+    fn record(self: Box<Self>) -> Box<RefusedRecord> {
+        let forbidden = &self.forbidden;
+        Box::new(RefusedRecord {
+            cause: forbidden.cause.as_str(),
+            lacks: forbidden.lacks.scopes().to_vec(),
+            lacks_any: forbidden.lacks.is_any(),
+            detail: forbidden.detail.map(|detail| detail.as_str()),
+            connection: self.connection,
+            operation: self.operation,
+        })
     }
 }

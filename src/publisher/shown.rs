@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::Publisher;
 use crate::access::connection::Standing;
 use crate::access::policy_text::mistake::Mistake;
-use crate::metrics::{ConnectionSample, KeySample, PolicySample};
+use crate::health;
+use crate::metrics::{KeySample, PolicySample};
 use crate::snapshot::Snapshot;
 
 impl Publisher {
@@ -68,26 +69,18 @@ impl Publisher {
             .collect();
         self.gate.metrics.set_keys(&keys);
         let all = self.gate.live.all();
-        let connections: Vec<ConnectionSample<'_>> = all
+        let standings = all
             .iter()
-            .map(|connection| ConnectionSample {
-                connection: connection.name().as_str(),
-                app: connection.app(),
-                state: connection.standing().as_str(),
-                token_expires: connection.token_expires(),
-            })
-            .collect();
-        let troubled = connections
-            .iter()
-            .filter(|sample| sample.state != Standing::Ok.as_str());
-        let found = troubled.map(|sample| {
+            .map(|connection| (connection.name(), connection.standing()));
+        let troubled = standings.filter(|(_, standing)| *standing != Standing::Ok);
+        let found = troubled.map(|(name, standing)| {
             (
-                format!("connection {}", sample.connection),
-                format!("is `{}`", sample.state),
+                format!("connection {name}"),
+                format!("is `{}`", standing.as_str()),
             )
         });
         let found = found.collect();
-        self.gate.metrics.set_connections(&connections);
+        health::show_connections(&self.gate.metrics, &all);
         self.warn_about("connection ", found);
     }
 

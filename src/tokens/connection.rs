@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
-use crate::store::ConnectionRow;
+use crate::access::effect::Class;
+use crate::store::{ConnectionHealth, ConnectionRow, LastUse};
 use crate::tokens::expiry::Phase;
 use crate::tokens::flight::Flight;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
+use crate::tokens::pulse::{FailureCause, Pulse};
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -54,6 +56,7 @@ pub struct ConnectionState {
     rejection_noted: AtomicBool,
     probe: Mutex<Option<Instant>>,
     flight: Mutex<Flight>,
+    pulse: Pulse,
 }
 
 impl ConnectionState {
@@ -74,6 +77,7 @@ impl ConnectionState {
             rejection_noted: AtomicBool::new(row.health.as_deref() == Some(Trouble::Rejected.as_str())),
             probe: Mutex::new(None),
             flight: Mutex::default(),
+            pulse: Pulse::default(),
         }
     }
 
@@ -149,6 +153,40 @@ impl ConnectionState {
     /// Whether the upstream refused the connection's token and nothing has worked since.
     pub fn is_rejected(&self) -> bool {
         self.rejected.load(Ordering::Acquire)
+    }
+
+    /// HubSpot carried a call out for an integration.
+    pub fn note_success(&self, class: Class, integration: &Arc<str>, now: Timestamp) {
+        self.pulse.succeeded(class, integration, now);
+    }
+
+    /// HubSpot refused a call: 401 or 403.
+    pub fn note_failure(&self, class: Class, cause: FailureCause, now: Timestamp) {
+        self.pulse.failed(class, cause, now);
+    }
+
+    /// How its reads and writes fare.
+    pub fn health(&self) -> ConnectionHealth {
+        self.pulse.health()
+    }
+
+    /// When each integration last read and wrote, as far as this process knows.
+    pub fn uses(&self) -> Vec<LastUse> {
+        self.pulse.uses(self.id)
+    }
+
+    /// Whether health or uses changed since this was last asked.
+    pub fn take_pulse_change(&self) -> bool {
+        self.pulse.take_changed()
+    }
+
+    /// They could not be written down: they are to be, again.
+    pub fn owe_pulse(&self) {
+        self.pulse.owe();
+    }
+
+    pub(super) fn resume_health(&self, health: &ConnectionHealth) {
+        self.pulse.resume(health);
     }
 
     pub(super) fn check_standing(&self) -> Result<(), CredentialError> {

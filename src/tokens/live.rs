@@ -49,7 +49,25 @@ impl Live {
         for row in &rows {
             live.put(row);
         }
+        live.resume_health();
         Ok(live)
+    }
+
+    /// Takes up the health that was written down. Without it every connection begins anew: no reason
+    /// not to start.
+    fn resume_health(&self) {
+        match self.0.engine.parts.store.connection_health() {
+            Ok(all) => {
+                for (id, health) in all {
+                    if let Some(connection) = self.connection(&id) {
+                        connection.resume_health(&health);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "what is known of connections' health can't be read: it begins anew");
+            }
+        }
     }
 
     /// Reads what a change names again: what the publisher calls for each change. Changes of keys are

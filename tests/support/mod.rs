@@ -252,12 +252,21 @@ impl World {
     }
 
     pub async fn metrics(&self) -> String {
+        self.ask_monitor("/metrics").await
+    }
+
+    /// What `/readyz?verbose` says.
+    pub async fn ready(&self) -> String {
+        self.ask_monitor("/readyz?verbose").await
+    }
+
+    async fn ask_monitor(&self, target: &str) -> String {
         let stream = TcpStream::connect(self.monitor).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .unwrap();
         tokio::spawn(connection);
-        let request = Request::get("/metrics")
+        let request = Request::get(target)
             .header("host", "x")
             .body(Full::<Bytes>::default())
             .unwrap();
