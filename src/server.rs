@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::integration::KeyIndex;
+use crate::access::kill::Switches;
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
 use crate::audit::{self, Auditor};
@@ -32,10 +33,11 @@ use crate::proxy::accept::{Caps, WorkerHandle, accept};
 use crate::proxy::gate::{Freshness, Gate, Names};
 use crate::proxy::introspect::QUESTIONS_BYTES;
 use crate::proxy::judged::Budget;
+use crate::proxy::kills::Stops;
 use crate::proxy::links::ORIGIN_BYTES_MOST;
 use crate::proxy::tls;
 use crate::proxy::worker::{self, Ending};
-use crate::publisher::{self, Message, Publisher, read_upstream};
+use crate::publisher::{self, KillFollower, Message, Publisher, read_upstream};
 use crate::snapshot::Snapshot;
 use crate::store::{GateLock, Store};
 use crate::tokens::{Live, LiveParts, TokenSettings};
@@ -77,6 +79,7 @@ pub struct Server {
     readiness: Arc<Readiness>,
     messages: mpsc::Sender<Message>,
     publisher: JoinHandle<()>,
+    kills: (mpsc::Sender<()>, JoinHandle<()>),
     workers: Vec<JoinHandle<()>>,
     ending: Ending,
     stop_accepting: CancellationToken,
@@ -118,7 +121,10 @@ impl Prepared {
             &lock,
         )
         .map_err(internal)?;
-        let keys = KeyIndex::build(store.keys().map_err(internal)?.iter().map(|row| row.to_entry()));
+        let kills = store.kill_state().map_err(internal)?;
+        let switches = Switches::new(Arc::new(kills));
+        let keys = store.keys().map_err(internal)?;
+        let keys = KeyIndex::build_on(Arc::clone(&switches), keys.iter().map(|row| row.to_entry()));
         let snapshot = Snapshot::first(catalogue, Arc::new(policies), keys);
         let gate = Arc::new(Gate {
             limits: config.limits.clone(),
@@ -135,6 +141,7 @@ impl Prepared {
             upstream: shared,
             questions: Budget::new(QUESTIONS_BYTES),
             freshness: Freshness::starting(config.limits.store_max_staleness),
+            stops: Stops::starting(switches, config.limits.store_max_staleness),
             metrics,
         });
         if let Some(files) = &config.tls {
@@ -181,6 +188,7 @@ impl Prepared {
         })?;
         store.connections().map_err(internal)?;
         store.keys().map_err(internal)?;
+        store.kills().map_err(internal)?;
         if let Some(files) = &config.tls {
             tls::server_config(files).map_err(usage)?;
         }
@@ -213,6 +221,7 @@ impl Prepared {
         gate.names.store(Arc::new(Names::new(&public_url, address)));
         watch_pool(&gate);
 
+        let kills = follow_kills(&config, &gate)?;
         let (messages, inbox) = mpsc::channel();
         let mut publisher = publisher;
         publisher.announce().map_err(internal)?;
@@ -268,6 +277,7 @@ impl Prepared {
             readiness,
             messages,
             publisher,
+            kills,
             workers,
             ending,
             stop_accepting,
@@ -323,8 +333,10 @@ impl Server {
         self.stop_tokens.cancel();
         self.live.finish(self.config.limits.token).await;
         let _ = self.messages.send(Message::Stop);
-        let (publisher, auditor) = (self.publisher, self.auditor);
+        let (publisher, auditor, (kills_go_on, kills)) = (self.publisher, self.auditor, self.kills);
         let closed = tokio::task::spawn_blocking(move || {
+            drop(kills_go_on);
+            let _ = kills.join();
             let _ = publisher.join();
             auditor.stop()
         })
@@ -337,6 +349,22 @@ impl Server {
         }
         self.stop_monitor.cancel();
     }
+}
+
+/// Puts emergency stops in force before anything is accepted, and goes on following them. They are
+/// followed for as long as what is returned first is kept.
+fn follow_kills(
+    config: &Config,
+    gate: &Arc<Gate>,
+) -> Result<(mpsc::Sender<()>, JoinHandle<()>), CommandError> {
+    let mut follower = KillFollower::new(config, Arc::clone(gate)).map_err(internal)?;
+    follower.begin().map_err(internal)?;
+    let (go_on, over) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("kills".to_owned())
+        .spawn(move || follower.run(&over))
+        .map_err(internal)?;
+    Ok((go_on, thread))
 }
 
 async fn wait(limit: Duration, hurry: &CancellationToken) {

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
+use super::kill::state_of;
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::hubspot::oauth::Endpoints;
-use crate::store::{ConnectionRow, Resumed};
+use crate::store::{ConnectionRow, KillRow, Resumed};
 use crate::tokens::Enrolment;
 use crate::vault::secret_file;
 
@@ -164,8 +165,12 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
 
 fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let rows = admin.store.connections()?;
+    let kills = admin.store.kills()?;
     if args.json {
-        let lines: String = rows.iter().map(|row| format!("{}\n", json_of(row))).collect();
+        let lines: String = rows
+            .iter()
+            .map(|row| format!("{}\n", json_of(row, &kills)))
+            .collect();
         print(out, &lines)?;
         return Ok(Exit::Fine);
     }
@@ -180,7 +185,7 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             row.portal.to_string(),
             row.kind.as_str().to_owned(),
             row.app.clone().unwrap_or_else(|| "-".to_owned()),
-            row.standing.as_str().to_owned(),
+            state_of(&row, &kills).to_owned(),
             expires_of(&row).map_or_else(|| "-".to_owned(), short),
             trouble_of(row).unwrap_or_default(),
         ]);
@@ -191,8 +196,9 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
 
 fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let row = find(&args.name, admin)?;
+    let kills = admin.store.kills()?;
     if args.json {
-        print(out, &format!("{}\n", json_of(&row)))?;
+        print(out, &format!("{}\n", json_of(&row, &kills)))?;
         return Ok(Exit::Fine);
     }
     let none = || "-".to_owned();
@@ -202,7 +208,7 @@ fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
         ("portal", row.portal.to_string()),
         ("kind", row.kind.as_str().to_owned()),
         ("app", row.app.clone().unwrap_or_else(none)),
-        ("state", row.standing.as_str().to_owned()),
+        ("state", state_of(&row, &kills).to_owned()),
         ("since", short(row.standing_since)),
         ("why", row.standing_why.clone().unwrap_or_else(none)),
         ("trouble", row.health.clone().unwrap_or_else(none)),
@@ -326,14 +332,14 @@ fn expires_of(row: &ConnectionRow) -> Option<Timestamp> {
     row.access.as_ref().and_then(|token| token.expires)
 }
 
-fn json_of(row: &ConnectionRow) -> serde_json::Value {
+fn json_of(row: &ConnectionRow, kills: &[KillRow]) -> serde_json::Value {
     serde_json::json!({
         "name": row.name.as_str(),
         "id": row.id.as_str(),
         "portal": row.portal.get(),
         "kind": row.kind.as_str(),
         "app": row.app,
-        "state": row.standing.as_str(),
+        "state": state_of(row, kills),
         "why": row.standing_why,
         "since": row.standing_since.to_string(),
         "trouble": row.health,

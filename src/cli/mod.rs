@@ -11,6 +11,7 @@ pub mod health;
 pub mod init;
 pub mod key;
 mod key_life;
+pub mod kill;
 pub mod master_key;
 pub mod policy;
 mod reserved;
@@ -125,6 +126,10 @@ enum Command {
     /// HubSpot accounts the gate can act in.
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
+    /// Stop an integration, a connection, an app, a portal, a person or everything, now.
+    Kill(kill::KillArgs),
+    /// End what `kill` stopped.
+    Revive(kill::ReviveArgs),
     /// What a request is, and what a policy says to it.
     Explain(explain::ExplainArgs),
     /// Check, test and show policies.
@@ -190,6 +195,8 @@ fn execute(cli: Cli) -> CommandResult {
         Command::Key(command) => key::run(command, &globals),
         Command::App(command) => app::run(command, &globals),
         Command::Connection(command) => connection::run(command, &globals),
+        Command::Kill(args) => kill::kill(args, &globals),
+        Command::Revive(args) => kill::revive(args, &globals),
         Command::Explain(args) => explain::run(args, &globals),
         Command::Policy(command) => policy::run(command, &globals),
         Command::Catalogue(command) => catalogue::run(command, &globals),

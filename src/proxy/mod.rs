@@ -21,6 +21,7 @@ pub mod headers;
 pub mod introspect;
 pub mod io;
 pub mod judged;
+pub mod kills;
 pub mod links;
 pub mod multipart;
 pub mod outcome;

@@ -13,6 +13,7 @@ mod error;
 mod filesystem;
 mod grants;
 mod keys;
+mod kills;
 mod lock;
 mod schema;
 mod standings;
@@ -24,6 +25,7 @@ pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
 pub use keys::{KeyRow, NewKey, Revoked};
+pub use kills::{KillRow, Killed, kills_covering};
 pub use lock::{GateLock, LockError, gate_runs};
 pub use standings::{Resumed, Whose};
 
@@ -96,6 +98,12 @@ impl Store {
             schema::migrate(&connect(path)?)
         };
         migrate().map_err(|error: StoreError| error.at(path))
+    }
+
+    /// How long writes through this handle wait for another process's write from now on.
+    pub fn wait_for_writers(&self, patience: Duration) -> Result<(), StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(writer.busy_timeout(patience)?)
     }
 
     /// The file.
