@@ -49,6 +49,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ),
     ("scopegate_policy_info", "gauge", "digest"),
     ("scopegate_catalogue_info", "gauge", "digest"),
+    ("scopegate_killed", "gauge", "kind"),
     ("scopegate_audit_records_total", "counter", "result"),
     ("scopegate_audit_oldest_unwritten_seconds", "gauge", ""),
     ("scopegate_store_errors_total", "counter", "op"),
@@ -397,6 +398,11 @@ fn every_word_of_the_program_is_explained_and_no_other() {
         Standing::ALL
             .iter()
             .map(|word| ("connection_state", word.as_str())),
+    );
+    program.extend(
+        KillKind::ALL
+            .iter()
+            .map(|word| (KillKind::SET, word.as_str())),
     );
     let table = include_str!("../../catalogue/reasons.tsv");
     let rows: Vec<Vec<&str>> = table
