@@ -286,7 +286,7 @@ fn unchanged(row: &ConnectionRow, is: Standing, wished: Standing, err: &mut dyn 
     )))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance};
+use super::retire::{self, RetireArgs};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::integration::Binding;
 use crate::access::kill::{KillKind, KillSubject};
@@ -51,6 +52,9 @@ pub struct KillArgs {
     /// Why: one line, for the record.
     #[command(flatten)]
     pub reason: ReasonArgs,
+    /// What to do at HubSpot.
+    #[command(flatten)]
+    pub retire: RetireArgs,
     /// Show what is stopped, by whom and why.
     #[arg(long)]
     pub list: bool,
@@ -144,6 +148,11 @@ fn stop(args: &KillArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
     let reach = Reach::of(&subject, admin)?;
     let known = warn_if_unknown(&subject, &reach, admin, err)?;
     gates.tell(err);
+    if !args.json {
+        print(out, &said(&subject, &killed, &reach))?;
+    }
+    let retired = retire::carry_out(args.retire, &reach.connections, admin, &by, err)
+        .map_err(|error| error.hint("the stop is in force all the same; nothing was done at HubSpot"))?;
     if args.json {
         let before = match &killed {
             Killed::Now => Value::Null,
@@ -157,12 +166,14 @@ fn stop(args: &KillArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
             "connections": reach.connections.len(),
             "keys": reach.keys,
             "gates": gates.json(),
+            "at_hubspot": retired.iter().map(retire::Done::json).collect::<Vec<_>>(),
         });
         print(out, &format!("{told}\n"))?;
-    } else {
-        print(out, &said(&subject, &killed, &reach))?;
     }
-    Ok(gates.exit())
+    match retire::exit(&retired) {
+        Exit::Fine => Ok(gates.exit()),
+        not_done => Ok(not_done),
+    }
 }
 
 fn said(subject: &KillSubject, killed: &Killed, reach: &Reach) -> String {

@@ -15,6 +15,7 @@ pub mod kill;
 pub mod master_key;
 pub mod policy;
 mod reserved;
+mod retire;
 pub mod run;
 pub mod sim;
 pub mod store;

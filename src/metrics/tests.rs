@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::access::connection::Standing;
 use crate::access::effect::Effect;
+use crate::access::kill::KillKind;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 

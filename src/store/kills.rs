@@ -63,7 +63,7 @@ impl Store {
     pub fn kills(&self) -> Result<Vec<KillRow>, StoreError> {
         let reader = self.reader();
         let mut statement =
-            reader.prepare_cached("SELECT kind, subject, reason, actor, at FROM kills ORDER BY at, kind, subject")?;
+            reader.prepare_cached("SELECT kind, subject, reason, actor, at FROM kills ORDER BY at, rowid")?;
         let mut found = statement.query([])?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {
@@ -336,7 +336,7 @@ mod tests {
             let covering = kills_covering(&kills, &row).into_iter();
             covering.map(|kill| kill.subject.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(covering(&store), [name.clone(), portal.clone()]);
+        assert_eq!(covering(&store), [portal.clone(), name.clone()]);
         store.revive(&portal, &by_test()).unwrap();
         assert_eq!(covering(&store), [name]);
         assert_eq!(row.standing, added.standing);
