@@ -229,6 +229,8 @@ impl Prepared {
         publisher.show_policies(&gate.snapshot.load());
         publisher.show_keys_and_connections();
         publisher.show_clipped();
+        let stopped = publisher.store.kill_state().map_err(internal)?;
+        publisher.show_kills(&stopped);
         gate.metrics.set_reload(true, Timestamp::now());
         let publisher = std::thread::Builder::new()
             .name("publisher".to_owned())

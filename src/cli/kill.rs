@@ -147,6 +147,7 @@ fn stop(args: &KillArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
     let gates = Gates::follow(admin, since);
     let reach = Reach::of(&subject, admin)?;
     let known = warn_if_unknown(&subject, &reach, admin, err)?;
+    warn_of_unknown_installers(&subject, admin, err)?;
     gates.tell(err);
     if !args.json {
         print(out, &said(&subject, &killed, &reach))?;
@@ -374,6 +375,31 @@ fn warn_if_unknown(
     Ok(false)
 }
 
+/// A person's stop can't cover what nobody knows to be theirs.
+fn warn_of_unknown_installers(
+    subject: &KillSubject,
+    admin: &Admin,
+    err: &mut dyn Write,
+) -> Result<(), CommandError> {
+    if subject.kind() != KillKind::Person {
+        return Ok(());
+    }
+    let connections = admin.store.connections()?;
+    let unknown = connections
+        .iter()
+        .filter(|row| row.installer_email.is_none())
+        .count();
+    if unknown > 0 {
+        let plural = if unknown == 1 { "" } else { "s" };
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(
+            err,
+            "warning: who installed {unknown} connection{plural} is not known: if it may have been this person,              stop them by name; see `scopegate connection list`"
+        );
+    }
+    Ok(())
+}
+
 /// The names of policies by their files. Best effort: a folder that can't be read names none.
 fn policies(admin: &Admin) -> Vec<String> {
     let files = policy_files::read_folder(&admin.config.policies).unwrap_or_default();
@@ -459,3 +485,7 @@ pub(super) fn state_of(row: &ConnectionRow, kills: &[KillRow]) -> &'static str {
         false => crate::access::connection::Standing::Killed.as_str(),
     }
 }
+
+#[cfg(test)]
+#[path = "kill_tests.rs"]
+mod tests;

@@ -305,7 +305,9 @@ impl Publisher {
                     ChangeKind::Connection | ChangeKind::App => self.gate.live.apply_change(change)?,
                     // In force by now, or here: what is shown below must be what is in force.
                     ChangeKind::Kill => {
-                        self.gate.apply_kills(self.store.kill_state()?);
+                        let kills = self.store.kill_state()?;
+                        self.show_kills(&kills);
+                        self.gate.apply_kills(kills);
                     }
                 }
             }
@@ -353,7 +355,9 @@ impl Publisher {
         }
         self.gate.snapshot.store(Arc::new(before.with_keys(keys)));
         self.gate.live.reload()?;
-        self.gate.apply_kills(self.store.kill_state()?);
+        let kills = self.store.kill_state()?;
+        self.show_kills(&kills);
+        self.gate.apply_kills(kills);
         self.gate.stir();
         self.applied = last;
         Ok(())

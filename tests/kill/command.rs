@@ -197,6 +197,12 @@ async fn a_stop_survives_a_restart_and_one_made_meanwhile_is_in_force_before_the
     place.world.start().await;
     let metrics = place.world.metrics().await;
     assert_eq!(samples(&metrics, "scopegate_killed").values().sum::<f64>(), 2.0);
+    let ready = Wire::open(place.world.monitor)
+        .await
+        .ask("GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    assert_eq!(ready.status, 200, "{ready:?}");
+    assert!(ready.text().contains("kill connection: 1 in force"), "{ready:?}");
     assert_eq!(asked(&place, &place.key).await, 401);
     assert_eq!(asked(&place, &place.other).await, 401);
     assert!(place.calls_up().is_empty());

@@ -1,6 +1,6 @@
 //! How long after its commit a stop of each kind is in force, under fire.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::place::{INSTALLER, MOST, Place, READ};
 use crate::wire::{Wire, get};
