@@ -230,7 +230,13 @@ impl KillsInForce {
             .map(|(kind, _)| kind.as_str())
             .collect();
         let (version, kinds) = (self.version, kinds.join(" "));
-        tracing::warn!(event = "kills.in_force", version, in_force, kinds, "emergency stops changed");
+        tracing::warn!(
+            event = "kills.in_force",
+            version,
+            in_force,
+            kinds,
+            "emergency stops changed"
+        );
     }
 }
 

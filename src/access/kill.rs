@@ -185,7 +185,10 @@ impl Kills {
 
     /// How many of a kind there are.
     pub fn count(&self, kind: KillKind) -> usize {
-        self.subjects.iter().filter(|subject| subject.kind == kind).count()
+        self.subjects
+            .iter()
+            .filter(|subject| subject.kind == kind)
+            .count()
     }
 
     fn has(&self, kind: KillKind, name: &str) -> bool {
@@ -249,7 +252,9 @@ impl Switches {
         }
         inner.kills = Arc::clone(kills);
         // Nobody holds the flag of an integration whose last key is gone.
-        inner.switches.retain(|_, switch| Arc::strong_count(&switch.0) > 1);
+        inner
+            .switches
+            .retain(|_, switch| Arc::strong_count(&switch.0) > 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -319,7 +324,10 @@ mod tests {
         ] {
             assert!(KillSubject::parse(kind, name).is_none(), "{kind:?} {name:?}");
         }
-        assert_eq!(subject(KillKind::Person, "Ada@Example.com").name(), "ada@example.com");
+        assert_eq!(
+            subject(KillKind::Person, "Ada@Example.com").name(),
+            "ada@example.com"
+        );
         assert_eq!(subject(KillKind::All, ""), KillSubject::all());
     }
 

@@ -217,7 +217,10 @@ fn end(args: &ReviveArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Writ
     } else {
         print(out, &format!("revived {subject}: {reach}\n"))?;
         for kill in others {
-            print(out, &format!("still in force: {} (`{}`)\n", kill.subject, kill.reason))?;
+            print(
+                out,
+                &format!("still in force: {} (`{}`)\n", kill.subject, kill.reason),
+            )?;
         }
     }
     Ok(gates.exit())
@@ -358,7 +361,10 @@ fn warn_if_unknown(
         KillKind::Person => {
             let known = admin.store.connections()?;
             let known = known.into_iter().filter_map(|row| row.installer_email).collect();
-            ("no connection is known to have been installed by this person", known)
+            (
+                "no connection is known to have been installed by this person",
+                known,
+            )
         }
     };
     if known.iter().any(|known| known == name) {
@@ -465,7 +471,10 @@ impl Gates {
 fn line_of(follower: &Follower) -> String {
     match follower {
         Follower::InForce { instance, after } => {
-            format!("in force in gate `{instance}` after {:.2} s\n", after.as_secs_f64())
+            format!(
+                "in force in gate `{instance}` after {:.2} s\n",
+                after.as_secs_f64()
+            )
         }
         Follower::Silent { instance } => format!(
             "warning: gate `{instance}` HAS NOT ANSWERED within {} s: it may still let calls pass; end its process\n",

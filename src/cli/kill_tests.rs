@@ -62,7 +62,11 @@ fn a_gate_that_does_not_answer_is_named_loudly_and_exit_1() {
     let (exit, _, err) = ran(&args, &admin);
     assert_eq!(exit, Exit::Findings);
     assert!(err.contains("gate `stuck` HAS NOT ANSWERED within 2 s"), "{err}");
-    assert_eq!(admin.store.kills().unwrap().len(), 1, "it is stopped all the same");
+    assert_eq!(
+        admin.store.kills().unwrap().len(),
+        1,
+        "it is stopped all the same"
+    );
     args.json = true;
     let (exit, out, _) = ran(&args, &admin);
     let told: Value = serde_json::from_str(&out).unwrap();

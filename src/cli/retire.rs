@@ -101,9 +101,14 @@ impl Done {
         let connection = &self.connection;
         match (&self.ended, self.step) {
             (Ok(()), RetireStep::Uninstall) => {
-                format!("connection `{connection}`: the app is uninstalled from portal {}", self.portal)
+                format!(
+                    "connection `{connection}`: the app is uninstalled from portal {}",
+                    self.portal
+                )
             }
-            (Ok(()), RetireStep::Revoke) => format!("connection `{connection}`: its refresh token is revoked"),
+            (Ok(()), RetireStep::Revoke) => {
+                format!("connection `{connection}`: its refresh token is revoked")
+            }
             (Err(error), RetireStep::Uninstall) => {
                 format!("warning: connection `{connection}`: NOT UNINSTALLED: {error}")
             }

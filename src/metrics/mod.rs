@@ -222,12 +222,7 @@ impl Metrics {
                 "1 for the catalogue in force.",
                 &["digest"],
             )?,
-            killed: gauges(
-                &r,
-                "scopegate_killed",
-                "Emergency stops in force.",
-                &["kind"],
-            )?,
+            killed: gauges(&r, "scopegate_killed", "Emergency stops in force.", &["kind"])?,
             audit_records: counters(
                 &r,
                 "scopegate_audit_records_total",

@@ -400,11 +400,7 @@ fn every_word_of_the_program_is_explained_and_no_other() {
             .iter()
             .map(|word| ("connection_state", word.as_str())),
     );
-    program.extend(
-        KillKind::ALL
-            .iter()
-            .map(|word| (KillKind::SET, word.as_str())),
-    );
+    program.extend(KillKind::ALL.iter().map(|word| (KillKind::SET, word.as_str())));
     let table = include_str!("../../catalogue/reasons.tsv");
     let rows: Vec<Vec<&str>> = table
         .lines()

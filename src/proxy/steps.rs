@@ -160,8 +160,12 @@ impl Case {
         let live = &self.worker.gate().live;
         let (by_key, by_header) = (caller.by_key.as_ref(), caller.by_header.as_ref());
         let chosen = account::choose(live, &caller.key, policy, by_key, by_header)?;
+        // Before it is asked whether it is in service: the record says which was not.
         self.connection = Some(Arc::clone(&chosen));
-        Ok(chosen)
+        match chosen.standing().refusal() {
+            Some(reason) => Err(Stop::Connection(reason)),
+            None => Ok(chosen),
+        }
     }
 
     /// Which operation is asked for.

@@ -158,7 +158,10 @@ impl Store {
     /// A gate that stops is waited for by no command.
     pub fn end_following_kills(&self, instance: &str) -> Result<(), StoreError> {
         self.write(|tx| {
-            tx.execute("DELETE FROM kill_followers WHERE instance = ?1", params![instance])?;
+            tx.execute(
+                "DELETE FROM kill_followers WHERE instance = ?1",
+                params![instance],
+            )?;
             Ok(())
         })
     }

@@ -132,11 +132,13 @@ impl ConnectionState {
             portal: self.portal,
             person: person.as_deref().map(String::as_str),
         };
-        self.killed.store(kills.stop_connection(covered), Ordering::Release);
+        self.killed
+            .store(kills.stop_connection(covered), Ordering::Release);
     }
 
     pub(super) fn set_person(&self, person: Option<&str>) {
-        self.person.store(person.map(|person| Arc::new(person.to_owned())));
+        self.person
+            .store(person.map(|person| Arc::new(person.to_owned())));
     }
 
     /// Its standing without regard to emergency stops: what a refresh that was under way goes by.

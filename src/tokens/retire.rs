@@ -34,7 +34,9 @@ pub enum RetireError {
     #[error("it holds a {0} token, which only HubSpot's settings can end: deactivate or delete it there")]
     Static(&'static str),
     /// Another connection lives on what would end.
-    #[error("connection `{with}` lives on the same {what} and is not stopped: stop it, too, or leave this be")]
+    #[error(
+        "connection `{with}` lives on the same {what} and is not stopped: stop it, too, or leave this be"
+    )]
     Shared {
         /// The other one.
         with: ConnectionName,
@@ -105,7 +107,14 @@ impl Retirement {
             }
         };
         let passing = [Standing::Ok, Standing::Unverified];
-        store.change_standing(&row.id, &passing, Standing::Dead, Some(why), "connection grant ended", by)?;
+        store.change_standing(
+            &row.id,
+            &passing,
+            Standing::Dead,
+            Some(why),
+            "connection grant ended",
+            by,
+        )?;
         Ok(())
     }
 
@@ -173,7 +182,10 @@ impl Retirement {
         let owner = Owner::app(&app.name);
         let key = parts.vault.data_key(&owner, &app.data_key)?;
         let mut ended = Err(NotEnded::WrongClient);
-        for (sealed, version) in [Some(&app.secret), app.other_secret.as_ref()].into_iter().flatten() {
+        for (sealed, version) in [Some(&app.secret), app.other_secret.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             let place = Place {
                 owner: &owner,
                 field: APP_SECRET,

@@ -9,7 +9,14 @@ fn received(place: &Place) -> Vec<String> {
     let received = place.world.sim.received();
     received
         .iter()
-        .map(|received| format!("{} {} {}", received.method, received.target, received.status.unwrap_or(0)))
+        .map(|received| {
+            format!(
+                "{} {} {}",
+                received.method,
+                received.target,
+                received.status.unwrap_or(0)
+            )
+        })
         .collect()
 }
 
@@ -32,8 +39,14 @@ async fn nothing_happens_at_hubspot_unless_asked_and_then_uninstall_comes_before
     let (code, said) = place.kill_one(&["--revoke", "--uninstall"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("is stopped already"), "{said}");
-    assert!(said.contains("connection `one`: the app is uninstalled from portal 2001"), "{said}");
-    assert!(said.contains("connection `one`: its refresh token is revoked"), "{said}");
+    assert!(
+        said.contains("connection `one`: the app is uninstalled from portal 2001"),
+        "{said}"
+    );
+    assert!(
+        said.contains("connection `one`: its refresh token is revoked"),
+        "{said}"
+    );
     assert_eq!(received(&place), [UNINSTALLED, REVOKED]);
     assert_eq!(state(&place).await, "killed");
     place.revive(&["--connection", "one"]).await;

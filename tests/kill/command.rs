@@ -7,21 +7,37 @@ use crate::support::samples;
 use crate::wire::{Wire, get, request};
 
 async fn asked(place: &Place, key: &str) -> u16 {
-    Wire::open(place.world.gate).await.ask(get(READ, key)).await.status
+    Wire::open(place.world.gate)
+        .await
+        .ask(get(READ, key))
+        .await
+        .status
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_says_what_it_stops_and_how_fast_and_is_recorded_with_reason_and_actor() {
     let place = Place::new().await;
     let said = place
-        .ok(&["kill", "--integration", "sync", "--reason", "key in a public repository"])
+        .ok(&[
+            "kill",
+            "--integration",
+            "sync",
+            "--reason",
+            "key in a public repository",
+        ])
         .await;
-    assert!(said.contains("stopped integration `sync`: 0 connections, 1 key\n"), "{said}");
+    assert!(
+        said.contains("stopped integration `sync`: 0 connections, 1 key\n"),
+        "{said}"
+    );
     assert!(said.contains("in force in gate `test` after 0."), "{said}");
     let again = place
         .ok(&["kill", "--integration", "sync", "--reason", "once more"])
         .await;
-    assert!(again.contains("is stopped already") && again.contains("key in a public repository"), "{again}");
+    assert!(
+        again.contains("is stopped already") && again.contains("key in a public repository"),
+        "{again}"
+    );
     let list = place.ok(&["kill", "--list", "--json"]).await;
     let row: Value = serde_json::from_str(list.trim()).unwrap();
     assert_eq!(
@@ -63,10 +79,20 @@ async fn a_stop_says_what_it_stops_and_how_fast_and_is_recorded_with_reason_and_
     assert!(metrics.contains(denied), "{metrics}");
 
     let revived = place
-        .ok(&["revive", "--integration", "sync", "--reason", "key rotated", "--json"])
+        .ok(&[
+            "revive",
+            "--integration",
+            "sync",
+            "--reason",
+            "key rotated",
+            "--json",
+        ])
         .await;
     let told: Value = serde_json::from_str(revived.lines().next().unwrap()).unwrap();
-    assert!(told["gates"][0]["in_force_after_seconds"].as_f64().unwrap() < 2.0, "{told}");
+    assert!(
+        told["gates"][0]["in_force_after_seconds"].as_f64().unwrap() < 2.0,
+        "{told}"
+    );
     assert_eq!(asked(&place, &place.key).await, 200);
     place
         .world
@@ -84,7 +110,9 @@ async fn a_stop_says_what_it_stops_and_how_fast_and_is_recorded_with_reason_and_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typing_mistake_is_said_loudly_and_the_stop_holds_for_what_appears_later() {
     let place = Place::new().await;
-    let said = place.ok(&["kill", "--integration", "synk", "--reason", "x"]).await;
+    let said = place
+        .ok(&["kill", "--integration", "synk", "--reason", "x"])
+        .await;
     assert!(said.contains("NOTHING WAS STOPPED BY THIS YET"), "{said}");
     assert!(said.contains("Did you mean `sync`?"), "{said}");
     for (flag, name) in [
@@ -102,7 +130,11 @@ async fn a_typing_mistake_is_said_loudly_and_the_stop_holds_for_what_appears_lat
         .world
         .command(&["key", "create", "--integration", "synk", "--connection", "one"]);
     let later = String::from_utf8(later.stdout).unwrap().trim().to_owned();
-    let body = Wire::open(place.world.gate).await.ask(get(READ, &later)).await.json();
+    let body = Wire::open(place.world.gate)
+        .await
+        .ask(get(READ, &later))
+        .await
+        .json();
     assert_eq!(body["context"]["state"][0], "killed", "{body}");
 
     let gone = place
@@ -147,9 +179,7 @@ async fn the_state_of_a_stopped_connection_is_killed_and_what_was_beneath_comes_
             metrics.contains(r#"scopegate_connection_state{connection="one",state="killed"} 1"#)
         })
         .await;
-    let said = place
-        .ok(&["revive", "--portal", "2001", "--reason", "x"])
-        .await;
+    let said = place.ok(&["revive", "--portal", "2001", "--reason", "x"]).await;
     assert!(said.contains("still in force: connection `one`"), "{said}");
     assert_eq!(state().await, "killed");
     place.revive(&["--connection", "one"]).await;
@@ -163,8 +193,39 @@ async fn the_state_of_a_stopped_connection_is_killed_and_what_was_beneath_comes_
     place.ok(&["connection", "resume", "one", "--reason", "x"]).await;
     place
         .world
-        .until("it passes again", async |_| asked(&place, &place.key).await == 200)
+        .until("it passes again", async |_| {
+            asked(&place, &place.key).await == 200
+        })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_still_calls_a_stopped_connection_is_on_record_with_its_name() {
+    let place = Place::new().await;
+    place.kill(&["--app", "marketing"]).await;
+    let reply = Wire::open(place.world.gate)
+        .await
+        .ask(get(READ, &place.key))
+        .await;
+    assert_eq!(reply.header("x-scopegate-connection"), Some("one"), "{reply:?}");
+    let id = reply.id();
+    place
+        .world
+        .until("the refusal is recorded", async |world| {
+            world.audit().iter().any(|line| {
+                line["id"] == id.as_str()
+                    && line["decision"] == "deny"
+                    && line["reason"] == "connection_killed"
+                    && line["connection"] == "one"
+                    && line["integration"] == "sync"
+            })
+        })
+        .await;
+    let told = reply.text();
+    assert!(
+        told.contains("stopped in an emergency") && !told.contains("marketing"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +253,9 @@ async fn a_stop_survives_a_restart_and_one_made_meanwhile_is_in_force_before_the
     let mut place = Place::new().await;
     place.kill(&["--connection", "one"]).await;
     place.world.stop().await;
-    let said = place.ok(&["kill", "--integration", "reader", "--reason", "x"]).await;
+    let said = place
+        .ok(&["kill", "--integration", "reader", "--reason", "x"])
+        .await;
     assert!(said.contains("no gate is running on this store"), "{said}");
     place.world.start().await;
     let metrics = place.world.metrics().await;
@@ -216,7 +279,10 @@ async fn a_gate_that_can_not_read_the_stops_answers_503() {
     assert_eq!(asked(&place, &place.key).await, 200);
     let store = rusqlite::Connection::open(place.world.home().join("data/scopegate.db")).unwrap();
     store
-        .execute("UPDATE meta SET value = 'damaged' WHERE name = 'kills_version'", [])
+        .execute(
+            "UPDATE meta SET value = 'damaged' WHERE name = 'kills_version'",
+            [],
+        )
         .unwrap();
     place
         .world
@@ -227,6 +293,8 @@ async fn a_gate_that_can_not_read_the_stops_answers_503() {
         .unwrap();
     place
         .world
-        .until("it passes again", async |_| asked(&place, &place.key).await == 200)
+        .until("it passes again", async |_| {
+            asked(&place, &place.key).await == 200
+        })
         .await;
 }

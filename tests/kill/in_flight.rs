@@ -48,7 +48,11 @@ async fn an_answer_to_a_read_is_broken_off_whether_it_trickles_or_stalls() {
         let outcome = place.outcome(&id).await;
         assert_eq!(
             (&outcome["reason"], &outcome["cut_short"], &outcome["after_kill"]),
-            (&"connection_killed".into(), &true.into(), &serde_json::Value::Null),
+            (
+                &"connection_killed".into(),
+                &true.into(),
+                &serde_json::Value::Null
+            ),
             "{outcome}"
         );
         place.revive(&["--connection", "one"]).await;
@@ -68,7 +72,10 @@ async fn a_read_that_waits_for_hubspot_is_answered_401_at_once() {
     place.until_received(LIST).await;
     let killed = place.kill(&["--integration", "sync"]).await;
     let reply = wire.reply().await.unwrap();
-    assert_eq!((reply.status, reply.sub_category().as_str()), (401, "scopegate.key"));
+    assert_eq!(
+        (reply.status, reply.sub_category().as_str()),
+        (401, "scopegate.key")
+    );
     assert_prompt(killed, "a read that waited for HubSpot is answered");
     let outcome = place.outcome(&reply.id()).await;
     assert_eq!(
@@ -81,7 +88,10 @@ async fn a_read_that_waits_for_hubspot_is_answered_401_at_once() {
 async fn who_waits_for_a_token_is_answered_at_once_and_the_refresh_is_completed_kept_and_not_used() {
     let place = Place::new().await;
     let generation = |place: &Place| place.store().connections().unwrap().pop().unwrap().generation;
-    assert_eq!(place.store().connections().unwrap().pop().unwrap().name.as_str(), "one");
+    assert_eq!(
+        place.store().connections().unwrap().pop().unwrap().name.as_str(),
+        "one"
+    );
     let before = generation(&place);
     place
         .world
@@ -100,7 +110,9 @@ async fn who_waits_for_a_token_is_answered_at_once_and_the_refresh_is_completed_
     assert_prompt(killed, "who waited for a token is answered");
     place
         .world
-        .until("the refresh under way is stored", async |_| generation(&place) > before)
+        .until("the refresh under way is stored", async |_| {
+            generation(&place) > before
+        })
         .await;
     assert!(place.calls_up().is_empty(), "{:?}", place.calls_up());
     // No new one begins, however often somebody asks.
@@ -120,7 +132,13 @@ async fn a_write_whose_head_has_gone_up_ends_and_is_recorded_as_after_the_stop()
     place.passes(&place.key).await;
     // A change that HubSpot takes its time for.
     let body = r#"{"properties":{"firstname":"Late"}}"#;
-    let patch = request("PATCH", READ, &place.key, &["Content-Type: application/json"], body);
+    let patch = request(
+        "PATCH",
+        READ,
+        &place.key,
+        &["Content-Type: application/json"],
+        body,
+    );
     let slow = Matching::path(READ).method("PATCH");
     place
         .world
@@ -155,7 +173,10 @@ async fn a_write_whose_head_has_gone_up_ends_and_is_recorded_as_after_the_stop()
 
     let killed = place.kill(&["--all"]).await;
     let refused = deciding.reply().await.unwrap();
-    assert_eq!((refused.status, refused.sub_category().as_str()), (401, "scopegate.key"));
+    assert_eq!(
+        (refused.status, refused.sub_category().as_str()),
+        (401, "scopegate.key")
+    );
     assert_prompt(killed, "a write that had not gone up is answered");
     uploading.write(rest).await;
     for (wire, status) in [(&mut uploading, 201), (&mut patching, 200)] {
@@ -173,9 +194,15 @@ async fn a_write_whose_head_has_gone_up_ends_and_is_recorded_as_after_the_stop()
         );
     }
     let received = place.world.sim.received();
-    let upload = received.iter().find(|received| received.target.starts_with("/files/"));
+    let upload = received
+        .iter()
+        .find(|received| received.target.starts_with("/files/"));
     assert!(upload.unwrap().complete, "the whole upload arrived");
-    assert!(!received.iter().any(|received| received.target == "/crm/v3/objects/contacts"));
+    assert!(
+        !received
+            .iter()
+            .any(|received| received.target == "/crm/v3/objects/contacts")
+    );
     let reply = patching.ask(&patch).await;
     assert_eq!(reply.status, 401, "the next one does not pass");
 }

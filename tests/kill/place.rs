@@ -84,14 +84,7 @@ impl Place {
         );
         let other = ok(
             &world,
-            &[
-                "key",
-                "create",
-                "--integration",
-                "reader",
-                "--connection",
-                "acme",
-            ],
+            &["key", "create", "--integration", "reader", "--connection", "acme"],
         );
         world.sim.forget_received();
         Self {
@@ -109,7 +102,15 @@ impl Place {
         let id = &self.client_id;
         ok(
             &self.world,
-            &["app", "add", name, "--client-id", id, "--secret-file", path(&secret)],
+            &[
+                "app",
+                "add",
+                name,
+                "--client-id",
+                id,
+                "--secret-file",
+                path(&secret),
+            ],
         );
         ok(
             &self.world,
@@ -201,7 +202,9 @@ impl Place {
         self.world
             .until(prefix, async |world| {
                 let received = world.sim.received();
-                received.iter().any(|received| received.target.starts_with(prefix))
+                received
+                    .iter()
+                    .any(|received| received.target.starts_with(prefix))
             })
             .await;
     }

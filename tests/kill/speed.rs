@@ -46,7 +46,9 @@ async fn every_kind_of_stop_is_in_force_within_a_second_and_a_revival_gives_back
         (&["--person", &INSTALLER.to_uppercase()], "scopegate.connection"),
         (&["--all"], "scopegate.key"),
     ];
-    println!("seconds from the commit of a kill to the last upstream request and the last answer that passed");
+    println!(
+        "seconds from the commit of a kill to the last upstream request and the last answer that passed"
+    );
     for (subject, sub_category) in kinds {
         place.world.sim.forget_received();
         let clients: Vec<_> = (0..CLIENTS)
@@ -100,7 +102,10 @@ async fn a_stop_does_not_wait_for_a_reload_of_a_thousand_policies() {
     let killed = place.kill(&["--integration", "sync"]).await;
     let told = killed.elapsed();
     let publisher_has_come = place.applied() >= place.store().last_change().unwrap();
-    assert!(!publisher_has_come, "the reloads were too short to hold anybody up");
+    assert!(
+        !publisher_has_come,
+        "the reloads were too short to hold anybody up"
+    );
     let reply = Wire::open(place.world.gate)
         .await
         .ask(get(READ, &place.key))
@@ -112,6 +117,9 @@ async fn a_stop_does_not_wait_for_a_reload_of_a_thousand_policies() {
     );
     assert!(told < MOST, "{told:?}");
     place.world.sim.forget_received();
-    let reply = Wire::open(place.world.gate).await.ask(get(READ, &place.key)).await;
+    let reply = Wire::open(place.world.gate)
+        .await
+        .ask(get(READ, &place.key))
+        .await;
     assert_eq!((reply.status, place.calls_up().len()), (401, 0));
 }
