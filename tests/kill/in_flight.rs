@@ -60,6 +60,31 @@ async fn an_answer_to_a_read_is_broken_off_whether_it_trickles_or_stalls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_held_for_its_filter_is_withheld_and_401_takes_its_place() {
+    let place = Place::new().await;
+    let key = place
+        .ok(&["key", "create", "--integration", "narrow", "--connection", "acme"])
+        .await;
+    let key = key.lines().next().unwrap().to_owned();
+    place.passes(&key).await;
+    place.world.sim.fault(Fault::once(
+        Matching::path("/crm/v3/objects/contacts?"),
+        Action::HangMidBody,
+    ));
+    let mut wire = Wire::open(place.world.gate).await;
+    wire.write(get(LIST, &key)).await;
+    place.until_received("/crm/v3/objects/contacts?").await;
+    let killed = place.kill(&["--integration", "narrow"]).await;
+    let reply = wire.reply().await.unwrap();
+    assert_eq!(
+        (reply.status, reply.sub_category().as_str()),
+        (401, "scopegate.key"),
+        "{reply:?}"
+    );
+    assert_prompt(killed, "an answer that was held is refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_waits_for_hubspot_is_answered_401_at_once() {
     let place = Place::new().await;
     place.passes(&place.key).await;

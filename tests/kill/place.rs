@@ -35,8 +35,14 @@ impl Place {
     pub async fn with(config: &str) -> Self {
         let rules = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.create\n";
         let sync = policy("sync", rules).replace("[acme]", "\"*\"");
+        let narrow = crate::support::reader().replace("reader", "narrow")
+            + "properties:\n  contacts: { read: [email] }\n";
         let world = World::with(Setup {
-            policies: vec![("sync", sync), ("reader", crate::support::reader())],
+            policies: vec![
+                ("sync", sync),
+                ("reader", crate::support::reader()),
+                ("narrow", narrow),
+            ],
             config: config.to_owned(),
             ..Setup::default()
         })

@@ -16,7 +16,12 @@ async fn hammer(gate: std::net::SocketAddr, key: String) -> (Option<Instant>, St
     let mut wire = Wire::open(gate).await;
     let (mut refused, mut last_passed, mut said) = (0, None, (String::new(), String::new()));
     while refused < REFUSALS {
-        let reply = wire.ask(get(READ, &key)).await;
+        wire.write(get(READ, &key)).await;
+        let Some(reply) = wire.reply().await.filter(|reply| reply.whole) else {
+            // An answer that was broken off, at most before its head had left.
+            wire = Wire::open(gate).await;
+            continue;
+        };
         if reply.status == 401 {
             refused += 1;
             let body = reply.json();
@@ -86,40 +91,40 @@ async fn every_kind_of_stop_is_in_force_within_a_second_and_a_revival_gives_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_does_not_wait_for_a_reload_of_a_thousand_policies() {
+async fn a_stop_does_not_wait_for_a_reload_of_thousands_of_policies() {
     let place = Place::new().await;
     place.passes(&place.key).await;
-    for number in 0..1_000 {
+    for number in 0..3_000 {
         let name = format!("bulk-{number}");
         let text = crate::support::policy(&name, "allow:\n  - scope: crm.objects.contacts.read\n");
         let file = place.world.home().join(format!("policies/{name}.yaml"));
         std::fs::write(file, text).unwrap();
     }
-    // One reload after the other: whoever shared their thread would wait for all of them.
+    // One reload after the other: whoever shared their thread would wait for one at least.
     for _ in 0..20 {
         place.world.server().reload();
     }
-    let killed = place.kill(&["--integration", "sync"]).await;
-    let told = killed.elapsed();
-    let publisher_has_come = place.applied() >= place.store().last_change().unwrap();
-    assert!(
-        !publisher_has_come,
-        "the reloads were too short to hold anybody up"
-    );
-    let reply = Wire::open(place.world.gate)
-        .await
-        .ask(get(READ, &place.key))
-        .await;
-    assert_eq!(reply.status, 401, "the command says it is in force: {reply:?}");
-    println!(
-        "beside 20 reloads of 1,000 policies: told to be in force {:.3} s after the commit",
-        told.as_secs_f64()
-    );
-    assert!(told < MOST, "{told:?}");
-    place.world.sim.forget_received();
-    let reply = Wire::open(place.world.gate)
-        .await
-        .ask(get(READ, &place.key))
-        .await;
-    assert_eq!((reply.status, place.calls_up().len()), (401, 0));
+    let mut beside_a_reload = 0;
+    for _ in 0..20 {
+        let killed = place.kill(&["--integration", "sync"]).await;
+        let told = killed.elapsed();
+        let publisher_is_busy = place.applied() < place.store().last_change().unwrap();
+        beside_a_reload += u32::from(publisher_is_busy);
+        println!(
+            "told to be in force {:.3} s after the commit, beside a reload: {publisher_is_busy}",
+            told.as_secs_f64()
+        );
+        assert!(told < MOST, "{told:?}");
+        place.world.sim.forget_received();
+        let reply = Wire::open(place.world.gate)
+            .await
+            .ask(get(READ, &place.key))
+            .await;
+        assert_eq!((reply.status, place.calls_up().len()), (401, 0));
+        if beside_a_reload == 3 {
+            return;
+        }
+        place.revive(&["--integration", "sync"]).await;
+    }
+    panic!("the reloads were too short to hold anybody up");
 }
