@@ -150,7 +150,7 @@ fn stop(args: &KillArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
     warn_of_unknown_installers(&subject, admin, err)?;
     gates.tell(err);
     if !args.json {
-        print(out, &said(&subject, &killed, &reach))?;
+        print(out, &said(&subject, &killed, &reach, known))?;
     }
     let retired = retire::carry_out(args.retire, &reach.connections, admin, &by, err)
         .map_err(|error| error.hint("the stop is in force all the same; nothing was done at HubSpot"))?;
@@ -177,8 +177,9 @@ fn stop(args: &KillArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
     }
 }
 
-fn said(subject: &KillSubject, killed: &Killed, reach: &Reach) -> String {
+fn said(subject: &KillSubject, killed: &Killed, reach: &Reach, known: bool) -> String {
     match killed {
+        Killed::Now if !known => format!("recorded, and stops nothing yet: {subject}\n"),
         Killed::Now => format!("stopped {subject}: {reach}\n"),
         Killed::Before(row) => format!(
             "{subject} is stopped already, since {} by {} (`{}`): {reach}\n",

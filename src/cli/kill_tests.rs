@@ -85,7 +85,8 @@ fn a_policy_without_keys_is_known_and_connections_of_unknown_installers_are_told
     std::fs::write(dir.path().join("policies/sales/report.yaml"), "x").unwrap();
     let (_, _, err) = ran(&kill_args(KillKind::Integration, "report"), &admin);
     assert!(!err.contains("NOTHING WAS STOPPED"), "{err}");
-    let (_, _, err) = ran(&kill_args(KillKind::Integration, "reports"), &admin);
+    let (_, out, err) = ran(&kill_args(KillKind::Integration, "reports"), &admin);
+    assert_eq!(out, "recorded, and stops nothing yet: integration `reports`\n");
     assert!(err.contains("Did you mean `report`?"), "{err}");
 
     let added = crate::store::NewConnection {

@@ -77,6 +77,25 @@ impl Store {
         Ok(rows)
     }
 
+    /// One line for every stop that can't be read; empty when all can.
+    pub fn unreadable_kills(&self) -> Result<Vec<String>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare("SELECT kind, subject FROM kills")?;
+        let mut found = statement.query([])?;
+        let mut lines = Vec::new();
+        while let Some(row) = found.next()? {
+            let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
+            if subject(kind.clone(), name).is_err() {
+                let kind: String = kind.chars().filter(|c| !c.is_control()).take(40).collect();
+                lines.push(format!(
+                    "an emergency stop of kind `{kind}` can't be read: gates let nothing pass until it is taken out \
+                     of table `kills`, or a scopegate runs that knows it"
+                ));
+            }
+        }
+        Ok(lines)
+    }
+
     /// Stops a subject; it need not exist. `by` must hold a reason.
     pub fn kill(&self, subject: &KillSubject, by: &Provenance) -> Result<Killed, StoreError> {
         let reason = by.reason.as_deref().ok_or(StoreError::NoReason)?;
