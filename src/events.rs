@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::access::effect::Class;
+use crate::access::kill::{KillKind, Kills};
 use crate::audit::AuditRefused;
 use crate::hubspot::forbidden::Forbidden;
 use crate::metrics::{
@@ -268,6 +269,42 @@ impl ConnectionWorks<'_> {
             connection,
             class,
             "HubSpot carries calls out again"
+        );
+    }
+}
+
+/// Emergency stops were put in force, or ended.
+#[derive(Debug)]
+pub struct KillsInForce {
+    version: u64,
+    counts: [(KillKind, usize); 6],
+}
+
+impl KillsInForce {
+    /// What is in force now. Whom a stop names stands in the audit log.
+    pub fn of(kills: &Kills) -> Self {
+        Self {
+            version: kills.version,
+            counts: KillKind::ALL.map(|kind| (kind, kills.count(kind))),
+        }
+    }
+
+    /// Writes a line; the series are set with the flags.
+    pub fn emit(&self) {
+        let in_force: usize = self.counts.iter().map(|(_, count)| count).sum();
+        let kinds: Vec<&str> = self
+            .counts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(kind, _)| kind.as_str())
+            .collect();
+        let (version, kinds) = (self.version, kinds.join(" "));
+        tracing::warn!(
+            event = "kills.in_force",
+            version,
+            in_force,
+            kinds,
+            "emergency stops changed"
         );
     }
 }

@@ -15,6 +15,7 @@ pub mod integration;
 pub mod introspection;
 pub mod json;
 pub mod key;
+pub mod kill;
 pub mod multipart;
 pub mod object_type;
 pub mod pointer;

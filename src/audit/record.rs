@@ -115,7 +115,8 @@ pub struct OutcomeRecord {
     /// Who wrote the answer.
     #[serde(serialize_with = "source")]
     pub source: Source,
-    /// Why it failed at the gate after all (`credential`, `upstream`, `timeout`, `audit`); `none` otherwise.
+    /// Why it failed at the gate after all (`credential`, `upstream`, `timeout`, `audit`, or what stopped it
+    /// under way: `killed`, `key_revoked`, `connection_…`); `none` otherwise.
     #[serde(serialize_with = "reason")]
     pub reason: Reason,
     /// Whether request bytes reached the upstream: tells a failed write that did nothing from

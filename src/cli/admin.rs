@@ -15,7 +15,7 @@ use crate::tokens::{EnrolError, ResumeError, UnlockError, unlock};
 use crate::vault::Vault;
 
 /// How long a command waits for running gates to follow.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longest time a question to HubSpot may take.
 const QUESTION: Duration = Duration::from_secs(20);
@@ -193,6 +193,7 @@ impl From<StoreError> for CommandError {
             | StoreError::NetworkFilesystem { .. }
             | StoreError::NotAStore(_)
             | StoreError::Older { .. }
+            | StoreError::NoReason
             | StoreError::Newer { .. } => Self::usage(message),
             StoreError::Busy | StoreError::Damaged(_) | StoreError::Interrupted | StoreError::Sqlite(_) => {
                 Self::internal(message)

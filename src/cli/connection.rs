@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use self::surroundings::Surroundings;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
+use super::kill::state_of;
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::hubspot::oauth::Endpoints;
@@ -197,7 +198,7 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             row.portal.to_string(),
             row.kind.as_str().to_owned(),
             row.app.clone().unwrap_or_else(|| "-".to_owned()),
-            row.standing.as_str().to_owned(),
+            state_of(&row, &around.kills).to_owned(),
             sheet::mark(&row, &around).to_owned(),
             expires_of(&row).map_or_else(|| "-".to_owned(), short),
             trouble_of(row).unwrap_or_default(),
@@ -278,7 +279,7 @@ fn unchanged(row: &ConnectionRow, is: Standing, wished: Standing, err: &mut dyn 
     )))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -331,7 +332,7 @@ fn json_of(row: &ConnectionRow, around: &Surroundings) -> serde_json::Value {
         "portal": row.portal.get(),
         "kind": row.kind.as_str(),
         "app": row.app,
-        "state": row.standing.as_str(),
+        "state": state_of(row, &around.kills),
         "why": row.standing_why,
         "since": row.standing_since.to_string(),
         "trouble": row.health,

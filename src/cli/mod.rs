@@ -12,9 +12,11 @@ pub mod health;
 pub mod init;
 pub mod key;
 mod key_life;
+pub mod kill;
 pub mod master_key;
 pub mod policy;
 mod reserved;
+mod retire;
 pub mod run;
 pub mod sim;
 pub mod store;
@@ -126,6 +128,10 @@ enum Command {
     /// HubSpot accounts the gate can act in.
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
+    /// Stop an integration, a connection, an app, a portal, a person or everything, now.
+    Kill(kill::KillArgs),
+    /// End what `kill` stopped.
+    Revive(kill::ReviveArgs),
     /// What a request is, and what a policy says to it.
     Explain(explain::ExplainArgs),
     /// Check, test and show policies.
@@ -193,6 +199,8 @@ fn execute(cli: Cli) -> CommandResult {
         Command::Key(command) => key::run(command, &globals),
         Command::App(command) => app::run(command, &globals),
         Command::Connection(command) => connection::run(command, &globals),
+        Command::Kill(args) => kill::kill(args, &globals),
+        Command::Revive(args) => kill::revive(args, &globals),
         Command::Explain(args) => explain::run(args, &globals),
         Command::Policy(command) => policy::run(command, &globals),
         Command::Denials(args) => denials::run(args, &globals),

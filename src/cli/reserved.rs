@@ -10,8 +10,6 @@ use super::CommandError;
 
 /// Commands, and groups of commands.
 const COMMANDS: &[&str] = &[
-    "kill",
-    "revive",
     "doctor",
     "people",
     "coverage",

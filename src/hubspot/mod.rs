@@ -7,3 +7,4 @@ pub mod errors;
 pub mod forbidden;
 pub mod oauth;
 pub mod pool;
+pub mod retire;

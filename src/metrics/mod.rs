@@ -4,8 +4,6 @@
 //! verdicts) or from names that operators chose (integrations, apps, connections); never a path,
 //! an id, an address or a property. Names and units follow the Prometheus conventions: base units,
 //! `_total` on counters.
-//!
-//! Deliberately absent: series of parts that do not exist yet (kills).
 
 mod requests;
 mod state;
@@ -24,6 +22,7 @@ pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
 pub use state::{ConnectionSample, HealthSample, KeySample, PolicySample};
 pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
 
+use crate::access::kill::KillKind;
 use crate::audit::Watch;
 use crate::logging::LineBudget;
 use requests::SeriesBound;
@@ -78,6 +77,7 @@ pub struct Metrics {
     reload_success_time: Gauge,
     policy_info: IntGaugeVec,
     catalogue_info: IntGaugeVec,
+    killed: IntGaugeVec,
     audit_records: IntCounterVec,
     audit_oldest: Gauge,
     store_errors: IntCounterVec,
@@ -244,6 +244,7 @@ impl Metrics {
                 "1 for the catalogue in force.",
                 &["digest"],
             )?,
+            killed: gauges(&r, "scopegate_killed", "Emergency stops in force.", &["kind"])?,
             audit_records: counters(
                 &r,
                 "scopegate_audit_records_total",
@@ -311,6 +312,9 @@ impl Metrics {
         }
         for result in AuditResult::ALL {
             self.audit_records.with_label_values(&[result.as_str()]);
+        }
+        for kind in KillKind::ALL {
+            self.killed.with_label_values(&[kind.as_str()]);
         }
         for state in UpstreamConnection::ALL {
             self.upstream_connections.with_label_values(&[state.as_str()]);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Metrics, UNKNOWN};
 use crate::access::effect::Class;
+use crate::access::kill::{KillKind, Kills};
 
 /// One integration's policy.
 #[derive(Clone, Debug)]
@@ -152,6 +153,15 @@ impl Metrics {
                     .with_label_values(&[sample.connection])
                     .set(seconds(expires));
             }
+        }
+    }
+
+    /// Counts the emergency stops in force, each kind always.
+    pub fn set_killed(&self, kills: &Kills) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in KillKind::ALL {
+            let count = i64::try_from(kills.count(kind)).unwrap_or(i64::MAX);
+            self.killed.with_label_values(&[kind.as_str()]).set(count);
         }
     }
 

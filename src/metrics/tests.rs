@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::access::connection::Standing;
 use crate::access::effect::Effect;
+use crate::access::kill::KillKind;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 
@@ -56,6 +57,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ),
     ("scopegate_policy_info", "gauge", "digest"),
     ("scopegate_catalogue_info", "gauge", "digest"),
+    ("scopegate_killed", "gauge", "kind"),
     ("scopegate_audit_records_total", "counter", "result"),
     ("scopegate_audit_oldest_unwritten_seconds", "gauge", ""),
     ("scopegate_store_errors_total", "counter", "op"),
@@ -417,6 +419,7 @@ fn every_word_of_the_program_is_explained_and_no_other() {
             .iter()
             .map(|word| ("connection_state", word.as_str())),
     );
+    program.extend(KillKind::ALL.iter().map(|word| (KillKind::SET, word.as_str())));
     let table = include_str!("../../catalogue/reasons.tsv");
     let rows: Vec<Vec<&str>> = table
         .lines()

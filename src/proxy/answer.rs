@@ -84,6 +84,7 @@ impl Case {
             until: self.outcome.started() + self.worker.limits().total,
             pending: Bytes::new(),
             ended: false,
+            withdrawn: None,
         };
         match rule {
             AnswerRule::Filter(by) if parts.status.is_success() => {

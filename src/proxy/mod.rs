@@ -22,6 +22,7 @@ pub mod headers;
 pub mod introspect;
 pub mod io;
 pub mod judged;
+pub mod kills;
 pub mod links;
 pub mod multipart;
 pub mod outcome;

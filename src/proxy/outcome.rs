@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::io::ActiveGuard;
+use super::rights::Rights;
 use super::worker::Worker;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
@@ -39,8 +40,9 @@ pub struct Outcome {
     pub sent_upstream: bool,
     /// The request went up twice.
     pub replayed: bool,
-    /// A kill or suspension came while it was under way.
-    pub after_kill: bool,
+    /// What it stands on, once it goes up: what was withdrawn before its end was not stopped by that,
+    /// unless it is a read.
+    pub rights: Option<Rights>,
     /// Values that property rules removed from the answer.
     pub stripped: u64,
     /// Why HubSpot answered 403.
@@ -71,7 +73,7 @@ impl Outcome {
             reason: Reason::None,
             sent_upstream: false,
             replayed: false,
-            after_kill: false,
+            rights: None,
             stripped: 0,
             refused: None,
             request_bytes: 0,
@@ -104,6 +106,12 @@ impl Outcome {
             detail: violation,
         }
         .emit(self.worker.metrics().metrics());
+    }
+
+    /// Whether it went on although it was killed, suspended or revoked meanwhile.
+    fn ran_on(&self) -> bool {
+        let withdrawn = || self.rights.as_ref().is_some_and(|rights| rights.check().is_err());
+        self.sent_upstream && self.effect != Some(Effect::Read) && withdrawn()
     }
 
     fn upstream_time(&self, now: Instant) -> Duration {
@@ -147,7 +155,7 @@ impl Drop for Outcome {
             sent_upstream: self.sent_upstream,
             cut_short: self.open,
             replayed: self.replayed,
-            after_kill: self.after_kill,
+            after_kill: self.ran_on(),
             stripped: self.stripped,
             refused: self.refused.take().map(Refused::record),
             request_bytes: self.request_bytes,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Version, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::account;
 use super::ask::Ask;
@@ -49,6 +50,7 @@ pub struct Caller {
     key: Arc<KeyEntry>,
     by_key: Option<Selector>,
     by_header: Option<Selector>,
+    stirred: Arc<Notify>,
 }
 
 impl Caller {
@@ -57,6 +59,7 @@ impl Caller {
         Rights {
             key: Arc::clone(&self.key),
             connection: Arc::clone(connection),
+            stirred: Arc::clone(&self.stirred),
         }
     }
 }
@@ -116,21 +119,29 @@ impl Case {
     pub fn authenticate(&mut self, credential: Secret, by_header: Option<Selector>) -> Result<Caller, Stop> {
         let text = credential.expose();
         let presented = PresentedKey::read(text).map_err(|mistake| Stop::Key(mistake.reason()))?;
-        let key = self
-            .snapshot
-            .keys
-            .authenticate(&presented, Timestamp::now())
-            .map_err(|fault| match key::mistyped(text) {
-                Some(mistake) if fault == KeyFault::Unknown => Stop::Key(mistake.reason()),
-                _ => Stop::Key(fault.reason()),
-            })?;
-        self.key = Some(Arc::clone(key));
-        self.outcome.integration = Some(Arc::clone(&key.integration));
-        Ok(Caller {
-            key: Arc::clone(key),
-            by_key: presented.selector,
-            by_header,
-        })
+        let keys = &self.snapshot.keys;
+        let (key, fault) = match keys.authenticate(&presented, Timestamp::now()) {
+            Ok(key) => (Some(key), None),
+            // Its holder knows the secret: what a stopped integration goes on trying is on record as its own.
+            Err(fault @ KeyFault::Killed) => (keys.find(&presented.id), Some(fault)),
+            Err(fault) => (None, Some(fault)),
+        };
+        if let Some(key) = key {
+            self.key = Some(Arc::clone(key));
+            self.outcome.integration = Some(Arc::clone(&key.integration));
+        }
+        match (key, fault) {
+            (Some(key), None) => Ok(Caller {
+                key: Arc::clone(key),
+                by_key: presented.selector,
+                by_header,
+                stirred: Arc::clone(self.worker.stirred()),
+            }),
+            (_, Some(fault)) if fault != KeyFault::Unknown => Err(Stop::Key(fault.reason())),
+            _ => Err(Stop::Key(
+                key::mistyped(text).map_or(Reason::KeyUnknown, |mistake| mistake.reason()),
+            )),
+        }
     }
 
     /// The policy in force for the caller.
@@ -152,8 +163,12 @@ impl Case {
         let live = &self.worker.gate().live;
         let (by_key, by_header) = (caller.by_key.as_ref(), caller.by_header.as_ref());
         let chosen = account::choose(live, &caller.key, policy, by_key, by_header)?;
+        // Before it is asked whether it is in service: the record says which was not.
         self.connection = Some(Arc::clone(&chosen));
-        Ok(chosen)
+        match chosen.standing().refusal() {
+            Some(reason) => Err(Stop::Connection(reason)),
+            None => Ok(chosen),
+        }
     }
 
     /// Which operation is asked for.
@@ -179,7 +194,13 @@ impl Case {
     ) -> Result<ReadBody, Stop> {
         let mut read = ReadBody::Nothing;
         loop {
-            read = self.read_body(ask, at, read).await?;
+            let rights = caller.rights(&at.connection);
+            read = tokio::select! {
+                biased;
+                read = self.read_body(ask, at, read) => read?,
+                stop = rights.withdrawn() => return Err(stop),
+            };
+            rights.check()?;
             if !self.renew() {
                 return Ok(read);
             }
@@ -324,11 +345,16 @@ impl Case {
     /// A live token, and one last look at what may have changed while waiting.
     pub async fn lease(&mut self, rights: &Rights, permit: &Permit) -> Result<Lease, Stop> {
         let leasing = self.worker.gate().live.lease(&rights.connection, permit);
-        let lease = match tokio::time::timeout(self.worker.limits().token, leasing).await {
-            Ok(leased) => leased.map_err(|error| forward::credential(&error)),
-            Err(_) => Err(Stop::Credential {
-                retry_after_seconds: 1,
-            }),
+        let leasing = tokio::time::timeout(self.worker.limits().token, leasing);
+        let lease = tokio::select! {
+            biased;
+            leased = leasing => match leased {
+                Ok(leased) => leased.map_err(|error| forward::credential(&error)),
+                Err(_) => Err(Stop::Credential {
+                    retry_after_seconds: 1,
+                }),
+            },
+            stop = rights.withdrawn() => Err(stop),
         };
         match (lease, rights.check()) {
             (Ok(lease), Ok(())) => {

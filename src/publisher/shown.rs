@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Publisher;
 use crate::access::connection::Standing;
+use crate::access::kill::{KillKind, Kills};
 use crate::access::policy_text::mistake::Mistake;
 use crate::health;
 use crate::metrics::{KeySample, PolicySample};
@@ -82,6 +83,19 @@ impl Publisher {
         let found = found.collect();
         health::show_connections(&self.gate.metrics, &all);
         self.warn_about("connection ", found);
+    }
+
+    /// Lists emergency stops by kind: whom they name stands in the audit log and `kill --list`.
+    pub fn show_kills(&mut self, kills: &Kills) {
+        let found = KillKind::ALL
+            .into_iter()
+            .filter(|kind| kills.count(*kind) > 0)
+            .map(|kind| {
+                let (subject, count) = (format!("kill {}", kind.as_str()), kills.count(kind));
+                (subject, format!("{count} in force; see `scopegate kill --list`"))
+            })
+            .collect();
+        self.warn_about("kill ", found);
     }
 
     /// Lists these warnings, and takes earlier ones of the kind off the list.

@@ -87,6 +87,9 @@ pub enum StoreError {
         /// The command that lists them.
         list: &'static str,
     },
+    /// An emergency stop, or its end, that nobody accounts for.
+    #[error("an emergency stop, and its end, need a reason: give `--reason`")]
+    NoReason,
     /// The process is going down.
     #[error("work on the store was interrupted")]
     Interrupted,

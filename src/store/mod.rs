@@ -14,6 +14,7 @@ mod filesystem;
 mod grants;
 mod health;
 mod keys;
+mod kills;
 mod lock;
 mod schema;
 mod standings;
@@ -26,6 +27,7 @@ pub use error::StoreError;
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
 pub use health::{ClassHealth, ConnectionHealth, LastUse};
 pub use keys::{KeyRow, NewKey, Revoked};
+pub use kills::{KillRow, Killed, kills_covering};
 pub use lock::{GateLock, LockError, gate_runs};
 pub use standings::{Resumed, Whose};
 
@@ -98,6 +100,12 @@ impl Store {
             schema::migrate(&connect(path)?)
         };
         migrate().map_err(|error: StoreError| error.at(path))
+    }
+
+    /// How long writes through this handle wait for another process's write from now on.
+    pub fn wait_for_writers(&self, patience: Duration) -> Result<(), StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(writer.busy_timeout(patience)?)
     }
 
     /// The file.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::effect::Class;
+use crate::access::kill::{Covered, Kills};
 use crate::store::{ConnectionHealth, ConnectionRow, LastUse};
 use crate::tokens::expiry::Phase;
 use crate::tokens::flight::Flight;
@@ -48,6 +49,10 @@ pub struct ConnectionState {
     app: Option<Arc<str>>,
     kind: CredentialKind,
     standing: AtomicU8,
+    /// An emergency stop covers it. Apart from the standing, which a revival gives back untouched.
+    killed: AtomicBool,
+    /// Who installed it: a stop may name a person.
+    person: ArcSwapOption<String>,
     account: ArcSwap<Account>,
     token: ArcSwapOption<LiveToken>,
     used: AtomicBool,
@@ -69,6 +74,8 @@ impl ConnectionState {
             app: row.app.as_deref().map(Arc::from),
             kind: row.kind,
             standing: AtomicU8::new(row.standing as u8),
+            killed: AtomicBool::new(false),
+            person: ArcSwapOption::from_pointee(row.installer_email.clone()),
             account: ArcSwap::from_pointee(Account::of_row(row)),
             token: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
@@ -106,8 +113,40 @@ impl ConnectionState {
         self.kind
     }
 
-    /// Its standing now: read after authentication, after every wait, before the first upstream byte.
+    /// Its state now: `killed` while an emergency stop covers it, else its standing. Read after
+    /// authentication, after every wait, before the first upstream byte.
     pub fn standing(&self) -> Standing {
+        match self.is_killed() {
+            true => Standing::Killed,
+            false => self.standing_beneath(),
+        }
+    }
+
+    /// Whether an emergency stop covers it.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Sets the flag as `kills` want it; to be called with the lock that orders changes of the stops.
+    pub(super) fn follow_kills(&self, kills: &Kills) {
+        let person = self.person.load();
+        let covered = Covered {
+            name: self.name.as_str(),
+            app: self.app(),
+            portal: self.portal,
+            person: person.as_deref().map(String::as_str),
+        };
+        self.killed
+            .store(kills.stop_connection(covered), Ordering::Release);
+    }
+
+    pub(super) fn set_person(&self, person: Option<&str>) {
+        self.person
+            .store(person.map(|person| Arc::new(person.to_owned())));
+    }
+
+    /// Its standing without regard to emergency stops: what a refresh that was under way goes by.
+    pub(super) fn standing_beneath(&self) -> Standing {
         let index = usize::from(self.standing.load(Ordering::Acquire));
         // Invariant: only `set_standing` writes it; the fall-back blocks.
         Standing::ALL.get(index).copied().unwrap_or(Standing::Killed)

@@ -120,7 +120,7 @@ pub(super) async fn verified(
     connection: &ConnectionState,
     identity: Identity,
 ) -> Result<(), StoreError> {
-    if connection.standing() != Standing::Unverified {
+    if connection.standing_beneath() != Standing::Unverified {
         return Ok(());
     }
     let (id, by) = (connection.id(), engine.provenance());

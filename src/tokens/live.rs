@@ -1,7 +1,7 @@
 //! Every connection, live. The map never leaves this module: a look-up clones the `Arc` out, so no
 //! guard can be held across an await.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::decide::Permit;
+use crate::access::kill::Kills;
 use crate::store::{Change, ChangeKind, ConnectionRow, GateLock, StoreError};
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, LiveParts, Need, Start};
@@ -28,6 +29,9 @@ struct Inner {
     connections: DashMap<ConnectionId, Arc<ConnectionState>>,
     by_name: DashMap<ConnectionName, ConnectionId>,
     by_portal: DashMap<PortalId, SmallVec<[ConnectionId; 2]>>,
+    /// The emergency stops in force. The lock is held while flags are set and while a connection comes:
+    /// none slips in between.
+    kills: Mutex<Arc<Kills>>,
     engine: Arc<Engine>,
 }
 
@@ -40,10 +44,12 @@ impl Live {
     pub fn load(parts: LiveParts, alone: &GateLock) -> Result<Self, StoreError> {
         parts.store.take_over_leases(alone)?;
         let rows = parts.store.connections()?;
+        let kills = Arc::new(parts.store.kill_state()?);
         let live = Self(Arc::new(Inner {
             connections: DashMap::new(),
             by_name: DashMap::new(),
             by_portal: DashMap::new(),
+            kills: Mutex::new(kills),
             engine: Arc::new(Engine::new(parts)),
         }));
         for row in &rows {
@@ -76,6 +82,7 @@ impl Live {
     /// # Errors
     /// The store can't be read.
     pub fn apply_change(&self, change: &Change) -> Result<(), StoreError> {
+        // What is not a connection's: apps are read at each refresh, stops are followed apart.
         if change.kind != ChangeKind::Connection {
             return Ok(());
         }
@@ -100,6 +107,15 @@ impl Live {
         }
         rows.iter().for_each(|row| self.put(row));
         Ok(())
+    }
+
+    /// Takes other emergency stops in force: every connection's flag follows before this returns.
+    pub fn apply_kills(&self, kills: &Arc<Kills>) {
+        let mut in_force = self.kills();
+        *in_force = Arc::clone(kills);
+        for connection in self.all() {
+            connection.follow_kills(&in_force);
+        }
     }
 
     /// Looks after the tokens until `stop`: to be spawned on the control plane.
@@ -255,26 +271,36 @@ impl Live {
         CredentialError::unavailable(Trouble::Rejected, Duration::from_secs(5))
     }
 
+    /// Held for no longer than a pass over all connections, never across an await.
+    fn kills(&self) -> MutexGuard<'_, Arc<Kills>> {
+        self.0.kills.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn engine(&self) -> &Arc<Engine> {
         &self.0.engine
     }
 
     /// Adds a connection or brings it up to date.
     fn put(&self, row: &ConnectionRow) {
+        let kills = self.kills();
         let connection = match self.connection(&row.id) {
             Some(known) => {
                 known.set_standing(row.standing);
                 known.set_account(Account::of_row(row));
+                known.set_person(row.installer_email.as_deref());
+                known.follow_kills(&kills);
                 known
             }
             None => {
                 let new = Arc::new(ConnectionState::of_row(row));
+                new.follow_kills(&kills);
                 self.0.connections.insert(row.id, Arc::clone(&new));
                 self.0.by_name.insert(row.name.clone(), row.id);
                 self.0.by_portal.entry(row.portal).or_default().push(row.id);
                 new
             }
         };
+        drop(kills);
         if let Err(error) = take_up(&connection, row, &self.0.engine.parts.vault) {
             tracing::error!(connection = %row.name, error = %error, "the connection's token can't be opened");
         }

@@ -59,6 +59,10 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
         Ok(_) => {}
         Err(ended) => return ended,
     }
+    // What is stopped in an emergency starts nothing; a refresh under way at that moment ends as it must.
+    if connection.is_killed() {
+        return SETTLED;
+    }
     fail::fail_point!("refresh-before-intent");
     let ticket = match begin(engine, connection).await {
         Ok(ticket) => Arc::new(ticket),
@@ -284,7 +288,7 @@ impl Attempt<'_> {
     fn publish(&self, asked: Instant, answer: TokenAnswer, grant: &NewGrant) -> Ended {
         let connection = self.connection;
         connection.set_uncertain(false);
-        if connection.standing() == Standing::Suspended && !self.is_own_portal(&answer) {
+        if connection.standing_beneath() == Standing::Suspended && !self.is_own_portal(&answer) {
             return SETTLED;
         }
         let before = connection.account();

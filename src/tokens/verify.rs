@@ -21,6 +21,9 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
     let Ok(_slot) = engine.at_once.acquire().await else {
         return failed(Trouble::Slow);
     };
+    if connection.is_killed() {
+        return (Outcome::Settled, None);
+    }
     let id = connection.id();
     let row = match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => row,

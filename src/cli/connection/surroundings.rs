@@ -14,7 +14,7 @@ use crate::access::policy_set::PolicySet;
 use crate::cli::CommandError;
 use crate::cli::admin::Admin;
 use crate::health::{self, Failing};
-use crate::store::{ConnectionHealth, ConnectionRow, KeyRow, LastUse};
+use crate::store::{ConnectionHealth, ConnectionRow, KeyRow, KillRow, LastUse};
 use crate::{catalogue_file, policy_files};
 
 /// What is shown of all connections beside their own rows.
@@ -22,6 +22,8 @@ pub(super) struct Surroundings {
     health: BTreeMap<ConnectionId, ConnectionHealth>,
     uses: Vec<LastUse>,
     keys: Vec<KeyRow>,
+    /// Emergency stops in force.
+    pub(super) kills: Vec<KillRow>,
     /// `None`: the policies can't be read now, so who is covered is not known.
     policies: Option<PolicySet>,
     failing_after: Duration,
@@ -46,6 +48,7 @@ impl Surroundings {
             health: admin.store.connection_health()?,
             uses: admin.store.last_use(None)?,
             keys: admin.store.keys()?,
+            kills: admin.store.kills()?,
             policies: policies(admin, now),
             failing_after: admin.config.health_failing_after,
             now,

@@ -3,6 +3,7 @@
 mod crash;
 mod enrol;
 mod fake;
+mod kills;
 mod refresh;
 mod statics;
 
