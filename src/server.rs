@@ -27,6 +27,7 @@ use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::pool::PoolStats;
 use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
+use crate::people;
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
 use crate::proxy::gate::{Freshness, Gate, Names};
@@ -82,6 +83,7 @@ pub struct Server {
     stop_accepting: CancellationToken,
     stop_monitor: CancellationToken,
     stop_tokens: CancellationToken,
+    people: tokio::task::JoinHandle<()>,
     live: Live,
     auditor: Auditor,
     _lock: GateLock,
@@ -214,6 +216,16 @@ impl Prepared {
         watch_pool(&gate);
 
         let (messages, inbox) = mpsc::channel();
+        let people_parts = people::Parts {
+            live: gate.live.clone(),
+            store: Arc::clone(&publisher.store),
+            snapshot: Arc::clone(&gate.snapshot),
+            settings: config.people.clone(),
+            metrics: Arc::clone(&gate.metrics),
+            audit: auditor.handle(),
+            instance: config.instance.clone(),
+            boot: publisher.boot,
+        };
         let mut publisher = publisher;
         publisher.announce().map_err(internal)?;
         publisher.watch = Some(Watch::new(&config, messages.clone()));
@@ -251,6 +263,7 @@ impl Prepared {
         tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
         let stop_tokens = CancellationToken::new();
         tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
+        let people = tokio::spawn(people::run(people_parts, stop_tokens.clone()));
         let stop_monitor = CancellationToken::new();
         let state = monitor::State {
             readiness: Arc::clone(&readiness),
@@ -273,6 +286,7 @@ impl Prepared {
             stop_accepting,
             stop_monitor,
             stop_tokens,
+            people,
             live: gate.live.clone(),
             auditor,
             config,
@@ -321,6 +335,8 @@ impl Server {
             }
         }
         self.stop_tokens.cancel();
+        // Stopped in the middle of a question; a round that is being written down is finished.
+        let _ = self.people.await;
         self.live.finish(self.config.limits.token).await;
         let _ = self.messages.send(Message::Stop);
         let (publisher, auditor) = (self.publisher, self.auditor);
@@ -386,6 +402,7 @@ fn token_parts(
             wait: config.limits.token,
             ..TokenSettings::default()
         },
+        watchers: config.people.watchers.iter().cloned().collect(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod init;
 pub mod key;
 mod key_life;
 pub mod master_key;
+pub mod people;
 pub mod policy;
 mod reserved;
 pub mod run;
@@ -125,6 +126,9 @@ enum Command {
     /// HubSpot accounts the gate can act in.
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
+    /// The people behind connections, and what happens when they leave.
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// What a request is, and what a policy says to it.
     Explain(explain::ExplainArgs),
     /// Check, test and show policies.
@@ -190,6 +194,7 @@ fn execute(cli: Cli) -> CommandResult {
         Command::Key(command) => key::run(command, &globals),
         Command::App(command) => app::run(command, &globals),
         Command::Connection(command) => connection::run(command, &globals),
+        Command::People(command) => people::run(command, &globals),
         Command::Explain(args) => explain::run(args, &globals),
         Command::Policy(command) => policy::run(command, &globals),
         Command::Catalogue(command) => catalogue::run(command, &globals),

@@ -13,7 +13,6 @@ const COMMANDS: &[&str] = &[
     "kill",
     "revive",
     "doctor",
-    "people",
     "coverage",
     "denials",
     "audit",
@@ -120,8 +119,6 @@ mod tests {
             assert_reserved(&format!("scopegate --config x.yaml {command}"), command);
         }
         for (line, command) in [
-            ("people list", "people"),
-            ("people offboard a@example.com", "people"),
             ("audit verify", "audit"),
             ("connection --config=x import --app a f", "connection import"),
         ] {

@@ -6,4 +6,5 @@ pub mod control;
 pub mod errors;
 pub mod forbidden;
 pub mod oauth;
+pub mod people;
 pub mod pool;

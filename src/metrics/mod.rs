@@ -22,7 +22,7 @@ use prometheus::{
 pub use crate::hubspot::forbidden::ForbiddenCause;
 pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
 pub use state::{ConnectionSample, KeySample, PolicySample};
-pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
+pub use words::{AuditResult, FindingKind, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
 
 use crate::audit::Watch;
 use crate::logging::LineBudget;
@@ -65,6 +65,8 @@ pub struct Metrics {
     forbidden: IntCounterVec,
     stripped: IntCounterVec,
     token_refreshes: IntCounterVec,
+    installer_alerts: IntCounterVec,
+    findings: IntGaugeVec,
     connections: IntGaugeVec,
     connection_state: IntGaugeVec,
     token_expires: GaugeVec,
@@ -159,6 +161,18 @@ impl Metrics {
                 "scopegate_token_refreshes_total",
                 "Token refreshes, by how they ended.",
                 &["app", "result"],
+            )?,
+            installer_alerts: counters(
+                &r,
+                "scopegate_installer_alerts_total",
+                "Requests that passed although the connection's installer is gone or lost rights.",
+                &["integration", "installer"],
+            )?,
+            findings: gauges(
+                &r,
+                "scopegate_findings",
+                "Findings about the people behind credentials that are open and not acknowledged.",
+                &["kind"],
             )?,
             connections: gauges(
                 &r,
@@ -288,6 +302,9 @@ impl Metrics {
         }
         for result in AuditResult::ALL {
             self.audit_records.with_label_values(&[result.as_str()]);
+        }
+        for kind in FindingKind::ALL {
+            self.findings.with_label_values(&[kind.as_str()]);
         }
         for state in UpstreamConnection::ALL {
             self.upstream_connections.with_label_values(&[state.as_str()]);

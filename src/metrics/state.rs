@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use jiff::Timestamp;
 
-use super::{Metrics, UNKNOWN};
+use super::{FindingKind, Metrics, UNKNOWN};
 
 /// One integration's policy.
 #[derive(Clone, Debug)]
@@ -106,6 +106,16 @@ impl Metrics {
                     .with_label_values(&[sample.connection])
                     .set(seconds(expires));
             }
+        }
+    }
+
+    /// Says how many findings of each kind are open.
+    pub fn set_findings(&self, counts: &[(FindingKind, usize)]) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, count) in counts {
+            self.findings
+                .with_label_values(&[kind.as_str()])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
 

@@ -15,6 +15,7 @@ use super::case::Case;
 use super::judged::{self, Share};
 use super::stop::Stop;
 use crate::access::effect::Effect;
+use crate::access::installer::Barred;
 use crate::access::introspection::Question;
 use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
@@ -179,6 +180,10 @@ impl Case {
         let policy = self.policy(&caller)?;
         let connection = self.connection(&caller, &policy)?;
         self.outcome.effect = Some(Effect::Auth);
+        // Asked about a key that nothing works with, the gate does not say that it is good.
+        if let Err(Barred::Whole(reason)) = policy.installer.judge(connection.installer(), Effect::Auth) {
+            return Err(Stop::Connection(reason));
+        }
         let record = self
             .decision_record(Verdict::Allow, Reason::None)
             .ok_or(Stop::Unready)?;

@@ -73,7 +73,7 @@ impl Publisher {
             .map(|connection| ConnectionSample {
                 connection: connection.name().as_str(),
                 app: connection.app(),
-                state: connection.standing().as_str(),
+                state: connection.shown_standing().as_str(),
                 token_expires: connection.token_expires(),
             })
             .collect();

@@ -220,8 +220,70 @@ impl Sim {
             return false;
         };
         let mut data = portal.write();
-        let user = data.users.iter_mut().find(|user| user.id == user_id);
-        user.map(|user| user.state = state).is_some()
+        let Some(user) = data.users.iter_mut().find(|user| user.id == user_id) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut user.state, state);
+        let kind = match (before, state) {
+            (UserState::Active, UserState::Active)
+            | (UserState::Deactivated, UserState::Deactivated)
+            | (UserState::Removed, UserState::Removed) => return true,
+            (_, UserState::Removed) => "REMOVE_USER",
+            (_, UserState::Deactivated) => "DEACTIVATE_USER",
+            (UserState::Deactivated, UserState::Active) => "REACTIVATE_USER",
+            (UserState::Removed, UserState::Active) => "ADD_USER",
+        };
+        data.log_security(kind, user_id, self.now_ms());
+        true
+    }
+
+    /// Gives a person other rights, by provisioning id. `false` when there is none of that number.
+    pub fn set_user_rights(
+        &self,
+        hub_id: u64,
+        user_id: u64,
+        super_admin: bool,
+        role_id: Option<u64>,
+    ) -> bool {
+        let Some(portal) = self.portal(hub_id) else {
+            return false;
+        };
+        let mut data = portal.write();
+        let Some(user) = data.users.iter_mut().find(|user| user.id == user_id) else {
+            return false;
+        };
+        user.role_id = role_id;
+        let before = std::mem::replace(&mut user.super_admin, super_admin);
+        let kind = match (before, super_admin) {
+            (true, false) => "REMOVE_ADMIN_USER",
+            (false, true) => "ADD_ADMIN_USER",
+            _ => return true,
+        };
+        data.log_security(kind, user_id, self.now_ms());
+        true
+    }
+
+    /// Another person consents to an app that is installed already: from the next token on it acts for
+    /// that one. `false` when it is not installed there.
+    pub fn reauthorise(&self, client_id: &str, hub_id: u64, user_id: u64) -> bool {
+        let mut credentials = self.credentials();
+        let Some(app_id) = credentials.app(client_id).map(|app| app.id) else {
+            return false;
+        };
+        let grants = credentials.grants_of(app_id, hub_id);
+        for id in &grants {
+            if let Some(grant) = credentials.grant_mut(*id) {
+                grant.user_id = user_id;
+            }
+        }
+        !grants.is_empty()
+    }
+
+    /// A person's address, by provisioning id.
+    pub fn user_email(&self, hub_id: u64, user_id: u64) -> Option<String> {
+        let portal = self.portal(hub_id)?;
+        let data = portal.read();
+        data.user(user_id).map(|user| user.email.clone())
     }
 
     /// Provisioning ids of a portal's people, in order.

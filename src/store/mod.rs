@@ -11,9 +11,12 @@ mod changes;
 mod connections;
 mod error;
 mod filesystem;
+mod findings;
 mod grants;
+mod health;
 mod keys;
 mod lock;
+mod people;
 mod schema;
 mod standings;
 
@@ -22,9 +25,12 @@ pub use apps::{AppRow, NewApp};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
+pub use findings::{Acknowledged, Acknowledging, FindingRow, NewFinding, Reconciled};
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
+pub use health::{ClassHealth, ConnectionHealth, LastUse};
 pub use keys::{KeyRow, NewKey, Revoked};
 pub use lock::{GateLock, LockError, gate_runs};
+pub use people::{OffboardedRow, PersonRow, WatchRow};
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
+use crate::access::installer::{Installer, InstallerNote};
 use crate::store::ConnectionRow;
 use crate::tokens::expiry::Phase;
 use crate::tokens::flight::Flight;
@@ -46,6 +47,8 @@ pub struct ConnectionState {
     app: Option<Arc<str>>,
     kind: CredentialKind,
     standing: AtomicU8,
+    installer: AtomicU8,
+    watcher: bool,
     account: ArcSwap<Account>,
     token: ArcSwapOption<LiveToken>,
     used: AtomicBool,
@@ -58,7 +61,7 @@ pub struct ConnectionState {
 
 impl ConnectionState {
     /// A connection as stored, without a token yet.
-    pub(super) fn of_row(row: &ConnectionRow) -> Self {
+    pub(super) fn of_row(row: &ConnectionRow, watcher: bool) -> Self {
         Self {
             id: row.id,
             name: row.name.clone(),
@@ -66,6 +69,8 @@ impl ConnectionState {
             app: row.app.as_deref().map(Arc::from),
             kind: row.kind,
             standing: AtomicU8::new(row.standing as u8),
+            installer: AtomicU8::new(InstallerNote::installer(row.installer.as_ref()) as u8),
+            watcher,
             account: ArcSwap::from_pointee(Account::of_row(row)),
             token: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
@@ -107,6 +112,27 @@ impl ConnectionState {
         let index = usize::from(self.standing.load(Ordering::Acquire));
         // Invariant: only `set_standing` writes it; the fall-back blocks.
         Standing::ALL.get(index).copied().unwrap_or(Standing::Killed)
+    }
+
+    /// What is known of the person behind its credential, now: read wherever the standing is.
+    pub fn installer(&self) -> Installer {
+        let index = usize::from(self.installer.load(Ordering::Acquire));
+        // Invariant: only `set_installer` writes it; the fall-back is the strictest.
+        Installer::ALL.get(index).copied().unwrap_or(Installer::Gone)
+    }
+
+    pub(super) fn set_installer(&self, installer: Installer) {
+        self.installer.store(installer as u8, Ordering::Release);
+    }
+
+    /// The state to show people.
+    pub fn shown_standing(&self) -> Standing {
+        self.standing().shown(self.installer())
+    }
+
+    /// Whether it is the gate's own, to watch its portal's people with: no integration may use it.
+    pub fn is_watcher(&self) -> bool {
+        self.watcher
     }
 
     pub(super) fn set_standing(&self, standing: Standing) {
