@@ -211,11 +211,8 @@ fn activity_of(row: &Value) -> Option<Activity> {
         "ADD_ADMIN_USER" | "ADD_ADMIN_PERMISSIONS" => Happened::AdminGiven,
         _ => return None,
     };
-    // `userId` may be whoever did it: it counts only where the entry names no object.
-    let user_id = match row.get("objectId") {
-        None | Some(Value::Null) => number(row.get("userId"))?,
-        object => number(object)?,
-    };
+    // `userId` may be whoever did it; an entry that names no object is about nobody.
+    let user_id = number(row.get("objectId"))?;
     let at = text(row.get("createdAt"))?.parse().ok()?;
     Some(Activity { user_id, what, at })
 }
@@ -388,7 +385,7 @@ mod tests {
             {"type":"REMOVE_ADMIN_USER","userId":1,"objectId":"not a number","createdAt":"2026-11-22T10:00:00Z"}]}"#;
         let rows = read_activity(&answer(200, log)).unwrap().rows;
         let found: Vec<_> = rows.iter().map(|row| (row.user_id, row.what)).collect();
-        assert_eq!(found, [(7, Happened::Removed), (8, Happened::Deactivated)]);
+        assert_eq!(found, [(7, Happened::Removed)]);
     }
 
     #[test]

@@ -2,43 +2,15 @@ use std::sync::Arc;
 
 use super::*;
 use crate::access::catalogue::Catalogue;
-use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId};
+use crate::access::connection::PortalId;
 use crate::access::installer::{InstallerNote, Presence};
 use crate::access::policy_set::PolicyFile;
-use crate::store::{NewConnection, Provenance, Store};
-use crate::vault::WrappedKey;
+use crate::store::testing::installed_by;
 
 const DAY: i64 = 86_400;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
-}
-
-/// A connection of portal 1, as a store gives it out.
-fn connection(name: &str, user_id: Option<u64>, email: Option<&str>) -> ConnectionRow {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("s.db")).unwrap();
-    let new = NewConnection {
-        id: ConnectionId::generate([name.len() as u8; 12]),
-        name: ConnectionName::parse(name).unwrap(),
-        portal: PortalId::new(1).unwrap(),
-        kind: CredentialKind::PrivateApp,
-        app: None,
-        standing: crate::access::connection::Standing::Ok,
-        standing_why: None,
-        user_id,
-        installer_email: email.map(str::to_owned),
-        scopes: Vec::new(),
-        data_key: WrappedKey::from_stored(vec![1]),
-        access: None,
-        refresh: None,
-    };
-    let by = Provenance {
-        actor: "test".to_owned(),
-        reason: None,
-    };
-    store.add_connection(&new, &by).unwrap();
-    store.connections().unwrap().remove(0)
 }
 
 fn person(user_id: u64, super_admin: bool) -> PersonRow {
@@ -106,7 +78,7 @@ fn kinds(
 #[test]
 fn each_kind_is_found_where_it_is_and_nowhere_else() {
     let none = policies(&[]);
-    let service = connection("acme", Some(7), Some("SVC-sync@example.com"));
+    let service = installed_by("acme", Some(7), Some("SVC-sync@example.com"));
     assert!(kinds(&service, &[], &none, at(0)).is_empty());
     assert!(kinds(&service, &[person(7, false)], &none, at(0)).is_empty());
     assert_eq!(
@@ -118,14 +90,14 @@ fn each_kind_is_found_where_it_is_and_nowhere_else() {
         "somebody else"
     );
 
-    let ann = connection("acme", Some(7), Some("ann@example.com"));
+    let ann = installed_by("acme", Some(7), Some("ann@example.com"));
     assert_eq!(kinds(&ann, &[], &none, at(0)), ["installer_is_natural_person"]);
-    let unnamed = connection("acme", Some(7), None);
+    let unnamed = installed_by("acme", Some(7), None);
     assert_eq!(
         kinds(&unnamed, &[], &none, at(0)),
         ["installer_is_natural_person"]
     );
-    let unknown = connection("acme", None, None);
+    let unknown = installed_by("acme", None, None);
     assert_eq!(kinds(&unknown, &[], &none, at(0)), ["installer_unknown"]);
 
     for (about, kind) in [
@@ -148,7 +120,7 @@ fn each_kind_is_found_where_it_is_and_nowhere_else() {
 
 #[test]
 fn what_nobody_can_tell_is_a_finding_after_a_day_and_not_before() {
-    let service = connection("acme", Some(7), Some("svc-sync@example.com"));
+    let service = installed_by("acme", Some(7), Some("svc-sync@example.com"));
     let mut person = person(7, false);
     person.unknown_since = Some(at(0));
     person.unknown_why = Some("users: the watcher may not ask this (403)".to_owned());
@@ -170,7 +142,7 @@ fn what_nobody_can_tell_is_a_finding_after_a_day_and_not_before() {
 
 #[test]
 fn a_policy_that_names_a_watcher_is_a_finding_and_one_for_all_does_not_mean_it() {
-    let watcher = connection("watcher", Some(7), Some("svc-sync@example.com"));
+    let watcher = installed_by("watcher", Some(7), Some("svc-sync@example.com"));
     assert!(kinds(&watcher, &[], &policies(&[("all", "\"*\"")]), at(0)).is_empty());
     let named = policies(&[("report", "[watcher]")]);
     assert_eq!(kinds(&watcher, &[], &named, at(0)), ["watcher_covered_by_policy"]);
@@ -178,7 +150,7 @@ fn a_policy_that_names_a_watcher_is_a_finding_and_one_for_all_does_not_mean_it()
 
 #[test]
 fn a_finding_names_the_integrations_and_what_they_last_did() {
-    let mut row = connection("acme", Some(7), Some("svc-sync@example.com"));
+    let mut row = installed_by("acme", Some(7), Some("svc-sync@example.com"));
     row.installer = Some(InstallerNote {
         about: About::Removed,
         since: at(3),

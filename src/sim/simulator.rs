@@ -8,8 +8,9 @@ use super::clock::{Clock, millis};
 use super::credentials::{App, Bearer, BearerKind, Code, Credentials, Grant, OnInstallerRemoved};
 use super::faults::{Fault, FaultId, Faults};
 use super::fixtures::{self, Planted};
+use super::object_types::ObjectKind;
 use super::options::SimOptions;
-use super::portal::{Portal, PortalOptions, PortalState, UserState};
+use super::portal::{Portal, PortalData, PortalOptions, PortalState, UserState};
 use super::random;
 use super::rate_limit::Buckets;
 use super::recorder::{Received, Recorder};
@@ -234,6 +235,7 @@ impl Sim {
             (UserState::Removed, UserState::Active) => "ADD_USER",
         };
         data.log_security(kind, user_id, self.now_ms());
+        show_deactivated(&mut data, user_id, state != UserState::Active, self.now_ms());
         true
     }
 
@@ -397,5 +399,23 @@ impl Sim {
             installed: true,
             on_installer_removed: install.on_installer_removed,
         })
+    }
+}
+
+/// The same person as a CRM record says so, too.
+fn show_deactivated(data: &mut PortalData, user_id: u64, deactivated: bool, now_ms: i64) {
+    let Some(users) = ObjectKind::named("users") else {
+        return;
+    };
+    let table = data.table_mut(users);
+    let number = user_id.to_string();
+    let record = table
+        .live()
+        .find(|record| record.value("hs_internal_user_id") == Some(&number))
+        .map(|record| record.id);
+    if let Some(id) = record {
+        let values = [("hs_deactivated".to_owned(), deactivated.to_string())];
+        // The property is not unique: nothing can be taken.
+        let _ = table.update(id, values.into(), now_ms);
     }
 }

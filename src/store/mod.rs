@@ -290,6 +290,16 @@ pub(crate) mod testing {
         (dir, store)
     }
 
+    /// A connection of portal 1 as a store gives it out, installed by this person.
+    pub fn installed_by(name: &str, user_id: Option<u64>, email: Option<&str>) -> ConnectionRow {
+        let (_dir, store) = store();
+        let mut new = connections::tests::new(name.len() as u8, name, 1);
+        new.user_id = user_id;
+        new.installer_email = email.map(str::to_owned);
+        store.add_connection(&new, &by_test()).unwrap();
+        store.connections().unwrap().remove(0)
+    }
+
     pub fn by_test() -> Provenance {
         Provenance {
             actor: "test".to_owned(),

@@ -160,7 +160,10 @@ fn offboarding_holds_at_once_needs_a_reason_and_is_taken_back() {
     assert_eq!(standing("acme"), Standing::InstallerRemoved);
     assert_eq!(standing("initech"), Standing::Ok);
     let text = listed(&admin);
-    assert!(text.contains("ann@example.com              offboarded"), "{text}");
+    assert!(
+        text.contains("ann@example.com                 offboarded"),
+        "{text}"
+    );
     let (_, err, _) = ran(offboard(ANN, false), &admin).unwrap();
     assert!(err.contains("already"), "{err}");
 
