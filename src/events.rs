@@ -309,6 +309,45 @@ impl KillsInForce {
     }
 }
 
+/// Something about the people behind credentials is to be acted upon.
+#[derive(Debug)]
+pub struct FindingBegan<'a> {
+    /// What an operator acknowledges it by.
+    pub id: i64,
+    /// The word of its kind.
+    pub kind: &'a str,
+    /// Connection, portal, integrations and what they last did, as JSON. Not the person: addresses
+    /// are for who asks, `scopegate people list`.
+    pub detail: &'a str,
+}
+
+impl FindingBegan<'_> {
+    /// Writes a warning, once.
+    pub fn emit(&self) {
+        let (finding, kind, detail) = (self.id, self.kind, self.detail);
+        tracing::warn!(finding, kind, detail, "a finding: see `scopegate people list`");
+    }
+}
+
+/// It is over.
+#[derive(Debug)]
+pub struct FindingEnded<'a> {
+    /// Which.
+    pub id: i64,
+    /// The word of its kind.
+    pub kind: &'a str,
+    /// As it was when it began.
+    pub detail: &'a str,
+}
+
+impl FindingEnded<'_> {
+    /// Writes a line, once.
+    pub fn emit(&self) {
+        let (finding, kind, detail) = (self.id, self.kind, self.detail);
+        tracing::info!(finding, kind, detail, "a finding is over");
+    }
+}
+
 /// Policies or configuration were reloaded.
 #[derive(Debug)]
 pub struct Reloaded<'a> {

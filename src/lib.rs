@@ -12,6 +12,7 @@ pub mod hubspot;
 pub mod logging;
 pub mod metrics;
 pub mod monitor;
+pub mod people;
 pub mod policy_files;
 pub mod proxy;
 pub mod publisher;

@@ -29,6 +29,7 @@ use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::pool::PoolStats;
 use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
+use crate::people;
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
 use crate::proxy::gate::{Freshness, Gate, Names};
@@ -87,6 +88,7 @@ pub struct Server {
     stop_monitor: CancellationToken,
     stop_tokens: CancellationToken,
     health: tokio::task::JoinHandle<()>,
+    people: tokio::task::JoinHandle<()>,
     live: Live,
     auditor: Auditor,
     _lock: GateLock,
@@ -232,6 +234,16 @@ impl Prepared {
         };
         let kills = follow_kills(&config, &gate)?;
         let (messages, inbox) = mpsc::channel();
+        let people_parts = people::Parts {
+            live: gate.live.clone(),
+            store: Arc::clone(&publisher.store),
+            snapshot: Arc::clone(&gate.snapshot),
+            settings: config.people.clone(),
+            metrics: Arc::clone(&gate.metrics),
+            audit: auditor.handle(),
+            instance: config.instance.clone(),
+            boot: publisher.boot,
+        };
         let mut publisher = publisher;
         publisher.announce().map_err(internal)?;
         publisher.watch = Some(Watch::new(&config, messages.clone()));
@@ -272,6 +284,7 @@ impl Prepared {
         let stop_tokens = CancellationToken::new();
         tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
         let health = tokio::spawn(watcher.run(stop_tokens.clone()));
+        let people = tokio::spawn(people::run(people_parts, stop_tokens.clone()));
         let stop_monitor = CancellationToken::new();
         let state = monitor::State {
             readiness: Arc::clone(&readiness),
@@ -296,6 +309,7 @@ impl Prepared {
             stop_monitor,
             stop_tokens,
             health,
+            people,
             live: gate.live.clone(),
             auditor,
             config,
@@ -344,6 +358,8 @@ impl Server {
             }
         }
         self.stop_tokens.cancel();
+        // Stopped in the middle of a question; a round that is being written down is finished.
+        let _ = self.people.await;
         self.live.finish(self.config.limits.token).await;
         // The last health is written down; what does not get there is a few seconds of it.
         let _ = tokio::time::timeout(self.config.limits.store_max_staleness, self.health).await;
@@ -429,6 +445,7 @@ fn token_parts(
             wait: config.limits.token,
             ..TokenSettings::default()
         },
+        watchers: config.people.watchers.iter().cloned().collect(),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod fields;
 pub mod gather;
 pub mod graphql;
+pub mod installer;
 pub mod integration;
 pub mod introspection;
 pub mod json;

@@ -217,6 +217,8 @@ pub enum GateEvent {
     Stop,
     /// Policies were reloaded; `detail` has the digest.
     Reload,
+    /// People were asked about with a watcher's token; `detail` has which, and what came of it.
+    Watch,
 }
 
 /// Many alike within ten seconds.

@@ -491,7 +491,7 @@ fn short(at: Timestamp) -> String {
 /// The state of a connection as people see it: `killed` while a stop covers it, else its standing.
 pub(super) fn state_of(row: &ConnectionRow, kills: &[KillRow]) -> &'static str {
     match kills_covering(kills, row).is_empty() {
-        true => row.standing.as_str(),
+        true => row.shown_standing().as_str(),
         false => crate::access::connection::Standing::Killed.as_str(),
     }
 }

@@ -98,6 +98,7 @@ fn a_policy_without_keys_is_known_and_connections_of_unknown_installers_are_told
         standing: crate::access::connection::Standing::Ok,
         standing_why: None,
         user_id: None,
+        installer_email: None,
         scopes: Vec::new(),
         data_key: crate::vault::WrappedKey::from_stored(vec![1]),
         access: None,

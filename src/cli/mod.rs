@@ -14,6 +14,7 @@ pub mod key;
 mod key_life;
 pub mod kill;
 pub mod master_key;
+pub mod people;
 pub mod policy;
 mod reserved;
 mod retire;
@@ -132,6 +133,9 @@ enum Command {
     Kill(kill::KillArgs),
     /// End what `kill` stopped.
     Revive(kill::ReviveArgs),
+    /// The people behind connections, and what happens when they leave.
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// What a request is, and what a policy says to it.
     Explain(explain::ExplainArgs),
     /// Check, test and show policies.
@@ -201,6 +205,7 @@ fn execute(cli: Cli) -> CommandResult {
         Command::Connection(command) => connection::run(command, &globals),
         Command::Kill(args) => kill::kill(args, &globals),
         Command::Revive(args) => kill::revive(args, &globals),
+        Command::People(command) => people::run(command, &globals),
         Command::Explain(args) => explain::run(args, &globals),
         Command::Policy(command) => policy::run(command, &globals),
         Command::Denials(args) => denials::run(args, &globals),

@@ -11,7 +11,6 @@ use super::CommandError;
 /// Commands, and groups of commands.
 const COMMANDS: &[&str] = &[
     "doctor",
-    "people",
     "coverage",
     "audit",
     "completions",
@@ -117,8 +116,6 @@ mod tests {
             assert_reserved(&format!("scopegate --config x.yaml {command}"), command);
         }
         for (line, command) in [
-            ("people list", "people"),
-            ("people offboard a@example.com", "people"),
             ("audit verify", "audit"),
             ("connection --config=x import --app a f", "connection import"),
         ] {

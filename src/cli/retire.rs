@@ -93,6 +93,7 @@ fn parts(admin: &Admin, runtime: tokio::runtime::Handle) -> Result<LiveParts, Co
         // Nobody scrapes a command.
         metrics: Metrics::new(bounds).map_err(|error| CommandError::internal(error.to_string()))?,
         settings: TokenSettings::default(),
+        watchers: std::collections::BTreeSet::new(),
     })
 }
 

@@ -62,6 +62,8 @@ pub struct Config {
     pub health_failing_after: Duration,
     /// How log lines look.
     pub log: LogFormat,
+    /// The people behind credentials.
+    pub people: PeopleSettings,
 }
 
 impl Config {
@@ -101,6 +103,7 @@ impl Config {
             limits: Limits::default(),
             health_failing_after: Duration::from_secs(86_400),
             log: LogFormat::Auto,
+            people: PeopleSettings::default(),
         }
     }
 
@@ -192,6 +195,27 @@ pub struct AuditSettings {
     pub max_wait: Duration,
     /// Size at which a new file is begun.
     pub file_bytes: u64,
+}
+
+/// Who watches the people behind credentials, and who of them is no natural person.
+#[derive(Clone, Debug)]
+pub struct PeopleSettings {
+    /// Names of connections set aside for it: each watches its own portal.
+    pub watchers: Vec<String>,
+    /// How often.
+    pub every: Duration,
+    /// Addresses of service users; `*` stands for anything.
+    pub technical_users: Vec<String>,
+}
+
+impl Default for PeopleSettings {
+    fn default() -> Self {
+        Self {
+            watchers: Vec::new(),
+            every: Duration::from_secs(300),
+            technical_users: Vec::new(),
+        }
+    }
 }
 
 /// How the gate goes down.

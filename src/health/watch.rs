@@ -155,7 +155,7 @@ pub fn show_connections(metrics: &Metrics, connections: &[Arc<ConnectionState>])
     let samples = connections.iter().map(|connection| ConnectionSample {
         connection: connection.name().as_str(),
         app: connection.app(),
-        state: connection.standing().as_str(),
+        state: connection.shown_standing().as_str(),
         token_expires: connection.token_expires(),
     });
     metrics.set_connections(&samples.collect::<Vec<_>>());

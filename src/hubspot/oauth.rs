@@ -143,6 +143,8 @@ pub struct Identity {
     pub hub_id: u64,
     /// The installer, if told.
     pub user_id: Option<u64>,
+    /// The installer's address, if told.
+    pub user: Option<String>,
     /// Granted scopes; empty when not told.
     pub scopes: Vec<String>,
 }
@@ -172,6 +174,7 @@ pub async fn introspect_grant(
         active: Option<bool>,
         hub_id: Option<u64>,
         user_id: Option<u64>,
+        user: Option<String>,
         #[serde(default)]
         scopes: Vec<String>,
     }
@@ -199,11 +202,13 @@ pub async fn introspect_grant(
         Ok(Body {
             hub_id: Some(hub_id),
             user_id,
+            user,
             scopes,
             ..
         }) => Introspection::Known(Identity {
             hub_id,
             user_id,
+            user: user.and_then(address),
             scopes: bounded(scopes),
         }),
         _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
@@ -271,6 +276,7 @@ async fn private_app_info(
     Some(Identity {
         hub_id: body.hub_id,
         user_id: body.user_id,
+        user: None,
         scopes: bounded(body.scopes),
     })
 }
@@ -290,6 +296,7 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
                 Introspection::Known(Identity {
                     hub_id: body.portal_id,
                     user_id: None,
+                    user: None,
                     scopes: Vec::new(),
                 }),
             ),
@@ -318,6 +325,13 @@ fn token(text: String) -> Option<Secret> {
     fine.then_some(token)
 }
 
+/// An address as it may stand in the store and in lists: of a length that mail allows, no white space
+/// and nothing a terminal would act upon.
+pub fn address(text: String) -> Option<String> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    ((3..=254).contains(&text.len()) && text.contains('@') && text.chars().all(plain)).then_some(text)
+}
+
 /// Scopes as they may stand in the store: no more than there can be, no white space in them.
 fn bounded(scopes: Vec<String>) -> Vec<String> {
     scopes
@@ -343,6 +357,21 @@ mod tests {
             assert!(token(bad.to_owned()).is_none(), "{bad:.20}");
         }
         assert!(token("CJr0-x_y~".to_owned()).is_some());
+    }
+
+    #[test]
+    fn an_address_that_lists_could_not_show_is_none() {
+        for bad in [
+            "",
+            "@",
+            "ann",
+            "a nn@x",
+            "ann@x\u{1b}[2J",
+            &format!("a@{}", "x".repeat(300)),
+        ] {
+            assert_eq!(address(bad.to_owned()), None, "{bad:.20}");
+        }
+        assert!(address("ann@example.com".to_owned()).is_some());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use prometheus::{
 pub use crate::hubspot::forbidden::{ForbiddenCause, ForbiddenDetail};
 pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
 pub use state::{ConnectionSample, HealthSample, KeySample, PolicySample};
-pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
+pub use words::{AuditResult, FindingKind, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
 
 use crate::access::kill::KillKind;
 use crate::audit::Watch;
@@ -64,6 +64,8 @@ pub struct Metrics {
     forbidden: IntCounterVec,
     stripped: IntCounterVec,
     token_refreshes: IntCounterVec,
+    installer_alerts: IntCounterVec,
+    findings: IntGaugeVec,
     connections: IntGaugeVec,
     connection_state: IntGaugeVec,
     token_expires: GaugeVec,
@@ -163,6 +165,18 @@ impl Metrics {
                 "scopegate_token_refreshes_total",
                 "Token refreshes, by how they ended.",
                 &["app", "result"],
+            )?,
+            installer_alerts: counters(
+                &r,
+                "scopegate_installer_alerts_total",
+                "Requests that passed although the connection's installer is gone or lost rights.",
+                &["integration", "installer"],
+            )?,
+            findings: gauges(
+                &r,
+                "scopegate_findings",
+                "Findings about the people behind credentials that are open and not acknowledged.",
+                &["kind"],
             )?,
             connections: gauges(
                 &r,
@@ -315,6 +329,9 @@ impl Metrics {
         }
         for kind in KillKind::ALL {
             self.killed.with_label_values(&[kind.as_str()]);
+        }
+        for kind in FindingKind::ALL {
+            self.findings.with_label_values(&[kind.as_str()]);
         }
         for state in UpstreamConnection::ALL {
             self.upstream_connections.with_label_values(&[state.as_str()]);

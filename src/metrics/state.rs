@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use jiff::Timestamp;
 
-use super::{Metrics, UNKNOWN};
+use super::{FindingKind, Metrics, UNKNOWN};
 use crate::access::effect::Class;
 use crate::access::kill::{KillKind, Kills};
 
@@ -162,6 +162,16 @@ impl Metrics {
         for kind in KillKind::ALL {
             let count = i64::try_from(kills.count(kind)).unwrap_or(i64::MAX);
             self.killed.with_label_values(&[kind.as_str()]).set(count);
+        }
+    }
+
+    /// Says how many findings of each kind are open.
+    pub fn set_findings(&self, counts: &[(FindingKind, usize)]) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, count) in counts {
+            self.findings
+                .with_label_values(&[kind.as_str()])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
 

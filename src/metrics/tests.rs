@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::access::connection::Standing;
 use crate::access::effect::Effect;
+use crate::access::installer::Installer;
 use crate::access::kill::KillKind;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
@@ -32,6 +33,12 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_forbidden_total", "counter", "cause,integration"),
     ("scopegate_properties_stripped_total", "counter", "integration"),
     ("scopegate_token_refreshes_total", "counter", "app,result"),
+    (
+        "scopegate_installer_alerts_total",
+        "counter",
+        "installer,integration",
+    ),
+    ("scopegate_findings", "gauge", "kind"),
     ("scopegate_connections", "gauge", "app,state"),
     ("scopegate_connection_state", "gauge", "connection,state"),
     ("scopegate_token_expires_timestamp_seconds", "gauge", "connection"),
@@ -110,6 +117,7 @@ fn busy() -> Arc<Metrics> {
     worker.answered(&answer(200));
     worker.forbidden("contact-report", ForbiddenCause::Tier);
     worker.stripped("contact-report", 3);
+    worker.installer_alert("contact-report", Installer::Gone);
     let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     metrics.token_refresh(None, RefreshResult::Ok);
     metrics.set_connections(&[ConnectionSample {
@@ -420,6 +428,11 @@ fn every_word_of_the_program_is_explained_and_no_other() {
             .map(|word| ("connection_state", word.as_str())),
     );
     program.extend(KillKind::ALL.iter().map(|word| (KillKind::SET, word.as_str())));
+    program.extend(
+        FindingKind::ALL
+            .iter()
+            .map(|word| (FindingKind::SET, word.as_str())),
+    );
     let table = include_str!("../../catalogue/reasons.tsv");
     let rows: Vec<Vec<&str>> = table
         .lines()

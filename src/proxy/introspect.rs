@@ -18,6 +18,7 @@ use super::judged::{self, Share};
 use super::stop::Stop;
 use crate::access::connection::Selector;
 use crate::access::effect::Effect;
+use crate::access::installer::Barred;
 use crate::access::introspection::Question;
 use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
@@ -195,6 +196,10 @@ impl Case {
             (Ok(_), None, _) => return Err(Stop::Key(Reason::KeyMissing)),
         };
         self.outcome.effect = Some(Effect::Auth);
+        // Asked about a key that nothing works with, the gate does not say that it is good.
+        if let Err(Barred::Whole(reason)) = policy.installer.judge(connection.installer(), Effect::Auth) {
+            return Err(Stop::Connection(reason));
+        }
         let record = self
             .decision_record(Verdict::Allow, Reason::None)
             .ok_or(Stop::Unready)?;

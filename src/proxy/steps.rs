@@ -23,9 +23,11 @@ use crate::access::catalogue::{BodyNeed, Recognised};
 use crate::access::connection::Selector;
 use crate::access::decide::{self, Permit};
 use crate::access::decision::Decision;
+use crate::access::effect::Effect;
 use crate::access::facts::Facts;
 use crate::access::fields::{self, AnswerRule, Plan};
 use crate::access::gather::gather;
+use crate::access::installer::Installer;
 use crate::access::integration::{KeyEntry, KeyFault};
 use crate::access::json::{JudgedBody, check_content_type};
 use crate::access::key::{self, PresentedKey};
@@ -55,10 +57,12 @@ pub struct Caller {
 
 impl Caller {
     /// What the call stands on from here on.
-    pub fn rights(&self, connection: &Arc<ConnectionState>) -> Rights {
+    pub fn rights(&self, at: &Standpoint, effect: Effect) -> Rights {
         Rights {
             key: Arc::clone(&self.key),
-            connection: Arc::clone(connection),
+            connection: Arc::clone(&at.connection),
+            policy: Arc::clone(&at.policy),
+            effect,
             stirred: Arc::clone(&self.stirred),
         }
     }
@@ -194,7 +198,8 @@ impl Case {
     ) -> Result<ReadBody, Stop> {
         let mut read = ReadBody::Nothing;
         loop {
-            let rights = caller.rights(&at.connection);
+            // What the body asks for is not known yet: only what stops everything stops this wait.
+            let rights = caller.rights(at, Effect::Read);
             read = tokio::select! {
                 biased;
                 read = self.read_body(ask, at, read) => read?,
@@ -316,6 +321,21 @@ impl Case {
         }
     }
 
+    /// Whether the person behind the connection is there as the policy wants it. Looked at before the
+    /// record, so that it says what became of the call, and again wherever [`Rights::check`] is.
+    pub fn check_installer(&mut self, rights: &Rights) -> Result<(), Stop> {
+        let rule = match rights.connection.installer() {
+            Installer::Present => return Ok(()),
+            Installer::Gone => "installer_removed",
+            Installer::LostRights => "installer_lost_rights",
+        };
+        let allowed = self.rule.take();
+        self.rule = Some(format!("{}#{rule}", rights.policy.integration).into());
+        rights.check()?;
+        self.rule = allowed;
+        Ok(())
+    }
+
     /// The record: on the disk before anything that changes data goes up.
     pub async fn record(&mut self, permit: &Permit) -> Result<(), Stop> {
         let verdict = if permit.observed_deny() {
@@ -364,6 +384,11 @@ impl Case {
                     Reason::None
                 };
                 self.count(self.verdict.unwrap_or(Verdict::Allow), reason);
+                let installer = rights.connection.installer();
+                if installer != Installer::Present {
+                    let integration = &rights.policy.integration;
+                    self.worker.metrics().installer_alert(integration, installer);
+                }
                 Ok(lease)
             }
             (_, Err(stop)) | (Err(stop), Ok(())) => {

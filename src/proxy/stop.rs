@@ -285,6 +285,14 @@ mod tests {
             Stop::Answer("scopegate: HubSpot answered with a redirect."),
             Stop::Timeout { unsure: false },
             Stop::Body,
+            Stop::Connection(Reason::ConnectionInstallerRemoved),
+            denied(Denied {
+                reason: Reason::ConnectionInstallerRemoved,
+                lacks: vec!["installer".to_owned()],
+                properties: Vec::new(),
+                place: None,
+                ..by_property(Reason::Property)
+            }),
         ]
     }
 
@@ -328,7 +336,8 @@ mod tests {
         assert_eq!(
             statuses,
             [
-                401, 401, 401, 400, 400, 403, 413, 403, 403, 403, 429, 503, 503, 503, 503, 502, 502, 504, 400
+                401, 401, 401, 400, 400, 403, 413, 403, 403, 403, 429, 503, 503, 503, 503, 502, 502, 504,
+                400, 401, 403
             ]
         );
     }

@@ -72,7 +72,7 @@ impl Publisher {
         let all = self.gate.live.all();
         let standings = all
             .iter()
-            .map(|connection| (connection.name(), connection.standing()));
+            .map(|connection| (connection.name(), connection.shown_standing()));
         let troubled = standings.filter(|(_, standing)| *standing != Standing::Ok);
         let found = troubled.map(|(name, standing)| {
             (

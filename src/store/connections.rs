@@ -5,15 +5,18 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
 use super::keys::end_keys_of;
+use super::people::read_note;
 use super::standings::Whose;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
+use crate::access::installer::InstallerNote;
 use crate::vault::{Sealed, WrappedKey};
 
 const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, whose, health, \
      user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
      intent_at, created_at, installer_email, installer_rights, installed_at, requested_scopes, labels, refreshed_at, \
-     credential_at";
+     credential_at, (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_states \
+     WHERE connection = connections.id) AS installer_note";
 
 /// An access token as stored.
 #[derive(Clone, Debug)]
@@ -79,6 +82,16 @@ pub struct ConnectionRow {
     pub refreshed: Option<Timestamp>,
     /// When the long-lived credential in use was issued: what its rotation is counted from.
     pub credential_at: Timestamp,
+    /// What there is to say about the installer: derived from what is known of people.
+    pub installer: Option<InstallerNote>,
+}
+
+impl ConnectionRow {
+    /// The state to show: of a connection that lets calls pass, that its installer is gone.
+    pub fn shown_standing(&self) -> Standing {
+        self.standing
+            .shown(InstallerNote::installer(self.installer.as_ref()))
+    }
 }
 
 /// A connection to be stored.
@@ -100,6 +113,8 @@ pub struct NewConnection {
     pub standing_why: Option<String>,
     /// The installer's numeric id.
     pub user_id: Option<u64>,
+    /// The installer's address.
+    pub installer_email: Option<String>,
     /// Granted scopes.
     pub scopes: Vec<String>,
     /// Its data key, wrapped.
@@ -164,8 +179,8 @@ impl Store {
             tx.execute(
                 "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
                      data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
-                     standing_since, created_at, credential_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, now, now, now
+                     installer_email, standing_since, created_at, credential_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, ?16, now, now, now
                  FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
                 params![
                     new.id.as_str(),
@@ -183,6 +198,7 @@ impl Store {
                     access.map(|token| token.obtained.as_millisecond()),
                     access.and_then(|token| token.expires.map(Timestamp::as_millisecond)),
                     new.refresh.as_ref().map(Sealed::as_stored),
+                    new.installer_email,
                 ],
             )?;
             record_change(tx, ChangeKind::Connection, new.id.as_str())?;
@@ -314,6 +330,7 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
             .collect(),
         refreshed: timestamp_opt(row.get("refreshed_at")?)?,
         credential_at: timestamp(row.get("credential_at")?)?,
+        installer: read_note(row.get("installer_note")?)?,
     })
 }
 

@@ -26,6 +26,7 @@ fn with_grant() -> (tempfile::TempDir, Store, ConnectionId) {
         standing: Standing::Unverified,
         standing_why: None,
         user_id: None,
+        installer_email: None,
         scopes: Vec::new(),
         data_key: WrappedKey::from_stored(vec![1]),
         access: None,

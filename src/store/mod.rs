@@ -11,11 +11,13 @@ mod changes;
 mod connections;
 mod error;
 mod filesystem;
+mod findings;
 mod grants;
 mod health;
 mod keys;
 mod kills;
 mod lock;
+mod people;
 mod schema;
 mod standings;
 
@@ -24,11 +26,13 @@ pub use apps::{AppRow, NewApp};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
+pub use findings::{Acknowledged, Acknowledging, FindingRow, NewFinding, Reconciled};
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
 pub use health::{ClassHealth, ConnectionHealth, LastUse};
 pub use keys::{KeyRow, NewKey, Revoked};
 pub use kills::{KillRow, Killed, kills_covering};
 pub use lock::{GateLock, LockError, gate_runs};
+pub use people::{OffboardedRow, PersonRow, WatchRow};
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -292,6 +296,16 @@ pub(crate) mod testing {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("scopegate.db")).unwrap();
         (dir, store)
+    }
+
+    /// A connection of portal 1 as a store gives it out, installed by this person.
+    pub fn installed_by(name: &str, user_id: Option<u64>, email: Option<&str>) -> ConnectionRow {
+        let (_dir, store) = store();
+        let mut new = connections::tests::new(name.len() as u8, name, 1);
+        new.user_id = user_id;
+        new.installer_email = email.map(str::to_owned);
+        store.add_connection(&new, &by_test()).unwrap();
+        store.connections().unwrap().remove(0)
     }
 
     pub fn by_test() -> Provenance {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::effect::Class;
+use crate::access::installer::{Installer, InstallerNote};
 use crate::access::kill::{Covered, Kills};
 use crate::store::{ConnectionHealth, ConnectionRow, LastUse};
 use crate::tokens::expiry::Phase;
@@ -53,6 +54,8 @@ pub struct ConnectionState {
     killed: AtomicBool,
     /// Who installed it: a stop may name a person.
     person: ArcSwapOption<String>,
+    installer: AtomicU8,
+    watcher: bool,
     account: ArcSwap<Account>,
     token: ArcSwapOption<LiveToken>,
     used: AtomicBool,
@@ -66,7 +69,7 @@ pub struct ConnectionState {
 
 impl ConnectionState {
     /// A connection as stored, without a token yet.
-    pub(super) fn of_row(row: &ConnectionRow) -> Self {
+    pub(super) fn of_row(row: &ConnectionRow, watcher: bool) -> Self {
         Self {
             id: row.id,
             name: row.name.clone(),
@@ -76,6 +79,8 @@ impl ConnectionState {
             standing: AtomicU8::new(row.standing as u8),
             killed: AtomicBool::new(false),
             person: ArcSwapOption::from_pointee(row.installer_email.clone()),
+            installer: AtomicU8::new(InstallerNote::installer(row.installer.as_ref()) as u8),
+            watcher,
             account: ArcSwap::from_pointee(Account::of_row(row)),
             token: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
@@ -150,6 +155,27 @@ impl ConnectionState {
         let index = usize::from(self.standing.load(Ordering::Acquire));
         // Invariant: only `set_standing` writes it; the fall-back blocks.
         Standing::ALL.get(index).copied().unwrap_or(Standing::Killed)
+    }
+
+    /// What is known of the person behind its credential, now: read wherever the standing is.
+    pub fn installer(&self) -> Installer {
+        let index = usize::from(self.installer.load(Ordering::Acquire));
+        // Invariant: only `set_installer` writes it; the fall-back is the strictest.
+        Installer::ALL.get(index).copied().unwrap_or(Installer::Gone)
+    }
+
+    pub(super) fn set_installer(&self, installer: Installer) {
+        self.installer.store(installer as u8, Ordering::Release);
+    }
+
+    /// The state to show people.
+    pub fn shown_standing(&self) -> Standing {
+        self.standing().shown(self.installer())
+    }
+
+    /// Whether it is the gate's own, to watch its portal's people with: no integration may use it.
+    pub fn is_watcher(&self) -> bool {
+        self.watcher
     }
 
     pub(super) fn set_standing(&self, standing: Standing) {

@@ -1,5 +1,6 @@
 //! What a refresh works with, and how one is started: single-flight, on the control plane, whoever asks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct LiveParts {
     pub metrics: Arc<Metrics>,
     /// Bounds.
     pub settings: TokenSettings,
+    /// Names of the connections that are the gate's own, to watch people with.
+    pub watchers: BTreeSet<String>,
 }
 
 pub(super) struct Engine {

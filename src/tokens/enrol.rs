@@ -220,6 +220,7 @@ impl Enrolment<'_> {
             },
             standing_why: unverified.map(str::to_owned),
             user_id: identity.as_ref().and_then(|identity| identity.user_id),
+            installer_email: identity.as_ref().and_then(|identity| identity.user.clone()),
             scopes: identity.map(|identity| identity.scopes).unwrap_or_default(),
             data_key,
             access,

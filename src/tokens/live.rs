@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::decide::Permit;
+use crate::access::installer::InstallerNote;
 use crate::access::kill::Kills;
 use crate::store::{Change, ChangeKind, ConnectionRow, GateLock, StoreError};
 use crate::tokens::connection::{Account, ConnectionState};
@@ -174,6 +175,12 @@ impl Live {
         connection: &Arc<ConnectionState>,
         _permit: &Permit,
     ) -> Result<Lease, CredentialError> {
+        self.lend(connection).await
+    }
+
+    /// The lending itself. Invariant: only [`Live::lease`], with a permit, and [`Live::ask`], for the
+    /// gate's own questions, come here.
+    pub(super) async fn lend(&self, connection: &Arc<ConnectionState>) -> Result<Lease, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;
         connection.check_rejected(now)?;
@@ -286,13 +293,15 @@ impl Live {
         let connection = match self.connection(&row.id) {
             Some(known) => {
                 known.set_standing(row.standing);
+                known.set_installer(InstallerNote::installer(row.installer.as_ref()));
                 known.set_account(Account::of_row(row));
                 known.set_person(row.installer_email.as_deref());
                 known.follow_kills(&kills);
                 known
             }
             None => {
-                let new = Arc::new(ConnectionState::of_row(row));
+                let watcher = self.0.engine.parts.watchers.contains(row.name.as_str());
+                let new = Arc::new(ConnectionState::of_row(row, watcher));
                 new.follow_kills(&kills);
                 self.0.connections.insert(row.id, Arc::clone(&new));
                 self.0.by_name.insert(row.name.clone(), row.id);

@@ -3,7 +3,8 @@
 //! [`Live`] holds every connection's state; [`Live::lease`] hands out a token against the proof of a
 //! decision, refreshing it first when no valid one exists. A refresh is a state machine of its own: it
 //! runs on the control plane, one at a time per connection, and outlives the client that asked for it.
-//! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
+//! Deliberately absent: a cache that forgets, a token without a permit (but for the gate's own questions
+//! about people, [`Live::ask`]), a retry of a dead grant.
 
 mod connection;
 mod engine;
@@ -15,6 +16,7 @@ mod give_up;
 mod keeper;
 mod lease;
 mod live;
+mod own;
 mod pulse;
 mod refresh;
 mod resume;
@@ -32,6 +34,7 @@ pub use engine::{LiveParts, TokenSettings};
 pub use enrol::{EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
 pub use live::Live;
+pub use own::OwnQuestionError;
 pub use pulse::FailureCause;
 pub use resume::ResumeError;
 pub use retire::{RetireError, RetireStep, Retirement};

@@ -149,7 +149,7 @@ impl Retirement {
 
     /// With the stored access token if it is still good; a refresh is the second choice.
     async fn uninstall(&self, row: &ConnectionRow) -> Result<(), RetireError> {
-        let connection = Arc::new(ConnectionState::of_row(row));
+        let connection = Arc::new(ConnectionState::of_row(row, false));
         take_up(&connection, row, &self.engine.parts.vault)?;
         let mut need = Need::Now;
         if let Some((token, _)) = connection.current(Instant::now()) {

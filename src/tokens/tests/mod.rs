@@ -149,6 +149,7 @@ impl World {
     fn gate_with(&self, settings: TokenSettings) -> Gate {
         let lock = GateLock::acquire(self.store.path()).unwrap();
         let parts = LiveParts {
+            watchers: std::collections::BTreeSet::from(["watcher".to_owned()]),
             store: Arc::clone(&self.store),
             vault: Arc::clone(&self.vault),
             client: self.client.clone(),
