@@ -68,6 +68,7 @@ pub struct Metrics {
     connections: IntGaugeVec,
     connection_state: IntGaugeVec,
     token_expires: GaugeVec,
+    rotation_due: IntGaugeVec,
     policy_invalid: IntGaugeVec,
     policy_expires: GaugeVec,
     key_expires: GaugeVec,
@@ -177,6 +178,12 @@ impl Metrics {
                 "scopegate_token_expires_timestamp_seconds",
                 "When a connection's access token expires; only while there are few connections.",
                 &["connection"],
+            )?,
+            rotation_due: gauges(
+                &r,
+                "scopegate_connections_rotation_due",
+                "Connections whose long-lived credential is due for rotation.",
+                &["app"],
             )?,
             policy_invalid: gauges(
                 &r,

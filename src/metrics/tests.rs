@@ -34,6 +34,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_connections", "gauge", "app,state"),
     ("scopegate_connection_state", "gauge", "connection,state"),
     ("scopegate_token_expires_timestamp_seconds", "gauge", "connection"),
+    ("scopegate_connections_rotation_due", "gauge", "app"),
     ("scopegate_policy_invalid", "gauge", "integration"),
     (
         "scopegate_policy_expires_timestamp_seconds",
@@ -109,6 +110,7 @@ fn busy() -> Arc<Metrics> {
         state: "ok",
         token_expires: Some(now),
     }]);
+    metrics.set_rotation_due([(None, true)]);
     metrics.set_policies(
         "sha256:p",
         &[PolicySample {

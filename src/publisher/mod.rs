@@ -4,8 +4,10 @@
 //! A thread of its own: it reads files and the store, and neither may hold up a runtime. Nobody
 //! else writes the snapshot.
 
+mod rotation;
 mod shown;
 
+pub use rotation::RotationWatch;
 pub use shown::log_mistakes;
 
 use std::collections::BTreeSet;
@@ -75,6 +77,8 @@ pub struct Publisher {
     pub said: Vec<String>,
     /// What `/readyz?verbose` lists on the publisher's word.
     pub warned: BTreeSet<String>,
+    /// What was said about credentials due for rotation.
+    pub rotation: RotationWatch,
 }
 
 /// The upstream, with the trust it is verified by.
@@ -112,6 +116,7 @@ impl Publisher {
                 self.reload();
             }
             self.follow_store();
+            self.look_after_rotation();
         }
         // The line is only for commands that wait: a failure leaves them waiting, no more.
         let _ = self.store.forget_instance(&self.config.instance);

@@ -89,6 +89,7 @@ impl Publisher {
         let found = found.collect();
         self.gate.metrics.set_connections(&connections);
         self.warn_about("connection ", found);
+        self.show_rotation();
     }
 
     /// Lists these warnings, and takes earlier ones of the kind off the list.

@@ -19,6 +19,8 @@ pub(in crate::store) fn new(seed: u8, name: &str, portal: u64) -> NewConnection 
             expires: None,
         }),
         refresh: None,
+        labels: crate::access::label::Labels::default(),
+        handed: None,
     }
 }
 

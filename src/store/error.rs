@@ -77,6 +77,17 @@ pub enum StoreError {
         /// The connection there is.
         connection: String,
     },
+    /// The app is used.
+    #[error(
+        "app `{app}` is used by {connections} connections: see them with `scopegate connection list --app {app}`, and \
+         remove them first"
+    )]
+    AppInUse {
+        /// The app.
+        app: String,
+        /// How many connections use it.
+        connections: u64,
+    },
     /// It is not there.
     #[error("there is no {what} `{name}`: see `scopegate {list}`")]
     NotFound {

@@ -13,18 +13,21 @@ mod error;
 mod filesystem;
 mod grants;
 mod keys;
+mod labels;
 mod lock;
+mod rotation;
 mod schema;
 mod standings;
 
 pub use admin_events::AdminEvent;
-pub use apps::{AppRow, NewApp};
+pub use apps::{AppRow, NewApp, SecretChange, no_such_app};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
 pub use keys::{KeyRow, NewKey, Revoked};
 pub use lock::{GateLock, LockError, gate_runs};
+pub use rotation::NewCredential;
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};

@@ -5,6 +5,7 @@
 //! runs on the control plane, one at a time per connection, and outlives the client that asked for it.
 //! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
 
+mod bring;
 mod connection;
 mod engine;
 mod enrol;
@@ -17,6 +18,7 @@ mod lease;
 mod live;
 mod refresh;
 mod resume;
+mod rotate;
 mod sound;
 mod stock;
 mod unlock;
@@ -25,11 +27,13 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use bring::{BringError, Brought, Wished};
 pub use connection::{Account, ConnectionState};
 pub use engine::{LiveParts, TokenSettings};
-pub use enrol::{EnrolError, Enrolled, Enrolment};
+pub use enrol::{Candidate, EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
 pub use live::Live;
 pub use resume::ResumeError;
+pub use rotate::{Rotated, SecretError, SecretRotated, SecretRotation};
 pub use sound::findings;
 pub use unlock::{UnlockError, unlock};
