@@ -121,7 +121,9 @@ impl Labels {
 
     /// Labels as the store holds them. What can't be one is left out.
     pub fn of_stored(pairs: &[(String, String)]) -> Self {
-        let labels = pairs.iter().filter_map(|(key, value)| Label::new(key, value).ok());
+        let labels = pairs
+            .iter()
+            .filter_map(|(key, value)| Label::new(key, value).ok());
         Self(labels.map(|label| (label.key, label.value)).collect())
     }
 
@@ -180,7 +182,12 @@ mod tests {
 
     #[test]
     fn a_label_is_a_short_plain_key_and_value() {
-        for good in ["region=eu", "a=B", "a.b_c-d=1.0_x-Y", &format!("{0}={0}", "x".repeat(63))] {
+        for good in [
+            "region=eu",
+            "a=B",
+            "a.b_c-d=1.0_x-Y",
+            &format!("{0}={0}", "x".repeat(63)),
+        ] {
             assert!(good.parse::<Label>().is_ok(), "{good}");
         }
         for (bad, why) in [
@@ -206,7 +213,10 @@ mod tests {
             .unwrap();
         assert_eq!(changed.to_text(), "a=b region=us");
         assert!(changed.has(&label("region=us")) && !changed.has(&label("region=eu")));
-        assert_eq!(labels.with(&changed).unwrap().to_text(), "a=b region=us tier=gold");
+        assert_eq!(
+            labels.with(&changed).unwrap().to_text(),
+            "a=b region=us tier=gold"
+        );
         let stored = [("a".to_owned(), "b".to_owned()), ("B".to_owned(), "x".to_owned())];
         assert_eq!(Labels::of_stored(&stored).to_text(), "a=b");
     }

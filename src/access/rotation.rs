@@ -102,7 +102,12 @@ mod tests {
             installer_gone: Some(day(2)),
             ..plain
         };
-        let due = |since, why| Some(RotationDue { since: day(since), why });
+        let due = |since, why| {
+            Some(RotationDue {
+                since: day(since),
+                why,
+            })
+        };
         let cases = [
             (plain, days(365), 364, None),
             (plain, days(365), 365, due(365, RotationReason::Age)),
@@ -114,7 +119,11 @@ mod tests {
             (marked, days(1), 400, due(3, RotationReason::Marked)),
         ];
         for (age, max_age, now, expected) in cases {
-            assert_eq!(rotation_due(&age, max_age, day(now)), expected, "{age:?} {max_age:?} {now}");
+            assert_eq!(
+                rotation_due(&age, max_age, day(now)),
+                expected,
+                "{age:?} {max_age:?} {now}"
+            );
         }
     }
 

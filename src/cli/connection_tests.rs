@@ -60,7 +60,14 @@ fn an_unreachable_upstream_means_unverified_with_a_warning() {
     assert_eq!(out, "acme portal 62515 private-app unverified\n");
     assert!(err.contains("could not be reached"), "{err}");
     assert!(!format!("{out}{err}").contains("canary"));
-    let (json, _) = ran(ConnectionCommand::List(ListArgs { json: true, ..ListArgs::default() }), &admin).unwrap();
+    let (json, _) = ran(
+        ConnectionCommand::List(ListArgs {
+            json: true,
+            ..ListArgs::default()
+        }),
+        &admin,
+    )
+    .unwrap();
     let row: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
     assert_eq!(
         (&row["state"], &row["portal"]),

@@ -72,8 +72,7 @@ impl Store {
     /// One app.
     pub fn app(&self, name: &str) -> Result<Option<AppRow>, StoreError> {
         let reader = self.reader();
-        let mut statement =
-            reader.prepare_cached(&format!("SELECT {COLUMNS} FROM apps WHERE name = ?1"))?;
+        let mut statement = reader.prepare_cached(&format!("SELECT {COLUMNS} FROM apps WHERE name = ?1"))?;
         let mut found = statement.query(params![name])?;
         found.next()?.map(read).transpose()
     }
@@ -322,7 +321,11 @@ mod tests {
         change(SecretChange::Finish);
         assert_eq!(secrets(&store), ((5, 2), None));
         assert!(row(&store).other_secret_at.is_none());
-        assert!(!store.change_secrets(&stale, &SecretChange::Swap, &by_test()).unwrap());
+        assert!(
+            !store
+                .change_secrets(&stale, &SecretChange::Swap, &by_test())
+                .unwrap()
+        );
         change(first(6, false));
         assert_eq!(secrets(&store), ((6, 3), None));
     }

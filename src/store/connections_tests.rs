@@ -19,7 +19,7 @@ pub(in crate::store) fn new(seed: u8, name: &str, portal: u64) -> NewConnection 
             expires: None,
         }),
         refresh: None,
-        labels: crate::access::label::Labels::default(),
+        labels: Labels::default(),
         handed: None,
     }
 }

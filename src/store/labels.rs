@@ -42,7 +42,11 @@ mod tests {
         store.add_connection(&one, &by_test()).unwrap();
         let labels = Labels::new(["region=eu".parse().unwrap(), "a=b".parse().unwrap()]).unwrap();
         let wish = |id| (id, labels.clone());
-        assert!(store.set_labels(&[wish(one.id), wish(two.id)], &by_test()).is_err());
+        assert!(
+            store
+                .set_labels(&[wish(one.id), wish(two.id)], &by_test())
+                .is_err()
+        );
         assert!(store.connection(&one.id).unwrap().unwrap().labels.is_empty());
         store.set_labels(&[wish(one.id)], &by_test()).unwrap();
         let stored = store.connection(&one.id).unwrap().unwrap().labels;

@@ -29,7 +29,10 @@ fn the_old_credential_and_its_data_key_are_gone_and_name_id_and_labels_stay() {
     store.add_connection(&added, &by_test()).unwrap();
     store.mark_rotation(&[added.id], &by_test()).unwrap();
     let row = store.connection(&added.id).unwrap().unwrap();
-    assert_eq!(row.rotation_marked.as_ref().unwrap().1.as_deref(), Some("because"));
+    assert_eq!(
+        row.rotation_marked.as_ref().unwrap().1.as_deref(),
+        Some("because")
+    );
     let standing = store.replace_credential(&row, &credential(&row, 7, false), &by_test());
     assert_eq!(standing.unwrap(), Some(Standing::Ok));
     let after = store.connection(&added.id).unwrap().unwrap();
@@ -57,7 +60,9 @@ fn who_read_too_early_writes_nothing() {
     assert_eq!(again.unwrap(), None);
     assert_eq!(store.connection(&added.id).unwrap().unwrap().generation, 2);
     assert!(matches!(
-        store.begin_refresh(&added.id, "g", Duration::from_secs(1)).unwrap(),
+        store
+            .begin_refresh(&added.id, "g", Duration::from_secs(1))
+            .unwrap(),
         Begin::Gone
     ));
 }

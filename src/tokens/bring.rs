@@ -43,7 +43,9 @@ pub enum BringError {
     #[error("the portal is connected already, as `{0}`")]
     OtherName(ConnectionName),
     /// By another grant.
-    #[error("the portal is connected already, as `{0}`, by another grant: say `--replace` to put this one in its place")]
+    #[error(
+        "the portal is connected already, as `{0}`, by another grant: say `--replace` to put this one in its place"
+    )]
     OtherGrant(ConnectionName),
     /// Too many labels.
     #[error("with its other labels, {0}")]
@@ -62,7 +64,12 @@ impl From<StoreError> for BringError {
 impl Enrolment<'_> {
     /// Brings the connection of an app to a portal to what is wished. `replace`: another grant is put in
     /// the place of the one there is.
-    pub async fn bring(&self, wished: &Wished, replace: bool, by: &Provenance) -> Result<Brought, BringError> {
+    pub async fn bring(
+        &self,
+        wished: &Wished,
+        replace: bool,
+        by: &Provenance,
+    ) -> Result<Brought, BringError> {
         let Some(row) = self.store.connection_of(&wished.app, wished.portal)? else {
             let candidate = Candidate {
                 name: wished.name.as_ref().unwrap_or(&wished.default_name),
@@ -82,7 +89,11 @@ impl Enrolment<'_> {
         }
         if holds {
             let labelled = self.label(&row, &wished.labels, by)?;
-            return Ok(if labelled { Brought::Labelled } else { Brought::Unchanged });
+            return Ok(if labelled {
+                Brought::Labelled
+            } else {
+                Brought::Unchanged
+            });
         }
         let rotated = self
             .rotate(&row, CredentialKind::OAuth, &wished.refresh_token, by)

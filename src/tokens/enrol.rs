@@ -74,9 +74,7 @@ pub enum EnrolError {
     #[error("`{0}` was changed while HubSpot was asked about it: see what it is now and try again")]
     Changed(String),
     /// An OAuth grant in place of a token, or the other way round.
-    #[error(
-        "connection `{0}` holds a credential of another kind: remove it and add it anew with this one"
-    )]
+    #[error("connection `{0}` holds a credential of another kind: remove it and add it anew with this one")]
     OtherKind(String),
     /// There is no such app.
     #[error("there is no app `{0}`: add it with `scopegate app add`")]
@@ -157,7 +155,9 @@ impl Enrolment<'_> {
 
     /// Adds a connection.
     pub async fn enrol(&self, candidate: Candidate<'_>, by: &Provenance) -> Result<Enrolled, EnrolError> {
-        let Candidate { name, portal, app, .. } = candidate;
+        let Candidate {
+            name, portal, app, ..
+        } = candidate;
         if let Some(app) = app
             && self.store.app(app)?.is_none()
         {
@@ -228,7 +228,9 @@ impl Enrolment<'_> {
         told: Introspection,
         by: &Provenance,
     ) -> Result<Enrolled, EnrolError> {
-        let Candidate { name, portal, app, .. } = candidate;
+        let Candidate {
+            name, portal, app, ..
+        } = candidate;
         let (identity, unverified) = match told {
             Introspection::CantTell(why) => (None, Some(why)),
             told => (Some(own(told, portal, app)?), None),
@@ -297,11 +299,7 @@ pub(super) struct NewlySealed {
 }
 
 /// The identity behind a credential, if it is the portal's.
-pub(super) fn own(
-    told: Introspection,
-    portal: PortalId,
-    app: Option<&str>,
-) -> Result<Identity, EnrolError> {
+pub(super) fn own(told: Introspection, portal: PortalId, app: Option<&str>) -> Result<Identity, EnrolError> {
     match told {
         Introspection::Known(identity) if identity.hub_id == portal.get() => Ok(identity),
         Introspection::Known(identity) => Err(EnrolError::WrongPortal {

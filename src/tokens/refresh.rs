@@ -179,7 +179,10 @@ async fn ask(engine: &Engine, ticket: &Ticket, opened: &Opened) -> Asked {
             &opened.refresh,
         )
         .await;
-        if !matches!(asked.answer, Err(RefreshError::Refused(TokenFailure::WrongClient))) {
+        if !matches!(
+            asked.answer,
+            Err(RefreshError::Refused(TokenFailure::WrongClient))
+        ) {
             break;
         }
     }

@@ -163,7 +163,11 @@ impl Enrolment<'_> {
         by: &Provenance,
     ) -> Result<SecretRotated, SecretError> {
         let [first, other] = self.secrets(app)?;
-        let is = |known: &Option<Secret>| known.as_ref().is_some_and(|known| known.expose() == secret.expose());
+        let is = |known: &Option<Secret>| {
+            known
+                .as_ref()
+                .is_some_and(|known| known.expose() == secret.expose())
+        };
         if is(&first) && !(how.now && other.is_some()) {
             return Ok(SecretRotated::Already);
         }
@@ -220,7 +224,9 @@ impl Enrolment<'_> {
         if !unchecked {
             let why = match self.takes(app, &first).await {
                 Introspection::WrongClient => Some("HubSpot does not take it"),
-                Introspection::CantTell(_) if app.worked.is_some_and(|(version, _)| version == app.secret.1) => {
+                Introspection::CantTell(_)
+                    if app.worked.is_some_and(|(version, _)| version == app.secret.1) =>
+                {
                     None
                 }
                 Introspection::CantTell(why) => Some(why),

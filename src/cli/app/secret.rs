@@ -20,7 +20,12 @@ pub struct RotateSecretArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// A file with the new client secret: tried first from now on, the old one second.
-    #[arg(long, value_name = "FILE", required_unless_present = "finish", conflicts_with = "finish")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "finish",
+        conflicts_with = "finish"
+    )]
     pub secret_file: Option<PathBuf>,
     /// Drop the old secret at once: it has leaked, or HubSpot takes it no more.
     #[arg(long, conflicts_with = "finish")]
@@ -43,7 +48,10 @@ pub(super) fn rotate(
     err: &mut dyn Write,
 ) -> CommandResult {
     let by = provenance(&args.reason)?;
-    let row = admin.store.app(&args.name)?.ok_or_else(|| no_such_app(&args.name))?;
+    let row = admin
+        .store
+        .app(&args.name)?
+        .ok_or_else(|| no_such_app(&args.name))?;
     let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
     let enrolment = Enrolment {
         store: &admin.store,
@@ -52,7 +60,11 @@ pub(super) fn rotate(
         endpoints: &endpoints,
     };
     let runtime = runtime()?;
-    let mut said = Said { out, err, name: &args.name };
+    let mut said = Said {
+        out,
+        err,
+        name: &args.name,
+    };
     let changed = match (&args.secret_file, args.finish) {
         (Some(file), false) => {
             let secret = secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))?;
@@ -110,7 +122,11 @@ impl Said<'_> {
     }
 
     fn finished(&mut self, dropped: bool) -> Result<bool, CommandError> {
-        let what = if dropped { "finished" } else { "has one secret already" };
+        let what = if dropped {
+            "finished"
+        } else {
+            "has one secret already"
+        };
         print(self.out, &format!("{} {what}\n", self.name))?;
         Ok(dropped)
     }

@@ -49,7 +49,11 @@ impl Shown {
 
     fn secrets(&self) -> Vec<ShownSecret> {
         let row = &self.row;
-        let worked = |version: u64| row.worked.filter(|(worked, _)| *worked == version).map(|(_, at)| at);
+        let worked = |version: u64| {
+            row.worked
+                .filter(|(worked, _)| *worked == version)
+                .map(|(_, at)| at)
+        };
         let mut secrets = vec![ShownSecret {
             tried: "first",
             since: row.secret_at,
@@ -109,7 +113,10 @@ impl Shown {
         if self.row.other_secret.is_some() {
             fields.push(vec![
                 "rotation".to_owned(),
-                format!("under way; `scopegate app rotate-secret {} --finish` drops the second", self.row.name),
+                format!(
+                    "under way; `scopegate app rotate-secret {} --finish` drops the second",
+                    self.row.name
+                ),
             ]);
         }
         let states: Vec<String> = self
@@ -132,7 +139,18 @@ pub(super) fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> Comma
         print(out, &lines)?;
         return Ok(Exit::Fine);
     }
-    let mut table = vec![["NAME", "CLIENT ID", "CONNECTIONS", "OK", "SECRET SINCE", "ROTATION"].map(str::to_owned).to_vec()];
+    let mut table = vec![
+        [
+            "NAME",
+            "CLIENT ID",
+            "CONNECTIONS",
+            "OK",
+            "SECRET SINCE",
+            "ROTATION",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     for app in apps {
         table.push(vec![
             app.row.name.clone(),
@@ -140,7 +158,12 @@ pub(super) fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> Comma
             app.connections().to_string(),
             app.states.get("ok").copied().unwrap_or(0).to_string(),
             short(app.row.secret_at),
-            if app.row.other_secret.is_some() { "under way" } else { "-" }.to_owned(),
+            if app.row.other_secret.is_some() {
+                "under way"
+            } else {
+                "-"
+            }
+            .to_owned(),
         ]);
     }
     print(out, &columns(&table))?;
@@ -148,9 +171,16 @@ pub(super) fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> Comma
 }
 
 pub(super) fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
-    let row = admin.store.app(&args.name)?.ok_or_else(|| no_such_app(&args.name))?;
+    let row = admin
+        .store
+        .app(&args.name)?
+        .ok_or_else(|| no_such_app(&args.name))?;
     for app in shown(admin, vec![row])? {
-        let text = if args.json { format!("{}\n", app.json()) } else { app.text() };
+        let text = if args.json {
+            format!("{}\n", app.json())
+        } else {
+            app.text()
+        };
         print(out, &text)?;
     }
     Ok(Exit::Fine)

@@ -76,7 +76,10 @@ pub(super) fn resume(
     let rows = args.chosen.rows(admin)?;
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let done = admin.store.resume_all(&ids, &by)?;
-    let outcomes = if done.iter().any(|done| matches!(done, Resumed::Foreign | Resumed::Unasked)) {
+    let outcomes = if done
+        .iter()
+        .any(|done| matches!(done, Resumed::Foreign | Resumed::Unasked))
+    {
         asked(rows.into_iter().zip(done).collect(), admin, &by)?
     } else {
         let resumed = rows.into_iter().zip(done);

@@ -84,10 +84,21 @@ pub(super) fn import(
         let text = if args.json { json(report) } else { text(report) };
         print(out, &text)
     });
-    let counted: Vec<String> = counts.iter().map(|(result, count)| format!("{count} {result}")).collect();
+    let counted: Vec<String> = counts
+        .iter()
+        .map(|(result, count)| format!("{count} {result}"))
+        .collect();
     // Nobody to tell if stderr is gone.
-    let _ = writeln!(err, "{} lines: {}", counts.values().sum::<usize>(), counted.join(", "));
-    if ["added", "replaced", "unverified"].iter().any(|word| counts.contains_key(word)) {
+    let _ = writeln!(
+        err,
+        "{} lines: {}",
+        counts.values().sum::<usize>(),
+        counted.join(", ")
+    );
+    if ["added", "replaced", "unverified"]
+        .iter()
+        .any(|word| counts.contains_key(word))
+    {
         admin.tell_followers(err);
     }
     stopped?;
@@ -170,7 +181,9 @@ async fn bring(
 fn word_of(error: &BringError) -> Option<(&'static str, String)> {
     let why = error.to_string();
     match error {
-        BringError::OtherName(_) | BringError::OtherGrant(_) | BringError::Labels(_) => Some(("mistake", why)),
+        BringError::OtherName(_) | BringError::OtherGrant(_) | BringError::Labels(_) => {
+            Some(("mistake", why))
+        }
         BringError::Enrol(error) => match error {
             EnrolError::WrongPortal { .. } => Some(("wrong_portal", why)),
             EnrolError::NotGood => Some(("dead", why)),
@@ -221,7 +234,3 @@ fn text(report: &Report) -> String {
     text.push('\n');
     text
 }
-
-#[cfg(test)]
-#[path = "import_tests.rs"]
-mod tests;

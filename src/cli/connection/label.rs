@@ -4,8 +4,8 @@ use std::io::Write;
 
 use super::outcome::{Outcome, Telling, What, tell};
 use super::select::Chosen;
-use crate::access::label::{Label, LabelKey, Labels};
 use crate::access::connection::CredentialKind;
+use crate::access::label::{Label, LabelKey, Labels};
 use crate::cli::admin::{Admin, ReasonArgs, provenance};
 use crate::cli::{CommandError, CommandResult};
 
@@ -50,10 +50,15 @@ pub(super) fn label(
     err: &mut dyn Write,
 ) -> CommandResult {
     if args.set.is_empty() && args.unset.is_empty() {
-        return Err(CommandError::usage("say what to change: `--set KEY=VALUE`, `--unset KEY`"));
+        return Err(CommandError::usage(
+            "say what to change: `--set KEY=VALUE`, `--unset KEY`",
+        ));
     }
     let set = Labels::new(args.set.clone()).map_err(|error| CommandError::usage(error.to_string()))?;
-    if set.iter().any(|(key, _)| args.unset.iter().any(|unset| unset.as_str() == key)) {
+    if set
+        .iter()
+        .any(|(key, _)| args.unset.iter().any(|unset| unset.as_str() == key))
+    {
         return Err(CommandError::usage("a label is set and unset at once"));
     }
     let by = provenance(&args.reason)?;

@@ -104,7 +104,12 @@ pub(super) fn tell(
         })
         .collect();
     let printed = print(out, &lines);
-    let count = |result: &str| outcomes.iter().filter(|outcome| outcome.result() == result).count();
+    let count = |result: &str| {
+        outcomes
+            .iter()
+            .filter(|outcome| outcome.result() == result)
+            .count()
+    };
     let (changed, failed) = (count("changed"), count("failed"));
     // Nobody to tell if stderr is gone.
     let _ = writeln!(

@@ -18,7 +18,12 @@ pub struct RotateArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// A file with the new private-app token or service key.
-    #[arg(long, value_name = "FILE", required_unless_present = "refresh_token_file", conflicts_with = "refresh_token_file")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "refresh_token_file",
+        conflicts_with = "refresh_token_file"
+    )]
     pub token_file: Option<PathBuf>,
     /// A file with the refresh token of the new grant, after somebody has authorised the app again.
     #[arg(long, value_name = "FILE")]
@@ -65,7 +70,12 @@ pub(super) fn rotate(
     let standing = rotated.standing.as_str();
     print(
         out,
-        &format!("{} portal {} {} {standing}\n", row.name, row.portal, rotated.kind.as_str()),
+        &format!(
+            "{} portal {} {} {standing}\n",
+            row.name,
+            row.portal,
+            rotated.kind.as_str()
+        ),
     )?;
     let note = match rotated.standing {
         Standing::Ok if rotated.same => {
@@ -75,7 +85,9 @@ pub(super) fn rotate(
         Standing::InstallerRemoved => {
             "warning: the same person as before is behind the new credential, so the connection stays stopped\n"
         }
-        _ => "warning: the credential is replaced, and the connection stays stopped until it is resumed or revived\n",
+        _ => {
+            "warning: the credential is replaced, and the connection stays stopped until it is resumed or revived\n"
+        }
     };
     // Nobody to tell if stderr is gone.
     let _ = err.write_all(note.as_bytes());

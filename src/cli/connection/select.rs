@@ -118,5 +118,6 @@ fn standing(word: &str) -> Result<Standing, String> {
 }
 
 fn portal(text: &str) -> Result<PortalId, String> {
-    PortalId::parse(text).ok_or_else(|| "the account's id is needed here: digits, as HubSpot shows them".to_owned())
+    PortalId::parse(text)
+        .ok_or_else(|| "the account's id is needed here: digits, as HubSpot shows them".to_owned())
 }

@@ -4,6 +4,7 @@ mod crash;
 mod enrol;
 mod fake;
 mod refresh;
+mod rotate;
 mod statics;
 
 use std::sync::{Arc, OnceLock};

@@ -94,6 +94,10 @@ pub(super) fn read_lines(
 }
 
 fn wish(line: &[u8], app: &str, labels: &Labels) -> Result<Wished, Mistake> {
+    // An array of the right values would be read as well, and nobody meant that.
+    if !line.starts_with(b"{") {
+        return Err(Mistake::new("it is not one JSON object, from column 1 on"));
+    }
     let written: Written = serde_json::from_slice(line).map_err(|error| Mistake::new(said(&error)))?;
     let token = Secret::new(written.refresh_token);
     let portal = PortalId::new(written.portal)
@@ -106,7 +110,9 @@ fn wish(line: &[u8], app: &str, labels: &Labels) -> Result<Wished, Mistake> {
         (1..=TOKEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };
     if !fits(token.expose()) {
-        return Err(mistake("`refresh_token` is not one: empty, too long, or with blanks in it".to_owned()));
+        return Err(mistake(
+            "`refresh_token` is not one: empty, too long, or with blanks in it".to_owned(),
+        ));
     }
     let name = match written.name.as_deref().map(ConnectionName::parse) {
         Some(None) => {
@@ -122,7 +128,9 @@ fn wish(line: &[u8], app: &str, labels: &Labels) -> Result<Wished, Mistake> {
         (Some(default_name), _) => default_name,
         (None, Some(name)) => name.clone(),
         (None, None) => {
-            return Err(mistake("the app's name is too long to name a connection after: say `name`".to_owned()));
+            return Err(mistake(
+                "the app's name is too long to name a connection after: say `name`".to_owned(),
+            ));
         }
     };
     let own = written.labels.iter().map(|(key, value)| Label::new(key, value));
@@ -146,7 +154,8 @@ fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let quoted = |begin: &str| {
         let name = text.strip_prefix(begin)?.split('`').next()?;
-        let plain = (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let plain =
+            (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         plain.then(|| name.to_owned())
     };
     let members = "a line has `portal`, `refresh_token`, and perhaps `name` and `labels`";
@@ -196,7 +205,9 @@ impl Seen {
         }
         let digest = *CredentialDigest::of(&wished.refresh_token).as_stored();
         if let Some(line) = self.tokens.get(&digest) {
-            return Err(mistake(format!("this refresh token stands in line {line} already")));
+            return Err(mistake(format!(
+                "this refresh token stands in line {line} already"
+            )));
         }
         self.portals.insert(portal, number);
         self.names.insert(name, number);
@@ -246,22 +257,49 @@ mod tests {
     fn a_mistake_says_what_and_never_repeats_a_value() {
         for (line, says) in [
             ("canary", "not one JSON object, from column 1"),
-            (r#"{"portal":1,"refresh_token":"canary"} x"#, "not one JSON object"),
+            (
+                r#"{"portal":1,"refresh_token":"canary"} x"#,
+                "not one JSON object",
+            ),
             (r#"{"portal":1,"refresh_token":"canary"#, "not one JSON object"),
-            (r#"["canary"]"#, "`refresh_token` is missing"),
-            (r#"{"portal":"canary","refresh_token":"x"}"#, "wrong kind, at column 18"),
+            (r#"[1,"canary"]"#, "not one JSON object, from column 1"),
+            (
+                r#"{"portal":"canary","refresh_token":"x"}"#,
+                "wrong kind, at column 18",
+            ),
             (r#"{"portal":-1,"refresh_token":"canary"}"#, "wrong kind"),
             (r#"{"portal":0,"refresh_token":"canary"}"#, "a number from 1 on"),
             (r#"{"portal":1}"#, "`refresh_token` is missing"),
             (r#"{"refresh_token":"canary"}"#, "`portal` is missing"),
-            (r#"{"portal":1,"refresh_token":"canary","token":"x"}"#, "`token` is no member"),
-            (r#"{"portal":1,"refresh_token":"x","na1-canary":1}"#, "a member is not known, at column"),
-            (r#"{"portal":1,"portal":2,"refresh_token":"canary"}"#, "`portal` stands twice"),
-            (r#"{"portal":1,"refresh_token":"canary x"}"#, "`refresh_token` is not one"),
+            (
+                r#"{"portal":1,"refresh_token":"canary","token":"x"}"#,
+                "`token` is no member",
+            ),
+            (
+                r#"{"portal":1,"refresh_token":"x","na1-canary":1}"#,
+                "a member is not known, at column",
+            ),
+            (
+                r#"{"portal":1,"portal":2,"refresh_token":"canary"}"#,
+                "`portal` stands twice",
+            ),
+            (
+                r#"{"portal":1,"refresh_token":"canary x"}"#,
+                "`refresh_token` is not one",
+            ),
             (r#"{"portal":1,"refresh_token":""}"#, "`refresh_token` is not one"),
-            (r#"{"portal":1,"refresh_token":"canary","name":"Acme"}"#, "`name` has 1 to 64"),
-            (r#"{"portal":1,"refresh_token":"canary","labels":{"A":"b"}}"#, "`labels`: a label's key"),
-            (r#"{"portal":1,"refresh_token":"canary","labels":["a"]}"#, "wrong kind"),
+            (
+                r#"{"portal":1,"refresh_token":"canary","name":"Acme"}"#,
+                "`name` has 1 to 64",
+            ),
+            (
+                r#"{"portal":1,"refresh_token":"canary","labels":{"A":"b"}}"#,
+                "`labels`: a label's key",
+            ),
+            (
+                r#"{"portal":1,"refresh_token":"canary","labels":["a"]}"#,
+                "wrong kind",
+            ),
         ] {
             let what = mistake(line);
             assert!(what.contains(says), "{line}: {what}");
