@@ -520,6 +520,22 @@ async fn each_line_of_a_file_has_its_own_answer_and_the_good_ones_are_stored() {
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), "line 1: marketing-5001 portal 5001 added\n");
+
+    // One by itself may have labels, too.
+    let single = agency.file("single", token(4).expose());
+    let add = [
+        "connection",
+        "add",
+        "alone",
+        "--portal",
+        "5004",
+        "--app",
+        "marketing",
+        "--label",
+        "a=b",
+    ];
+    agency.ok(&[&add[..], &["--refresh-token-file", path(&single)]].concat());
+    assert_eq!(agency.listed(&["--label", "a=b"]).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -241,10 +241,10 @@ impl From<ResumeError> for CommandError {
         let message = error.to_string();
         match error {
             ResumeError::WrongPortal { .. } => Self::findings(message).hint(
-                "remove the connection with `scopegate connection remove`, and add it with a credential of its portal",
+                "give it a credential of its portal with `scopegate connection rotate`, and resume it then",
             ),
             ResumeError::NotTold { .. } => Self::findings(message).hint(
-                "try again when HubSpot can be asked, or remove the connection and add it anew",
+                "try again when HubSpot can be asked, or give it another credential with `scopegate connection rotate`",
             ),
             ResumeError::Changed(_) => Self::findings(message),
             ResumeError::Enrol(error) => error.into(),

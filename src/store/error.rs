@@ -67,7 +67,8 @@ pub enum StoreError {
     },
     /// The app is connected to the portal already.
     #[error(
-        "app `{app}` is connected to portal {portal} already, as `{connection}`: remove that connection first"
+        "app `{app}` is connected to portal {portal} already, as `{connection}`: give that connection the new grant with \
+         `scopegate connection rotate`, or remove it first"
     )]
     PortalTaken {
         /// The app.

@@ -6,6 +6,7 @@
 //! secret in plain form: sealing is the vault's.
 
 mod admin_events;
+mod app_secrets;
 mod apps;
 mod changes;
 mod connections;
@@ -20,7 +21,8 @@ mod schema;
 mod standings;
 
 pub use admin_events::AdminEvent;
-pub use apps::{AppRow, NewApp, SecretChange, no_such_app};
+pub use app_secrets::SecretChange;
+pub use apps::{AppRow, NewApp, no_such_app};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;

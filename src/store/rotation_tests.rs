@@ -1,5 +1,4 @@
 use super::*;
-use crate::secret::Secret;
 use crate::store::Begin;
 use crate::store::connections::tests::new;
 use crate::store::testing::{by_test, store};
@@ -17,7 +16,7 @@ fn credential(of: &ConnectionRow, user_id: u64, same: bool) -> NewCredential {
         refresh: None,
         user_id: Some(user_id),
         scopes: vec!["c".to_owned()],
-        handed: CredentialDigest::of(&Secret::new("b".to_owned())),
+        handed: CredentialDigest::from_stored(&[5; 32]).unwrap(),
         same,
     }
 }

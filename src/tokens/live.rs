@@ -250,7 +250,8 @@ impl Live {
         if connection.mark_rejected(Instant::now()) {
             tracing::error!(
                 connection = %connection.name(),
-                "HubSpot refuses the connection's token: it was rotated or deactivated; add the connection anew"
+                "HubSpot refuses the connection's token: it was rotated or deactivated; give the new one with `scopegate \
+                 connection rotate`"
             );
         }
         CredentialError::unavailable(Trouble::Rejected, Duration::from_secs(5))

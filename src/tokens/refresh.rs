@@ -200,26 +200,27 @@ impl Attempt<'_> {
         match asked.answer {
             Ok(answer) => {
                 let ended = self.keep(&opened, asked.at, asked.secret, answer).await;
-                self.note_secret(asked.secret).await;
+                self.note_secret(asked.secret);
                 ended
             }
             Err(error) => self.give_up(error).await,
         }
     }
 
-    /// Lets `app show` say which of two secrets works. Best effort, and after all that matters.
-    async fn note_secret(&self, index: usize) {
+    /// Lets `app show` say which of two secrets works. Best effort, and nobody waits for it.
+    fn note_secret(&self, index: usize) {
         let Some((_, version)) = self.ticket.app.secrets.get(index) else {
             return;
         };
         let (app, version) = (self.ticket.app.name.clone(), *version);
-        let noted = self
-            .engine
-            .on_disk(move |store| store.note_secret_worked(&app, version))
-            .await;
-        if let Err(error) = noted {
-            tracing::debug!(error = %error, "the secret that worked is not noted");
-        }
+        let (parts, tasks) = (&self.engine.parts, &self.engine.tasks);
+        let store = Arc::clone(&parts.store);
+        let note = move || {
+            if let Err(error) = store.note_secret_worked(&app, version) {
+                tracing::debug!(error = %error, "the secret that worked is not noted");
+            }
+        };
+        tasks.spawn_blocking_on(note, &parts.runtime);
     }
 
     /// Saves what came, then uses it.

@@ -341,4 +341,23 @@ mod tests {
         let refused = read_lines(&mut more.as_bytes(), "a", &Labels::default());
         assert!(refused.err().unwrap().message.contains("more than 10000 lines"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_wrong_with_a_line_no_message_repeats_its_token(
+            at in 0_usize..90,
+            with in "[\\x00-\\x7f]{0,3}",
+            drop in 0_usize..4,
+        ) {
+            let good = r#"{"portal":1,"refresh_token":"canary","name":"acme","labels":{"canary":"canary"}}"#;
+            let at = at.min(good.len());
+            let end = (at + drop).min(good.len());
+            let line = format!("{}{with}{}", &good[..at], &good[end..]);
+            for line in read_lines(&mut line.as_bytes(), "a", &Labels::default()).unwrap() {
+                if let Err(mistake) = line.wished {
+                    proptest::prop_assert!(!mistake.what.contains("canary"), "{}", mistake.what);
+                }
+            }
+        }
+    }
 }
