@@ -39,6 +39,9 @@ pub struct RemoveArgs {
     /// Its name.
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
     /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
@@ -80,13 +83,17 @@ fn execute(command: AppCommand, admin: &Admin, out: &mut dyn Write, err: &mut dy
         AppCommand::List(args) => show::list(&args, admin, out),
         AppCommand::Show(args) => show::show(&args, admin, out),
         AppCommand::RotateSecret(args) => secret::rotate(&args, admin, out, err),
-        AppCommand::Remove(args) => remove(&args, admin, err),
+        AppCommand::Remove(args) => remove(&args, admin, out, err),
     }
 }
 
-fn remove(args: &RemoveArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
+fn remove(args: &RemoveArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {
     let by = provenance(&args.reason)?;
     admin.store.remove_app(&args.name, &by)?;
+    if args.json {
+        let object = serde_json::json!({ "name": args.name, "result": "removed" });
+        print(out, &format!("{object}\n"))?;
+    }
     // Nobody to tell if stderr is gone.
     let _ = writeln!(
         err,

@@ -79,10 +79,15 @@ fn an_app_is_shown_rotated_and_removed_and_its_secrets_never_are() {
     let remove = || {
         AppCommand::Remove(RemoveArgs {
             name: "marketing".to_owned(),
+            json: true,
             reason: ReasonArgs::default(),
         })
     };
-    ran(remove(), &admin).unwrap();
+    let removed: serde_json::Value = serde_json::from_str(&ran(remove(), &admin).unwrap().0).unwrap();
+    assert_eq!(
+        removed,
+        serde_json::json!({"name": "marketing", "result": "removed"})
+    );
     assert_eq!(ran(remove(), &admin).unwrap_err().exit, Exit::Findings);
     for name in ["scopegate.db", "scopegate.db-wal"] {
         let bytes = std::fs::read(dir.path().join(name)).unwrap_or_default();

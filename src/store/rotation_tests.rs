@@ -1,7 +1,8 @@
 use super::*;
-use crate::store::Begin;
+use crate::store::apps::tests::app;
 use crate::store::connections::tests::new;
 use crate::store::testing::{by_test, store};
+use crate::store::{Begin, NewGrant, Saved};
 use std::time::Duration;
 
 fn credential(of: &ConnectionRow, user_id: u64, same: bool) -> NewCredential {
@@ -106,4 +107,49 @@ fn a_good_credential_ends_what_its_predecessor_caused_and_nothing_else() {
         let stored = store.connection(&added.id).unwrap().unwrap();
         assert_eq!((stored.standing, stored.user_id), (after, Some(user_id)));
     }
+}
+
+#[test]
+fn a_refresh_that_was_under_way_writes_nothing_over_the_new_grant() {
+    let (_dir, store) = store();
+    store.add_app(&app("marketing", None), &by_test()).unwrap();
+    let mut added = new(1, "acme", 1);
+    added.kind = CredentialKind::OAuth;
+    added.app = Some("marketing".to_owned());
+    added.refresh = added.access.take().map(|token| token.sealed);
+    store.add_connection(&added, &by_test()).unwrap();
+    let row = store.connection(&added.id).unwrap().unwrap();
+    let Begin::Started(ticket) = store
+        .begin_refresh(&added.id, "g", Duration::from_secs(60))
+        .unwrap()
+    else {
+        panic!("not begun");
+    };
+    let mut renewed = credential(&row, 7, false);
+    renewed.refresh = renewed.access.take().map(|token| token.sealed);
+    store.replace_credential(&row, &renewed, &by_test()).unwrap();
+    let late = NewGrant {
+        access: Sealed::from_stored(vec![1]),
+        refresh: Sealed::from_stored(vec![2]),
+        obtained: Timestamp::from_second(1).unwrap(),
+        expires: Timestamp::from_second(1801).unwrap(),
+        scopes: None,
+        user_id: None,
+        standing: None,
+    };
+    assert_eq!(
+        store.save_refreshed(&ticket, &late, &by_test()).unwrap(),
+        Saved::Lost
+    );
+    assert!(!store.end_refresh(&ticket, true, Some("x")).unwrap());
+    let after = store.connection(&added.id).unwrap().unwrap();
+    assert_eq!(after.refresh, Some(Sealed::from_stored(vec![9; 40])));
+    assert_eq!((after.intent, after.health), (None, None));
+    // And the next begins at once.
+    assert!(matches!(
+        store
+            .begin_refresh(&added.id, "g", Duration::from_secs(60))
+            .unwrap(),
+        Begin::Started(_)
+    ));
 }

@@ -36,6 +36,9 @@ pub struct RotateSecretArgs {
     /// Don't ask HubSpot first whether it takes the secret.
     #[arg(long)]
     pub unchecked: bool,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
     /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
@@ -64,6 +67,7 @@ pub(super) fn rotate(
         out,
         err,
         name: &args.name,
+        json: args.json,
     };
     let changed = match (&args.secret_file, args.finish) {
         (Some(file), false) => {
@@ -92,18 +96,20 @@ struct Said<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     name: &'a str,
+    json: bool,
 }
 
 impl Said<'_> {
     /// Whether anything changed.
     fn rotated(&mut self, rotated: SecretRotated, now: bool) -> Result<bool, CommandError> {
         let name = self.name;
-        let what = match rotated {
-            SecretRotated::Already => "first already",
-            SecretRotated::Back => "first again",
-            SecretRotated::First | SecretRotated::Unchecked(_) => "first",
+        let (words, result) = match rotated {
+            SecretRotated::Already => ("first already", "unchanged"),
+            SecretRotated::Back => ("first again", "back"),
+            SecretRotated::First => ("first", "first"),
+            SecretRotated::Unchecked(_) => ("first", "first_unverified"),
         };
-        print(self.out, &format!("{name} {what}\n"))?;
+        self.print(words, result)?;
         // Nobody to tell if stderr is gone.
         if let SecretRotated::Unchecked(why) = rotated {
             let _ = writeln!(
@@ -122,13 +128,21 @@ impl Said<'_> {
     }
 
     fn finished(&mut self, dropped: bool) -> Result<bool, CommandError> {
-        let what = if dropped {
-            "finished"
+        if dropped {
+            self.print("finished", "finished")?;
         } else {
-            "has one secret already"
-        };
-        print(self.out, &format!("{} {what}\n", self.name))?;
+            self.print("has one secret already", "unchanged")?;
+        }
         Ok(dropped)
+    }
+
+    fn print(&mut self, words: &str, result: &str) -> Result<(), CommandError> {
+        let text = if self.json {
+            format!("{}\n", serde_json::json!({ "name": self.name, "result": result }))
+        } else {
+            format!("{} {words}\n", self.name)
+        };
+        print(self.out, &text)
     }
 }
 

@@ -28,6 +28,9 @@ pub struct RotateArgs {
     /// A file with the refresh token of the new grant, after somebody has authorised the app again.
     #[arg(long, value_name = "FILE")]
     pub refresh_token_file: Option<PathBuf>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
     /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
@@ -67,16 +70,22 @@ pub(super) fn rotate(
         .hint("rotate it at HubSpot first, and give the new one here"));
     }
     let rotated = runtime()?.block_on(enrolment.rotate(&row, kind, &credential, &by))?;
-    let standing = rotated.standing.as_str();
-    print(
-        out,
-        &format!(
-            "{} portal {} {} {standing}\n",
-            row.name,
-            row.portal,
-            rotated.kind.as_str()
-        ),
-    )?;
+    let (kind_now, standing) = (rotated.kind.as_str(), rotated.standing.as_str());
+    let text = if args.json {
+        let object = serde_json::json!({
+            "name": row.name.as_str(),
+            "id": row.id.as_str(),
+            "portal": row.portal.get(),
+            "kind": kind_now,
+            "before": row.standing.as_str(),
+            "state": standing,
+            "same": rotated.same,
+        });
+        format!("{object}\n")
+    } else {
+        format!("{} portal {} {kind_now} {standing}\n", row.name, row.portal)
+    };
+    print(out, &text)?;
     let note = match rotated.standing {
         Standing::Ok if rotated.same => {
             "note: HubSpot takes the same credential again; its age is counted from when it was first given\n"
