@@ -116,6 +116,24 @@ impl PropertiesStripped<'_> {
     }
 }
 
+/// Credentials are due for rotation.
+#[derive(Debug)]
+pub struct RotationFound {
+    /// How many.
+    pub due: usize,
+}
+
+impl RotationFound {
+    /// Logs it; the gauge is set where they are counted.
+    pub fn emit(&self) {
+        tracing::warn!(
+            event = "rotation.due",
+            due = self.due,
+            "credentials are due for rotation: see `scopegate connection list --rotation-due`"
+        );
+    }
+}
+
 /// Something failed between the gate and the upstream.
 pub struct UpstreamFailed<'a> {
     /// The correlation id of the request it failed for.

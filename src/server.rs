@@ -164,6 +164,7 @@ impl Prepared {
             runtime: tokio::runtime::Handle::current(),
             said,
             warned: std::collections::BTreeSet::new(),
+            rotation: publisher::RotationWatch::default(),
         };
         Ok(Self {
             config,

@@ -20,16 +20,32 @@ fn add_args(dir: &tempfile::TempDir, name: &str, portal: &str) -> ConnectionComm
         token_file: Some(token_file(dir)),
         app: None,
         refresh_token_file: None,
+        labels: Vec::new(),
         reason: ReasonArgs::default(),
     })
 }
 
+fn named(name: &str) -> Chosen {
+    Chosen {
+        names: vec![name.to_owned()],
+        ..Chosen::default()
+    }
+}
+
 fn change_args(name: &str) -> ChangeArgs {
     ChangeArgs {
-        name: name.to_owned(),
+        chosen: named(name),
+        json: false,
         reason: ReasonArgs {
             reason: Some("maintenance".to_owned()),
         },
+    }
+}
+
+fn remove_args(name: &str) -> RemoveArgs {
+    RemoveArgs {
+        change: change_args(name),
+        yes: false,
     }
 }
 
@@ -46,7 +62,14 @@ fn an_unreachable_upstream_means_unverified_with_a_warning() {
     assert_eq!(out, "acme portal 62515 private-app unverified\n");
     assert!(err.contains("could not be reached"), "{err}");
     assert!(!format!("{out}{err}").contains("canary"));
-    let (json, _) = ran(ConnectionCommand::List(ListArgs { json: true }), &admin).unwrap();
+    let (json, _) = ran(
+        ConnectionCommand::List(ListArgs {
+            json: true,
+            ..ListArgs::default()
+        }),
+        &admin,
+    )
+    .unwrap();
     let row: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
     assert_eq!(
         (&row["state"], &row["portal"]),
@@ -157,7 +180,7 @@ fn a_sheet_shows_whose_consent_it_stands_on_how_it_fares_and_who_uses_it() {
     admin.store.save_health(&[(id, health)], &[read]).unwrap();
     let show = |json| {
         let args = ShowArgs {
-            name: "acme".to_owned(),
+            chosen: named("acme"),
             json,
         };
         ran(ConnectionCommand::Show(args), &admin).unwrap().0
@@ -190,12 +213,12 @@ fn removing_says_what_went_with_it() {
     let (dir, admin) = admin(NOWHERE);
     ran(add_args(&dir, "acme", "1"), &admin).unwrap();
     let show = ShowArgs {
-        name: "acme".to_owned(),
+        chosen: named("acme"),
         json: false,
     };
     let (shown, _) = ran(ConnectionCommand::Show(show), &admin).unwrap();
     assert!(shown.contains("portal            1\n"), "{shown}");
-    let (_, err) = ran(ConnectionCommand::Remove(change_args("acme")), &admin).unwrap();
+    let (_, err) = ran(ConnectionCommand::Remove(remove_args("acme")), &admin).unwrap();
     assert!(err.contains("revoked 0 of its keys"), "{err}");
     assert!(admin.store.connections().unwrap().is_empty());
 }

@@ -103,6 +103,8 @@ fn a_policy_without_keys_is_known_and_connections_of_unknown_installers_are_told
         data_key: crate::vault::WrappedKey::from_stored(vec![1]),
         access: None,
         refresh: None,
+        labels: crate::access::label::Labels::default(),
+        handed: None,
     };
     let by = provenance(&because()).unwrap();
     admin.store.add_connection(&added, &by).unwrap();

@@ -56,7 +56,7 @@ pub fn carry_out(
     if args.steps().next().is_none() || connections.is_empty() {
         return Ok(Vec::new());
     }
-    let runtime = super::connection::runtime()?;
+    let runtime = super::admin::runtime()?;
     let retirement = Retirement::new(parts(admin, runtime.handle().clone())?);
     let kills = admin.store.kills()?;
     let mut living = admin.store.connections()?;

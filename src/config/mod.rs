@@ -54,6 +54,8 @@ pub struct Config {
     pub instance: String,
     /// Data-plane threads, at least 1.
     pub workers: usize,
+    /// Age at which a long-lived credential is due for rotation; zero = never by age alone.
+    pub rotation_max_age: Duration,
     /// Draining.
     pub shutdown: ShutdownSettings,
     /// Bounds of the request path.
@@ -96,6 +98,7 @@ impl Config {
             },
             instance: host_name(),
             workers: cores(),
+            rotation_max_age: Duration::from_secs(365 * 86_400),
             shutdown: ShutdownSettings {
                 delay: Duration::from_secs(5),
                 grace: Duration::from_secs(25),

@@ -110,6 +110,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "audit.file_size" = "256MiB" => |c, v, _| c.audit.file_bytes = v.size(1 << 20..=1 << 40)?;
     "instance" = "null" => |c, v, _| if let Some(instance) = v.optional(name)? { c.instance = instance };
     "workers" = "0" => |c, v, _| c.workers = workers(v)?;
+    "rotation.max_age" = "365d" => |c, v, _| c.rotation_max_age = age(v)?;
     "apps" = "null" => |_c, v, _| not_yet(v, "`apps`", "leave it out; an app's client id and secret are stored by `scopegate app add`")?;
     "people.watchers" = "[]" => |c, v, _| c.people.watchers = watchers(v)?;
     "people.every" = "5m" => |c, v, _| c.people.every = v.duration(seconds(1, 86_400))?;
@@ -175,6 +176,14 @@ fn workers(value: &Value) -> Reading<usize> {
         0 => Ok(super::cores()),
         workers => Ok(workers),
     }
+}
+
+/// An age in days, as a rule; `0` needs no unit.
+fn age(value: &Value) -> Reading<Duration> {
+    if *value == Value::Text("0".to_owned()) {
+        return Ok(Duration::ZERO);
+    }
+    value.duration(seconds(0, 36_500 * 86_400))
 }
 
 fn store(value: &Value, base: &Path) -> Reading<std::path::PathBuf> {

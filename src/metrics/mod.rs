@@ -72,6 +72,7 @@ pub struct Metrics {
     last_refresh: GaugeVec,
     connection_health: IntGaugeVec,
     connections_failing: IntGaugeVec,
+    rotation_due: IntGaugeVec,
     policy_invalid: IntGaugeVec,
     policy_expires: GaugeVec,
     key_expires: GaugeVec,
@@ -213,6 +214,12 @@ impl Metrics {
                 "scopegate_connections_failing",
                 "Connections whose reads, or writes, HubSpot has refused for long.",
                 &["app", "class"],
+            )?,
+            rotation_due: gauges(
+                &r,
+                "scopegate_connections_rotation_due",
+                "Connections whose long-lived credential is due for rotation.",
+                &["app"],
             )?,
             policy_invalid: gauges(
                 &r,

@@ -175,6 +175,17 @@ impl Metrics {
         }
     }
 
+    /// Replaces the count of credentials due for rotation. `due` has an entry for every connection:
+    /// its app, and whether it is due, so that an app with none shows 0.
+    pub fn set_rotation_due<'a>(&self, due: impl IntoIterator<Item = (Option<&'a str>, bool)>) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rotation_due.reset();
+        for (app, is_due) in due {
+            let gauge = self.rotation_due.with_label_values(&[app.unwrap_or(UNKNOWN)]);
+            gauge.add(is_due.into());
+        }
+    }
+
     /// Says how the last reload of configuration and policies went.
     pub fn set_reload(&self, successful: bool, now: Timestamp) {
         self.reload_successful.set(successful.into());

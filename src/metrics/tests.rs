@@ -49,6 +49,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ),
     ("scopegate_connection_health", "gauge", "class,connection"),
     ("scopegate_connections_failing", "gauge", "app,class"),
+    ("scopegate_connections_rotation_due", "gauge", "app"),
     ("scopegate_policy_invalid", "gauge", "integration"),
     (
         "scopegate_policy_expires_timestamp_seconds",
@@ -133,6 +134,7 @@ fn busy() -> Arc<Metrics> {
         write_fails: true,
         last_refresh: Some(now),
     }]);
+    metrics.set_rotation_due([(None, true)]);
     metrics.set_policies(
         "sha256:p",
         &[PolicySample {

@@ -5,9 +5,11 @@
 //! else writes the snapshot.
 
 mod kills;
+mod rotation;
 mod shown;
 
 pub use kills::KillFollower;
+pub use rotation::RotationWatch;
 pub use shown::log_mistakes;
 
 use std::collections::BTreeSet;
@@ -77,6 +79,8 @@ pub struct Publisher {
     pub said: Vec<String>,
     /// What `/readyz?verbose` lists on the publisher's word.
     pub warned: BTreeSet<String>,
+    /// What was said about credentials due for rotation.
+    pub rotation: RotationWatch,
 }
 
 /// The upstream, with the trust it is verified by.
@@ -114,6 +118,7 @@ impl Publisher {
                 self.reload();
             }
             self.follow_store();
+            self.look_after_rotation();
         }
         // The line is only for commands that wait: a failure leaves them waiting, no more.
         let _ = self.store.forget_instance(&self.config.instance);

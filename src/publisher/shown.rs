@@ -83,6 +83,7 @@ impl Publisher {
         let found = found.collect();
         health::show_connections(&self.gate.metrics, &all);
         self.warn_about("connection ", found);
+        self.show_rotation();
     }
 
     /// Lists emergency stops by kind: whom they name stands in the audit log and `kill --list`.

@@ -6,6 +6,7 @@
 //! secret in plain form: sealing is the vault's.
 
 mod admin_events;
+mod app_secrets;
 mod apps;
 mod changes;
 mod connections;
@@ -16,13 +17,16 @@ mod grants;
 mod health;
 mod keys;
 mod kills;
+mod labels;
 mod lock;
 mod people;
+mod rotation;
 mod schema;
 mod standings;
 
 pub use admin_events::AdminEvent;
-pub use apps::{AppRow, NewApp};
+pub use app_secrets::SecretChange;
+pub use apps::{AppRow, NewApp, no_such_app};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
@@ -33,6 +37,7 @@ pub use keys::{KeyRow, NewKey, Revoked};
 pub use kills::{KillRow, Killed, kills_covering};
 pub use lock::{GateLock, LockError, gate_runs};
 pub use people::{OffboardedRow, PersonRow, WatchRow};
+pub use rotation::NewCredential;
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};

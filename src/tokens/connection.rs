@@ -15,11 +15,13 @@ use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, Po
 use crate::access::effect::Class;
 use crate::access::installer::{Installer, InstallerNote};
 use crate::access::kill::{Covered, Kills};
+use crate::access::rotation::CredentialAge;
 use crate::store::{ConnectionHealth, ConnectionRow, LastUse};
 use crate::tokens::expiry::Phase;
 use crate::tokens::flight::Flight;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
 use crate::tokens::pulse::{FailureCause, Pulse};
+use crate::vault::WrappedKey;
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -65,6 +67,9 @@ pub struct ConnectionState {
     probe: Mutex<Option<Instant>>,
     flight: Mutex<Flight>,
     pulse: Pulse,
+    /// What its credential is sealed under: another data key means another credential.
+    data_key: ArcSwap<WrappedKey>,
+    age: ArcSwap<CredentialAge>,
 }
 
 impl ConnectionState {
@@ -90,6 +95,8 @@ impl ConnectionState {
             probe: Mutex::new(None),
             flight: Mutex::default(),
             pulse: Pulse::default(),
+            data_key: ArcSwap::from_pointee(row.data_key.clone()),
+            age: ArcSwap::from_pointee(row.credential_age()),
         }
     }
 
@@ -315,6 +322,39 @@ impl ConnectionState {
     pub(super) fn rejection_to_note(&self) -> Option<bool> {
         let rejected = self.is_rejected();
         (self.rejection_noted.swap(rejected, Ordering::Relaxed) != rejected).then_some(rejected)
+    }
+
+    /// What the rotation of its credential is counted from.
+    pub fn credential_age(&self) -> CredentialAge {
+        *self.age.load_full()
+    }
+
+    /// Takes on the credential's age; when the row holds another credential than before, forgets all that
+    /// came of the old one: its token, its rejection, its back-off, what was still to be saved of it.
+    pub(super) fn follow_credential(&self, row: &ConnectionRow) {
+        self.age.store(Arc::new(row.credential_age()));
+        if **self.data_key.load() == row.data_key {
+            return;
+        }
+        self.data_key.store(Arc::new(row.data_key.clone()));
+        self.token.store(None);
+        self.set_uncertain(row.intent.is_some());
+        self.flight().forget();
+        self.forget_rejection();
+    }
+
+    /// What kept it from asking may be over: the next call asks at once. True when it was kept.
+    pub(super) fn ask_again(&self) -> bool {
+        let kept = self.flight().ask_again(Trouble::Configuration) || self.is_rejected();
+        if kept {
+            self.forget_rejection();
+        }
+        kept
+    }
+
+    fn forget_rejection(&self) {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.accepted();
     }
 
     pub(super) fn accepted(&self) {

@@ -78,14 +78,19 @@ impl Live {
     }
 
     /// Reads what a change names again: what the publisher calls for each change. Changes of keys are
-    /// none of its business, an app's are seen at the next refresh. Blocks on the disk.
+    /// none of its business. An app's secrets are read at every refresh; what waited because of them
+    /// tries again at once. Blocks on the disk.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn apply_change(&self, change: &Change) -> Result<(), StoreError> {
-        // What is not a connection's: apps are read at each refresh, stops are followed apart.
-        if change.kind != ChangeKind::Connection {
-            return Ok(());
+        match change.kind {
+            ChangeKind::Connection => {}
+            ChangeKind::App => {
+                self.ask_again(|app| app == change.id);
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
         let id = ConnectionId::parse(&change.id).ok_or(StoreError::Damaged("a change"))?;
         match self.0.engine.parts.store.connection(&id)? {
@@ -107,6 +112,7 @@ impl Live {
             }
         }
         rows.iter().for_each(|row| self.put(row));
+        self.ask_again(|_| true);
         Ok(())
     }
 
@@ -116,6 +122,18 @@ impl Live {
         *in_force = Arc::clone(kills);
         for connection in self.all() {
             connection.follow_kills(&in_force);
+        }
+    }
+
+    /// Connections of these apps that wait because HubSpot refused the app ask again now: those that
+    /// waited were in use. At most as many at once as the engine lets.
+    fn ask_again(&self, is_meant: impl Fn(&str) -> bool) {
+        for connection in self.all() {
+            let of_app = connection.app().is_some_and(&is_meant);
+            if of_app && connection.ask_again() && connection.standing().refusal().is_none() {
+                // Whether it flies or has a token already: the next call will tell.
+                let _ = Engine::start(&self.0.engine, &connection, Need::Now);
+            }
         }
     }
 
@@ -272,7 +290,8 @@ impl Live {
         if connection.mark_rejected(Instant::now()) {
             tracing::error!(
                 connection = %connection.name(),
-                "HubSpot refuses the connection's token: it was rotated or deactivated; add the connection anew"
+                "HubSpot refuses the connection's token: it was rotated or deactivated; give the new one with `scopegate \
+                 connection rotate`"
             );
         }
         CredentialError::unavailable(Trouble::Rejected, Duration::from_secs(5))
@@ -297,6 +316,7 @@ impl Live {
                 known.set_account(Account::of_row(row));
                 known.set_person(row.installer_email.as_deref());
                 known.follow_kills(&kills);
+                known.follow_credential(row);
                 known
             }
             None => {

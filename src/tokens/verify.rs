@@ -70,8 +70,8 @@ async fn note_rejected(engine: &Engine, row: &ConnectionRow) {
     }
     tracing::error!(
         connection = %row.name,
-        "HubSpot refuses the token of an unverified connection: it is wrong, rotated or deactivated; remove \
-         the connection and add it with a good one"
+        "HubSpot refuses the token of an unverified connection: it is wrong, rotated or deactivated; give a good \
+         one with `scopegate connection rotate`"
     );
     let id = row.id;
     let noted = engine

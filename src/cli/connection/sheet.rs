@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::surroundings::{Surroundings, Usage};
-use super::{expires_of, short};
+use super::{expires_of, rotation, short};
 use crate::access::connection::CredentialKind;
 use crate::access::effect::Class;
 use crate::cli::admin::columns;
@@ -38,6 +38,7 @@ pub(super) fn sheet(row: &ConnectionRow, around: &Surroundings) -> String {
         ("not granted", dash_if_empty(not_granted(row).join(" "))),
         ("added", short(row.created)),
         ("credential since", aged(row.credential_at, around.now())),
+        ("rotation", rotation::text(row, around.max_age, around.now())),
         ("last refresh", time(last_refresh(row))),
         (
             "next refresh",
@@ -135,6 +136,7 @@ pub(super) fn extend(json: &mut serde_json::Value, row: &ConnectionRow, around: 
         "requested_scopes": row.requested_scopes,
         "scopes_not_granted": not_granted(row),
         "credential_since": row.credential_at.to_string(),
+        "rotation_due": rotation::json(row, around.max_age, around.now()),
         "last_refresh": time(last_refresh(row)),
         "next_refresh": time(next_refresh(row)),
         "health": { "read": side(Class::Read), "write": side(Class::Write) },

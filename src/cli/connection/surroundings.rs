@@ -27,6 +27,8 @@ pub(super) struct Surroundings {
     /// `None`: the policies can't be read now, so who is covered is not known.
     policies: Option<PolicySet>,
     failing_after: Duration,
+    /// How old a credential may become before it is due for rotation.
+    pub(super) max_age: Duration,
     now: Timestamp,
 }
 
@@ -51,6 +53,7 @@ impl Surroundings {
             kills: admin.store.kills()?,
             policies: policies(admin, now),
             failing_after: admin.config.health_failing_after,
+            max_age: admin.config.rotation_max_age,
             now,
         })
     }

@@ -5,6 +5,7 @@ mod enrol;
 mod fake;
 mod kills;
 mod refresh;
+mod rotate;
 mod statics;
 
 use std::sync::{Arc, OnceLock};
