@@ -26,7 +26,7 @@ pub(super) fn sheet(row: &ConnectionRow, around: &Surroundings) -> String {
         ("kind", row.kind.as_str().to_owned()),
         ("app", text(&row.app)),
         ("labels", labels_of(row)),
-        ("state", row.standing.as_str().to_owned()),
+        ("state", around.state(row).to_owned()),
         ("since", short(row.standing_since)),
         ("why", text(&row.standing_why)),
         ("trouble", text(&row.health)),

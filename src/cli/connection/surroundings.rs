@@ -57,6 +57,11 @@ impl Surroundings {
         self.now
     }
 
+    /// The state it is in, in one place for list, sheet and JSON.
+    pub(super) fn state(&self, row: &ConnectionRow) -> &'static str {
+        row.standing.as_str()
+    }
+
     /// How its reads and writes fare.
     pub(super) fn health(&self, row: &ConnectionRow) -> ConnectionHealth {
         self.health.get(&row.id).cloned().unwrap_or_default()
