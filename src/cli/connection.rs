@@ -22,7 +22,6 @@ pub use self::rotate::RotateArgs;
 pub use self::select::{Chosen, Selectors};
 use self::surroundings::Surroundings;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime};
-use super::kill::state_of;
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
@@ -230,7 +229,7 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             row.portal.to_string(),
             row.kind.as_str().to_owned(),
             row.app.clone().unwrap_or_else(|| "-".to_owned()),
-            state_of(&row, &around.kills).to_owned(),
+            around.state(&row).to_owned(),
             sheet::mark(&row, &around).to_owned(),
             expires_of(&row).map_or_else(|| "-".to_owned(), short),
             trouble_of(row).unwrap_or_default(),
@@ -277,7 +276,7 @@ fn json_of(row: &ConnectionRow, around: &Surroundings) -> serde_json::Value {
         "portal": row.portal.get(),
         "kind": row.kind.as_str(),
         "app": row.app,
-        "state": state_of(row, &around.kills),
+        "state": around.state(row),
         "why": row.standing_why,
         "since": row.standing_since.to_string(),
         "trouble": row.health,

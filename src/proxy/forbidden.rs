@@ -79,13 +79,63 @@ impl Case {
     }
 }
 
-/// What the catalogue says that a call needs, by the scopes' names.
+/// What the catalogue says that a call needs, by the scopes' names: first what it requires, then what
+/// HubSpot takes as well.
 fn needs<'c>(catalogue: &'c Catalogue, facts: &Facts) -> Vec<Need<'c>> {
-    let touches = facts.needs.iter().flat_map(|need| &need.touches);
-    touches
-        .map(|touch| {
+    let mut needs = Vec::new();
+    for need in &facts.needs {
+        for touch in &need.touches {
             let terms = touch.requirement.iter();
-            terms.map(|term| catalogue.scope_names(term).into_vec()).collect()
-        })
-        .collect()
+            let mut terms: Need<'c> = terms.map(|term| catalogue.scope_names(term).into_vec()).collect();
+            if touch.object.is_none() && !terms.is_empty() {
+                let others = catalogue.accepted(need.operation);
+                terms.extend(others.map(|scope| catalogue.scope_names(&[scope]).into_vec()));
+            }
+            needs.push(terms);
+        }
+    }
+    needs
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::access::facts;
+
+    #[test]
+    fn a_broader_scope_that_hubspot_takes_as_well_is_no_missing_scope() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let operation = catalogue.operation_by_id("crm.owners.list").unwrap();
+        let touch = catalogue.touches(operation, None).remove(0);
+        let facts = Facts {
+            needs: smallvec![facts::Need {
+                operation,
+                effect: Effect::Read,
+                risks: facts::Risks::default(),
+                touches: smallvec![touch],
+            }],
+            concerns: smallvec![],
+            batch: None,
+        };
+        let needs = needs(&catalogue, &facts);
+        assert_eq!(needs[0][0], ["crm.objects.owners.read"], "the least comes first");
+        let body = br#"{"message":"You don't have permission to do this."}"#;
+        let decoded = |granted: &str| {
+            Forbidden::decode(&Question {
+                content_type: None,
+                body,
+                granted: Some(&[granted.to_owned()]),
+                needs: &needs,
+                is_scope: &|_| true,
+                follows_person: false,
+            })
+        };
+        assert_eq!(decoded("automation").header(), "unknown");
+        assert_eq!(
+            decoded("forms").header(),
+            "missing_scope; lacks=\"crm.objects.owners.read\""
+        );
+    }
 }

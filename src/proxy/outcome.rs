@@ -157,7 +157,7 @@ impl Drop for Outcome {
             replayed: self.replayed,
             after_kill: self.ran_on(),
             stripped: self.stripped,
-            refused: self.refused.take().map(Refused::record),
+            refused: self.refused.take().map(|refused| refused.record()),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             duration,
@@ -179,7 +179,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn record(self: Box<Self>) -> Box<RefusedRecord> {
+    fn record(self) -> Box<RefusedRecord> {
         let forbidden = &self.forbidden;
         Box::new(RefusedRecord {
             cause: forbidden.cause.as_str(),

@@ -378,6 +378,15 @@ impl Catalogue {
         effects
     }
 
+    /// Scopes that HubSpot lists as enough for an operation without a type, besides those it requires
+    /// here: a credential that has one is refused for another reason than its scopes. They open nothing.
+    pub fn accepted(&self, operation: OperationIndex) -> impl Iterator<Item = ScopeIndex> {
+        let operation = self.operation(operation).into_iter();
+        let rows = operation.flat_map(|operation| &operation.rows);
+        rows.filter_map(|index| self.row(*index))
+            .flat_map(|row| row.accepted.iter().copied())
+    }
+
     /// The names of scopes, in the order given.
     pub fn scope_names(&self, scopes: &[ScopeIndex]) -> SmallVec<[&str; 4]> {
         scopes

@@ -109,6 +109,9 @@ pub struct Row {
     /// Its line in the table it came from.
     pub(super) line: usize,
     pub(super) resolve: Resolve,
+    /// Scopes of which HubSpot lists any one as enough, besides what the row requires; for rows without
+    /// a type. They open nothing here.
+    pub(super) accepted: Vec<ScopeIndex>,
     pub(super) marks: Marks,
     /// Whether the last parameter takes the rest of the path.
     pub(super) takes_rest: bool,

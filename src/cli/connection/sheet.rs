@@ -8,7 +8,6 @@ use super::{expires_of, rotation, short};
 use crate::access::connection::CredentialKind;
 use crate::access::effect::Class;
 use crate::cli::admin::columns;
-use crate::cli::kill::state_of;
 use crate::store::{ClassHealth, ConnectionRow};
 use crate::tokens::expiry::renewed_from;
 
@@ -27,7 +26,7 @@ pub(super) fn sheet(row: &ConnectionRow, around: &Surroundings) -> String {
         ("kind", row.kind.as_str().to_owned()),
         ("app", text(&row.app)),
         ("labels", labels_of(row)),
-        ("state", state_of(row, &around.kills).to_owned()),
+        ("state", around.state(row).to_owned()),
         ("since", short(row.standing_since)),
         ("why", text(&row.standing_why)),
         ("trouble", text(&row.health)),

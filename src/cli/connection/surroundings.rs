@@ -13,6 +13,7 @@ use crate::access::policy::tables::ConnectionRef;
 use crate::access::policy_set::PolicySet;
 use crate::cli::CommandError;
 use crate::cli::admin::Admin;
+use crate::cli::kill::state_of;
 use crate::health::{self, Failing};
 use crate::store::{ConnectionHealth, ConnectionRow, KeyRow, KillRow, LastUse};
 use crate::{catalogue_file, policy_files};
@@ -23,7 +24,7 @@ pub(super) struct Surroundings {
     uses: Vec<LastUse>,
     keys: Vec<KeyRow>,
     /// Emergency stops in force.
-    pub(super) kills: Vec<KillRow>,
+    kills: Vec<KillRow>,
     /// `None`: the policies can't be read now, so who is covered is not known.
     policies: Option<PolicySet>,
     failing_after: Duration,
@@ -61,6 +62,11 @@ impl Surroundings {
     /// When it was read.
     pub(super) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The state it is in, in one place for list, sheet and JSON.
+    pub(super) fn state(&self, row: &ConnectionRow) -> &'static str {
+        state_of(row, &self.kills)
     }
 
     /// How its reads and writes fare.

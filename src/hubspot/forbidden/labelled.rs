@@ -111,6 +111,12 @@ pub(super) const LABELLED: &[Labelled] = labelled! {
     "3" "a portal and a permission in the text" DEAL_WRITE,
         r#"{"category":"MISSING_SCOPES","message":"The app in portal 7 does not have permission.","errors":[{"message":"One or more of the following scopes are required.","context":{"requiredGranularScopes":["crm.objects.deals.write"]}}]}"#
         => "missing_scope; lacks=\"crm.objects.deals.write\"";
+    "3" "a list without a category" granted(&["oauth"], CONTACTS),
+        r#"{"message":"Forbidden","errors":[{"message":"One or more of","context":{"requiredScopes":["crm.objects.contacts.read"]}}]}"#
+        => "missing_scope; lacks=\"crm.objects.contacts.read\"";
+    "3" "a list without a category, all of it granted" CONTACTS,
+        r#"{"message":"Forbidden","errors":[{"message":"One or more of","context":{"requiredScopes":["crm.objects.contacts.read"]}}]}"#
+        => "unknown";
     "4" "older endpoints: names nobody can grant" granted(&["oauth"], CONTACTS),
         r#"{"status":"error","message":"This oauth-token (CJ…) does not have proper permissions! (requires any of [contacts-access])","correlationId":"x"}"#
         => "missing_scope; lacks=\"crm.objects.contacts.read\"";
@@ -122,6 +128,9 @@ pub(super) const LABELLED: &[Labelled] = labelled! {
         => "user_permission";
     "5" "the person may not, in `errors`, with words of scopes" CONTACTS,
         r#"{"message":"The scopes of this portal are in order.","category":"MISSING_PERMISSIONS","errors":[{"message":"x","code":"USER_DOES_NOT_HAVE_PERMISSIONS"}]}"#
+        => "user_permission";
+    "5" "the person may not, and scopes are listed" granted(&["oauth"], CONTACTS),
+        r#"{"category":"MISSING_PERMISSIONS","message":"x","errors":[{"code":"USER_DOES_NOT_HAVE_PERMISSIONS","context":{"requiredScopes":["contacts-write"]}}]}"#
         => "user_permission";
     "5" "the person may not, in the message" CONTACTS,
         r#"{"message":"USER_DOES_NOT_HAVE_PERMISSIONS: associations","category":"FORBIDDEN"}"# => "user_permission";
@@ -149,6 +158,8 @@ pub(super) const LABELLED: &[Labelled] = labelled! {
         r#"{"message":"Your HubSpot account 62515 is temporarily paused; scopes do not matter."}"# => "portal_paused";
     "8" "not the portal: a client is not on a list" CONTACTS,
         r#"{"category":"BANNED","message":"Client is not allow-listed"}"# => "unknown";
+    "8" "not the portal: a client, in a portal" CONTACTS,
+        r#"{"category":"BANNED","message":"The client is not allow-listed for this portal"}"# => "unknown";
     "8" "not the portal: a workflow is paused" CONTACTS,
         r#"{"message":"Enrolment refused: the workflow is paused in portal 62515"}"# => "unknown";
     "8" "not the portal: a person's account is suspended" CONTACTS,

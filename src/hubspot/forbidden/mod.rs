@@ -112,7 +112,7 @@ fn by_structure(question: &Question<'_>, body: &Body) -> Option<Forbidden> {
         return Some(Forbidden::new(ForbiddenCause::Tier));
     }
     let named = body.scopes();
-    if !named.is_empty() {
+    if missing_scopes && !named.is_empty() {
         return Some(scopes::missing(question, &named));
     }
     if body.mentions("USER_DOES_NOT_HAVE_PERMISSIONS") {
@@ -121,9 +121,16 @@ fn by_structure(question: &Question<'_>, body: &Body) -> Option<Forbidden> {
     if missing_scopes {
         return Some(scopes::missing(question, &named));
     }
-    let of_portal = || words::is_about_portal(body);
-    let paused = body.mentions("HIGH_RISK_PORTAL") || (body.has_code("BANNED") && of_portal());
-    paused.then(|| Forbidden::new(ForbiddenCause::PortalPaused))
+    let of_portal = || words::is_about_portal(body) && !words::is_about_client(body);
+    if body.mentions("HIGH_RISK_PORTAL") || (body.has_code("BANNED") && of_portal()) {
+        return Some(Forbidden::new(ForbiddenCause::PortalPaused));
+    }
+    // A list without its category: believed unless all of it is granted.
+    let found = (!named.is_empty()).then(|| scopes::missing(question, &named))?;
+    match found.detail {
+        Some(ForbiddenDetail::Granted) => Some(Forbidden::unknown(ForbiddenDetail::Granted)),
+        _ => Some(found),
+    }
 }
 
 /// By what the texts say, held against what was granted.

@@ -102,6 +102,13 @@ pub(super) fn is_about_user(body: &Body) -> bool {
         .any(|text| text.contains("permission") && words(text).any(|word| word == "user"))
 }
 
+/// Whether a text speaks of a client that is not on a list, which HubSpot calls banned, too.
+pub(super) fn is_about_client(body: &Body) -> bool {
+    let lists = ["allow-list", "allowlist", "allow list", "whitelist"];
+    lists.iter().any(|list| body.says(list))
+        || body.texts().any(|text| words(text).any(|word| word == "client"))
+}
+
 /// Whether a text speaks of the portal at all.
 pub(super) fn is_about_portal(body: &Body) -> bool {
     body.texts()
