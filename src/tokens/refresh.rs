@@ -405,7 +405,7 @@ async fn save(engine: &Engine, ticket: Arc<Ticket>, grant: Arc<NewGrant>) -> Res
 }
 
 /// Takes up what another process wrote.
-async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
+pub(super) async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
     let id = connection.id();
     match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => {

@@ -174,6 +174,50 @@ async fn a_dead_grant_is_replaced_and_what_is_not_the_portals_is_not_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_death_of_a_grant_that_was_replaced_meanwhile_stops_nobody() {
+    let world = World::new().await;
+    let gate = world.gate();
+    world.fake.set(|state| {
+        state.refresh = "canary-other".to_owned();
+        state.delay = Duration::from_secs(1);
+    });
+    let asking = {
+        let (live, acme) = (gate.live.clone(), gate.acme());
+        tokio::spawn(async move { live.lease(&acme, permit()).await.map(|_| ()) })
+    };
+    eventually("asked with the old grant", || world.row().intent.is_some()).await;
+    let endpoints = Endpoints::default();
+    let (row, other) = (world.row(), secret("canary-other"));
+    let sealed = world
+        .enrolment(&endpoints)
+        .seal_new(&row.id, row.kind, row.generation + 1, &other)
+        .unwrap();
+    let new = crate::store::NewCredential {
+        kind: row.kind,
+        data_key: sealed.data_key,
+        access: None,
+        refresh: sealed.refresh,
+        user_id: Some(77),
+        scopes: Vec::new(),
+        handed: crate::vault::CredentialDigest::of(&other),
+        same: false,
+    };
+    world.store.replace_credential(&row, &new, &by_test()).unwrap();
+    world.fake.set(|state| state.delay = Duration::ZERO);
+    assert!(asking.await.unwrap().is_err());
+    assert_eq!(world.standing(), Standing::Ok);
+    gate.follow();
+    assert_eq!(gate.acme().standing(), Standing::Ok);
+    for _ in 0..400 {
+        if gate.lease().await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the new grant is never asked with");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_brought_in_again_changes_nothing_even_when_the_server_has_rotated_the_grant() {
     let world = World::new().await;
     let endpoints = Endpoints::default();
