@@ -369,6 +369,8 @@ async fn reads_that_go_on_while_writes_fail_end_with_a_dated_finding() {
         .map(|one| one["integration"].clone())
         .collect();
     assert_eq!(names, ["story", "strict"]);
+    let found = finding(&world, "installer_removed", "oauthed").unwrap();
+    assert_eq!(found["then"]["integrations"][0]["integration"], "story");
     let output = world.command(&["people", "show", &who]);
     assert_eq!(output.status.code(), Some(1), "a finding is open");
 }

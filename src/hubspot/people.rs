@@ -179,15 +179,14 @@ pub fn read_owner(answer: &ControlAnswer, id: u64) -> Result<bool, Unreadable> {
 /// # Errors
 /// The page can't be read.
 pub fn read_archived(answer: &ControlAnswer) -> Result<Page<ArchivedOwner>, Unreadable> {
-    let page = page(answer, "owners", |row| {
+    page(answer, "owners", |row| {
         // A server that does not know `archived` lists the active ones.
         let archived = row.get("archived").and_then(Value::as_bool) == Some(true);
         archived.then(|| ArchivedOwner {
             user_id: number(row.get("userIdIncludingInactive")),
             email: text(row.get("email")).and_then(address),
         })
-    });
-    page
+    })
 }
 
 /// A page of the security log: entries about users alone.

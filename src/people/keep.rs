@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::People;
 use super::findings::World;
 use crate::access::connection::PortalId;
+use crate::audit::{GateEvent, GateRecord, Record};
 use crate::events::{FindingBegan, FindingEnded};
 use crate::metrics::FindingKind;
 use crate::store::{FindingRow, Reconciled, StoreError};
@@ -58,6 +59,7 @@ impl People {
         .await
     }
 
+    /// Log, audit log and metrics.
     fn tell(&self, reconciled: &Reconciled) {
         for row in &reconciled.began {
             FindingBegan {
@@ -66,6 +68,7 @@ impl People {
                 detail: &row.detail,
             }
             .emit();
+            self.note(GateEvent::FindingBegan, row);
         }
         for row in &reconciled.ended {
             FindingEnded {
@@ -74,6 +77,7 @@ impl People {
                 detail: &row.detail,
             }
             .emit();
+            self.note(GateEvent::FindingEnded, row);
         }
         let open = |kind: &FindingKind| {
             let is_open = |row: &&FindingRow| row.kind == kind.as_str() && row.acknowledged.is_none();
@@ -81,5 +85,19 @@ impl People {
         };
         let counts: Vec<_> = FindingKind::ALL.iter().map(|kind| (*kind, open(kind))).collect();
         self.metrics.set_findings(&counts);
+    }
+
+    fn note(&self, event: GateEvent, row: &FindingRow) {
+        let record = GateRecord {
+            time: Timestamp::now(),
+            event,
+            boot: self.boot,
+            detail: format!(
+                "finding {}: {} of connection {}",
+                row.id, row.kind, row.connection
+            ),
+        };
+        // Counted by the log itself when it finds no room.
+        let _ = self.audit.push(Record::Gate(Box::new(record)));
     }
 }

@@ -88,6 +88,8 @@ pub struct Finding {
     pub since: String,
     /// When the gate noted it.
     pub began: Option<String>,
+    /// Integrations and what they last did, as it was then.
+    pub then: Option<serde_json::Value>,
     /// Who acknowledged it, when and why.
     pub acknowledged: Option<String>,
 }
@@ -163,6 +165,7 @@ pub fn register(
                 connection: row.name.to_string(),
                 since: found.since.to_string(),
                 began: noted.map(|noted| noted.began.to_string()),
+                then: noted.and_then(|noted| serde_json::from_str(&noted.detail).ok()),
                 acknowledged: noted
                     .and_then(|noted| noted.acknowledged.as_ref())
                     .map(|word| format!("{} by {}: {}", word.at, word.by, word.why)),

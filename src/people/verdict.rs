@@ -49,8 +49,7 @@ impl Rights {
     /// Whether something of these is missing in `now`. What a permission set contains is not told,
     /// so another one in its place counts as less.
     fn lost_in(&self, now: &Self) -> bool {
-        (self.super_admin && !now.super_admin)
-            || (!now.super_admin && self.roles.iter().any(|role| !now.roles.contains(role)))
+        !now.super_admin && (self.super_admin || self.roles.iter().any(|role| !now.roles.contains(role)))
     }
 }
 

@@ -85,7 +85,7 @@ pub enum Acknowledging {
 const COLUMNS: &str = "id, kind, connection, person, since, began_at, ended_at, detail, acknowledged_at, \
      acknowledged_by, acknowledged_why";
 
-/// Ended findings kept for `people list --all`: the audit log has all of them.
+/// Findings that are over and kept: the audit log has when each began and ended.
 const ENDED_KEPT: i64 = 10_000;
 
 impl Store {
