@@ -61,7 +61,7 @@ impl Body {
         let codes = [part.category, part.sub_category, part.code, part.error_type];
         self.codes.extend(codes.into_iter().filter_map(Lenient::text));
         let text = part.message.text().unwrap_or_default();
-        let text = text.to_lowercase().replace('\u{2019}', "'");
+        let text = outside_quotes(&text.to_lowercase().replace('\u{2019}', "'"));
         if let Some(context) = part.context {
             if text.contains("all of") {
                 self.named.quantity = Quantity::All;
@@ -103,6 +103,45 @@ impl Body {
     pub(super) fn scopes_in_text(&self) -> Named {
         self.texts().find_map(required_in).unwrap_or_default()
     }
+}
+
+/// A message without what stands in quotes: names and values there are somebody's own text, and say
+/// nothing of HubSpot's reason. An apostrophe is no quote: one begins after a gap and ends before one.
+fn outside_quotes(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((at, open)) = rest.char_indices().find(|(at, c)| opens(rest, *at, *c, &kept)) {
+        let (before, quoted) = rest.split_at(at);
+        let Some(end) = end_of(quoted, open) else { break };
+        kept.push_str(before);
+        kept.push(' ');
+        rest = quoted.get(end..).unwrap_or_default();
+    }
+    kept + rest
+}
+
+fn opens(text: &str, at: usize, c: char, kept: &str) -> bool {
+    let before = text.get(..at).and_then(|before| before.chars().next_back());
+    let before = before.or_else(|| kept.chars().next_back());
+    match c {
+        '"' | '`' | '\u{201c}' => true,
+        '\'' => before.is_none_or(|before| !before.is_alphanumeric()),
+        _ => false,
+    }
+}
+
+/// Where a quotation that begins with `open` is over.
+fn end_of(quoted: &str, open: char) -> Option<usize> {
+    let close = if open == '\u{201c}' { '\u{201d}' } else { open };
+    let mut places = quoted.char_indices().skip(1).peekable();
+    while let Some((at, c)) = places.next() {
+        let is_end =
+            c == close && (c != '\'' || places.peek().is_none_or(|(_, next)| !next.is_alphanumeric()));
+        if is_end {
+            return Some(at + c.len_utf8());
+        }
+    }
+    None
 }
 
 fn required_in(text: &str) -> Option<Named> {

@@ -147,6 +147,36 @@ fn details_say_how_far_a_cause_is_known() {
 }
 
 #[test]
+fn what_somebody_called_a_record_or_a_workflow_is_no_cause() {
+    for (message, cause) in [
+        (
+            r#"Workflow \"Customer portal is paused\" can't be enrolled in"#,
+            "unknown",
+        ),
+        (
+            r#"Workflow 'The portal was suspended' can't be enrolled in"#,
+            "unknown",
+        ),
+        ("You can't change `the contact is archived`", "unknown"),
+        (
+            "You can't change \u{201c}gated for this portal\u{201d}",
+            "unknown",
+        ),
+        (r#"Refused: \"USER_DOES_NOT_HAVE_PERMISSIONS\""#, "unknown"),
+        (r#"\"Acme\": this portal is suspended"#, "portal_paused"),
+        (
+            "We can't go on, this portal's account isn't well: the portal is suspended",
+            "portal_paused",
+        ),
+        (r#"An open \" and the portal is suspended"#, "portal_paused"),
+    ] {
+        let body = format!(r#"{{"status":"error","message":"{message}"}}"#);
+        let found = decoded(PLAIN, body.as_bytes());
+        assert_eq!(found.header(), cause, "{message}");
+    }
+}
+
+#[test]
 fn hostile_bodies_are_unknown() {
     let nested = |open: &str, close: &str, depth: usize| open.repeat(depth) + &close.repeat(depth);
     let deep = format!(
