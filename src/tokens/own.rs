@@ -5,6 +5,7 @@
 //! module.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -13,6 +14,9 @@ use crate::hubspot::people::PeopleQuestion;
 use crate::tokens::connection::ConnectionState;
 use crate::tokens::lease::CredentialError;
 use crate::tokens::live::Live;
+
+/// How often a question under way looks whether its connection may still be used: questions are few.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +48,13 @@ impl Live {
         }
         let lease = self.lend(connection).await.map_err(OwnQuestionError::NoToken)?;
         let client = &self.engine().parts.client;
-        let answer = client
-            .get(&question.path(), lease.authorization().clone())
-            .await?;
+        let path = question.path();
+        // As a call's read: given up when its connection is stopped, sent or not.
+        let answer = tokio::select! {
+            biased;
+            error = blocked(connection) => return Err(OwnQuestionError::NoToken(error)),
+            answer = client.get(&path, lease.authorization().clone()) => answer?,
+        };
         if answer.status == StatusCode::UNAUTHORIZED {
             // As for a call: one forced refresh, and the next round asks with what it brought.
             let _ = self.rejected(&lease).await;
@@ -54,5 +62,15 @@ impl Live {
             lease.accepted();
         }
         Ok(answer)
+    }
+}
+
+/// Waits until the connection may no longer be used.
+async fn blocked(connection: &ConnectionState) -> CredentialError {
+    loop {
+        if let Err(error) = connection.check_standing() {
+            return error;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
