@@ -86,6 +86,11 @@ impl Store {
                     new.same,
                 ],
             )?;
+            // Refusals of the old credential: whoever repaired it this way is not to be told of them for good.
+            tx.execute(
+                "UPDATE connection_health SET failures = 0, failing_since = NULL WHERE connection = ?1",
+                params![of.id.as_str()],
+            )?;
             let another = user_id.is_some() && user_id != user_before;
             let after = standing_after(before, another);
             if after != before {

@@ -2,7 +2,7 @@ use super::*;
 use crate::store::apps::tests::app;
 use crate::store::connections::tests::new;
 use crate::store::testing::{by_test, store};
-use crate::store::{Begin, NewGrant, Saved};
+use crate::store::{Begin, ClassHealth, ConnectionHealth, NewGrant, Saved};
 use std::time::Duration;
 
 fn credential(of: &ConnectionRow, user_id: u64, same: bool) -> NewCredential {
@@ -45,6 +45,36 @@ fn the_old_credential_and_its_data_key_are_gone_and_name_id_and_labels_stay() {
         memchr::memmem::find(&bytes, &[0xd7; 61]).is_some()
     });
     assert!(!holds_old_key);
+}
+
+#[test]
+fn a_new_credential_ends_the_finding_that_the_old_one_was_refused() {
+    let (_dir, store) = store();
+    let added = new(1, "acme", 1);
+    store.add_connection(&added, &by_test()).unwrap();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let refused = ClassHealth {
+        failure: Some(at(90_000)),
+        cause: Some("user_permission".to_owned()),
+        failures: 9,
+        failing_since: Some(at(1)),
+        ..ClassHealth::default()
+    };
+    let health = ConnectionHealth {
+        read: ClassHealth::default(),
+        write: refused,
+    };
+    store.save_health(&[(added.id, health)], &[]).unwrap();
+    let findings = || {
+        let health = store.connection_health().unwrap();
+        crate::health::findings(&health[&added.id], Duration::from_secs(86_400)).len()
+    };
+    assert_eq!(findings(), 1);
+    let row = store.connection(&added.id).unwrap().unwrap();
+    store
+        .replace_credential(&row, &credential(&row, 8, false), &by_test())
+        .unwrap();
+    assert_eq!(findings(), 0);
 }
 
 #[test]

@@ -341,6 +341,7 @@ impl ConnectionState {
         self.set_uncertain(row.intent.is_some());
         self.flight().forget();
         self.forget_rejection();
+        self.pulse.begin_anew();
     }
 
     /// What kept it from asking may be over: the next call asks at once. True when it was kept.

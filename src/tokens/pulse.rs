@@ -117,8 +117,7 @@ impl Pulse {
         side.successes.fetch_add(1, Ordering::Relaxed);
         let is_over = side.failures.load(Ordering::Relaxed) != 0;
         if is_over {
-            side.failures.store(0, Ordering::Relaxed);
-            side.failing_since.store(NEVER, Ordering::Relaxed);
+            side.end_failures();
         }
         let is_news = moved(&side.success, now) | self.used(class, integration, now);
         if is_news || is_over {
@@ -206,6 +205,14 @@ impl Pulse {
         self.write.resume(&health.write);
     }
 
+    /// Another credential: what the old one was refused says nothing of it.
+    pub(super) fn begin_anew(&self) {
+        for side in [&self.read, &self.write] {
+            side.end_failures();
+        }
+        self.changed.store(true, Ordering::Release);
+    }
+
     fn side(&self, class: Class) -> &Side {
         match class {
             Class::Read => &self.read,
@@ -226,6 +233,11 @@ impl Side {
             failures: self.failures.load(Ordering::Relaxed),
             failing_since: time(self.failing_since.load(Ordering::Relaxed)),
         }
+    }
+
+    fn end_failures(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.failing_since.store(NEVER, Ordering::Relaxed);
     }
 
     fn resume(&self, health: &ClassHealth) {
@@ -292,6 +304,18 @@ mod tests {
             (0, None, 1)
         );
         assert_eq!(write.failure, Some(at(13)), "the last failure stays known");
+    }
+
+    #[test]
+    fn what_an_old_credential_was_refused_is_not_held_against_the_new_one() {
+        let pulse = Pulse::default();
+        pulse.failed(Class::Write, DENIED, at(11));
+        assert!(pulse.take_changed());
+        pulse.begin_anew();
+        let write = pulse.health().write;
+        assert_eq!((write.failures, write.failing_since), (0, None));
+        assert_eq!(write.failure, Some(at(11)), "it stays known");
+        assert!(pulse.take_changed(), "it is written down");
     }
 
     #[test]
