@@ -108,8 +108,8 @@ impl KillSubject {
             KillKind::App => connection.app == Some(&*self.name),
             KillKind::Portal => connection.portal.to_string() == self.name,
             KillKind::Person => connection
-                .person
-                .is_some_and(|person| person_of(person) == self.name),
+                .addresses()
+                .any(|person| person_of(person) == self.name),
             KillKind::All => true,
         }
     }
@@ -146,8 +146,15 @@ pub struct Covered<'a> {
     pub app: Option<&'a str>,
     /// Its account.
     pub portal: PortalId,
-    /// Who installed it, as far as is known.
-    pub person: Option<&'a str>,
+    /// Who installed it, as far as is known: the address at the install, and the one that people have
+    /// seen since. A stop by either covers it, since nobody can tell which an operator has read.
+    pub person: [Option<&'a str>; 2],
+}
+
+impl<'a> Covered<'a> {
+    fn addresses(self) -> impl Iterator<Item = &'a str> {
+        self.person.into_iter().flatten()
+    }
 }
 
 /// All stops in force at one moment.
@@ -179,8 +186,8 @@ impl Kills {
             || connection.app.is_some_and(|app| self.has(KillKind::App, app))
             || self.has(KillKind::Portal, &connection.portal.to_string())
             || connection
-                .person
-                .is_some_and(|person| self.has(KillKind::Person, &person_of(person)))
+                .addresses()
+                .any(|person| self.has(KillKind::Person, &person_of(person)))
     }
 
     /// How many of a kind there are.
@@ -275,7 +282,7 @@ mod tests {
             name: "acme",
             app: Some("marketing"),
             portal: PortalId::new(62515).unwrap(),
-            person: Some("Ada@Example.com"),
+            person: [Some("Ada@Example.com"), Some("ada.king@example.com")],
         }
     }
 
@@ -289,6 +296,7 @@ mod tests {
             (KillKind::Portal, "62515", true),
             (KillKind::Portal, "6251", false),
             (KillKind::Person, " aDA@example.COM ", true),
+            (KillKind::Person, "Ada.King@example.com", true),
             (KillKind::Person, "ada@example.org", false),
             (KillKind::All, "", true),
             (KillKind::Integration, "acme", false),
@@ -298,7 +306,7 @@ mod tests {
             assert_eq!(Kills::new(1, [stop]).stop_connection(acme()), covers, "{name}");
         }
         let nobody = Covered {
-            person: None,
+            person: [None, None],
             app: None,
             ..acme()
         };

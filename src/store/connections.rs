@@ -18,6 +18,8 @@ const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, stan
      user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
      intent_at, created_at, installer_email, installer_rights, installed_at, requested_scopes, labels, refreshed_at, \
      credential_at, rotation_marked_at, rotation_why, handed_digest, \
+     (SELECT email FROM people p WHERE p.portal = connections.portal AND p.user_id = connections.user_id) \
+     AS person_email, \
      (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_states \
      WHERE connection = connections.id) AS installer_note";
 
@@ -73,6 +75,8 @@ pub struct ConnectionRow {
     pub created: Timestamp,
     /// The installer's address when the grant was made, as HubSpot told.
     pub installer_email: Option<String>,
+    /// The installer's address as a watcher last saw it: people change theirs.
+    pub person_email: Option<String>,
     /// The installer's rights at that time: JSON, for people.
     pub installer_rights: Option<String>,
     /// When a person consented; `None` when a token was handed over.
@@ -386,6 +390,7 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
         intent: timestamp_opt(row.get("intent_at")?)?,
         created: timestamp(row.get("created_at")?)?,
         installer_email: row.get("installer_email")?,
+        person_email: row.get("person_email")?,
         installer_rights: row.get("installer_rights")?,
         installed: timestamp_opt(row.get("installed_at")?)?,
         requested_scopes: words(&text("requested_scopes")?),

@@ -36,7 +36,7 @@ impl ConnectionRow {
             name: self.name.as_str(),
             app: self.app.as_deref(),
             portal: self.portal,
-            person: self.installer_email.as_deref(),
+            person: [self.installer_email.as_deref(), self.person_email.as_deref()],
         }
     }
 }

@@ -96,13 +96,21 @@ impl Store {
     }
 
     /// Keeps what a watcher saw. What changes for connections is a change that gates follow and an
-    /// event for each; a connection whose installer's address was not known gets it.
+    /// event for each; a connection whose installer's address was not known gets it. An address is a
+    /// change that gates follow as well: an emergency stop may name it.
     pub fn note_person(&self, seen: &PersonRow, by: &Provenance) -> Result<(), StoreError> {
         let portal = stored_number(seen.portal.get())?;
         let user_id = stored_number(seen.user_id)?;
         self.write(|tx| {
             let ids = connections_of(tx, portal, user_id)?;
             let before = notes(tx, &ids)?;
+            let address: Option<Option<String>> = tx
+                .query_row(
+                    "SELECT email FROM people WHERE portal = ?1 AND user_id = ?2",
+                    params![portal, user_id],
+                    |row| row.get(0),
+                )
+                .optional()?;
             tx.execute(
                 &format!(
                     "INSERT OR REPLACE INTO people ({PERSON}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
@@ -121,6 +129,11 @@ impl Store {
                     seen.watch,
                 ],
             )?;
+            if address.flatten() != seen.email {
+                for id in &ids {
+                    record_change(tx, ChangeKind::Connection, id)?;
+                }
+            }
             if let Some(email) = &seen.email {
                 tx.execute(
                     "UPDATE connections SET installer_email = ?3

@@ -1,5 +1,6 @@
 use super::*;
 use crate::access::installer::Installer;
+use crate::access::kill::{KillKind, KillSubject};
 use crate::store::connections::tests::new;
 use crate::store::testing::{by_test, store};
 use crate::store::{Acknowledging, ChangeKind, ConnectionRow, NewFinding};
@@ -51,6 +52,15 @@ fn actions(store: &Store) -> Vec<String> {
 #[test]
 fn what_is_known_of_a_person_holds_for_the_connections_of_that_portal_alone() {
     let (_dir, store) = two();
+    let before = store.last_change().unwrap();
+    store.note_person(&person(Presence::Here, 0), &by_test()).unwrap();
+    let addressed = store.changes_after(before).unwrap().rows;
+    assert_eq!(
+        addressed.len(),
+        1,
+        "the address, which a stop of a person may name"
+    );
+    assert_eq!(addressed[0].id, row(&store, "a").id.as_str());
     let before = store.last_change().unwrap();
     store.note_person(&person(Presence::Here, 0), &by_test()).unwrap();
     assert_eq!(store.last_change().unwrap(), before, "nothing to follow");
@@ -269,4 +279,58 @@ fn what_a_watcher_learnt_goes_with_it() {
     assert_eq!(store.watches().unwrap(), [watch]);
     store.forget_people(&[]).unwrap();
     assert!(store.watches().unwrap().is_empty());
+}
+
+#[test]
+fn a_stop_of_a_person_covers_their_connections_by_the_old_and_the_new_address() {
+    let (_dir, store) = two();
+    store.note_person(&person(Presence::Here, 0), &by_test()).unwrap();
+    let before = store.last_change().unwrap();
+    let renamed = PersonRow {
+        email: Some("ann.new@example.com".to_owned()),
+        ..person(Presence::Here, 0)
+    };
+    store.note_person(&renamed, &by_test()).unwrap();
+    let changes = store.changes_after(before).unwrap().rows;
+    assert_eq!(changes.len(), 1, "a running gate reads the connection again");
+    for address in ["ann@example.com", "Ann.New@example.com"] {
+        let stop = KillSubject::parse(KillKind::Person, address).unwrap();
+        assert!(stop.covers(row(&store, "a").covered()), "{address}");
+        assert!(!stop.covers(row(&store, "b").covered()), "{address}");
+    }
+}
+
+#[test]
+fn an_address_that_came_with_one_credential_counts_for_every_connection_of_that_person() {
+    let stop = KillSubject::parse(KillKind::Person, "ada@example.com").unwrap();
+    let covered = |store: &Store, name: &str| stop.covers(row(store, name).covered());
+    let with = |seed: u8, name: &str, portal: u64, email: Option<&str>| {
+        let mut new = new(seed, name, portal);
+        new.installer_email = email.map(str::to_owned);
+        new
+    };
+    let (_dir, store) = store();
+    let silent = with(1, "silent", 1, None);
+    store.add_connection(&silent, &by_test()).unwrap();
+    store
+        .add_connection(&with(2, "elsewhere", 2, None), &by_test())
+        .unwrap();
+    let before = store.last_change().unwrap();
+    let told = with(3, "told", 1, Some("Ada@example.com"));
+    store.add_connection(&told, &by_test()).unwrap();
+    let changed: Vec<_> = store.changes_after(before).unwrap().rows;
+    assert!(
+        changed.iter().any(|change| change.id == silent.id.as_str()),
+        "a running gate reads the other one again: {changed:?}"
+    );
+    // And the other way round; and for good.
+    store
+        .add_connection(&with(4, "later", 1, None), &by_test())
+        .unwrap();
+    store.remove_connection(&told.id, &by_test()).unwrap();
+    assert!(covered(&store, "silent") && covered(&store, "later"));
+    assert!(
+        !covered(&store, "elsewhere"),
+        "user 7 of another account is somebody else"
+    );
 }

@@ -55,7 +55,7 @@ pub struct ConnectionState {
     /// An emergency stop covers it. Apart from the standing, which a revival gives back untouched.
     killed: AtomicBool,
     /// Who installed it: a stop may name a person.
-    person: ArcSwapOption<String>,
+    person: ArcSwap<[Option<String>; 2]>,
     installer: AtomicU8,
     watcher: bool,
     account: ArcSwap<Account>,
@@ -83,7 +83,7 @@ impl ConnectionState {
             kind: row.kind,
             standing: AtomicU8::new(row.standing as u8),
             killed: AtomicBool::new(false),
-            person: ArcSwapOption::from_pointee(row.installer_email.clone()),
+            person: ArcSwap::from_pointee(persons_of(row)),
             installer: AtomicU8::new(InstallerNote::installer(row.installer.as_ref()) as u8),
             watcher,
             account: ArcSwap::from_pointee(Account::of_row(row)),
@@ -146,15 +146,14 @@ impl ConnectionState {
             name: self.name.as_str(),
             app: self.app(),
             portal: self.portal,
-            person: person.as_deref().map(String::as_str),
+            person: person.each_ref().map(Option::as_deref),
         };
         self.killed
             .store(kills.stop_connection(covered), Ordering::Release);
     }
 
-    pub(super) fn set_person(&self, person: Option<&str>) {
-        self.person
-            .store(person.map(|person| Arc::new(person.to_owned())));
+    pub(super) fn set_person(&self, row: &ConnectionRow) {
+        self.person.store(Arc::new(persons_of(row)));
     }
 
     /// Its standing without regard to emergency stops: what a refresh that was under way goes by.
@@ -330,7 +329,8 @@ impl ConnectionState {
     }
 
     /// Takes on the credential's age; when the row holds another credential than before, forgets all that
-    /// came of the old one: its token, its rejection, its back-off, what was still to be saved of it.
+    /// came of the old one: its token, its rejection, its back-off, what was still to be saved of it, and
+    /// the refusals it met in a row.
     pub(super) fn follow_credential(&self, row: &ConnectionRow) {
         self.age.store(Arc::new(row.credential_age()));
         if **self.data_key.load() == row.data_key {
@@ -378,6 +378,11 @@ impl ConnectionState {
             }
         }
     }
+}
+
+/// The addresses that a stop of a person may name.
+fn persons_of(row: &ConnectionRow) -> [Option<String>; 2] {
+    [row.installer_email.clone(), row.person_email.clone()]
 }
 
 impl std::fmt::Debug for ConnectionState {

@@ -314,7 +314,7 @@ impl Live {
                 known.set_standing(row.standing);
                 known.set_installer(InstallerNote::installer(row.installer.as_ref()));
                 known.set_account(Account::of_row(row));
-                known.set_person(row.installer_email.as_deref());
+                known.set_person(row);
                 known.follow_kills(&kills);
                 known.follow_credential(row);
                 known

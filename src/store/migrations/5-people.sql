@@ -83,5 +83,38 @@ WHEN OLD.user_id IS NOT NEW.user_id
 BEGIN
     UPDATE connections SET installer_email = NULL
     WHERE id = NEW.id AND OLD.user_id IS NOT NULL AND NEW.installer_email IS OLD.installer_email;
+    UPDATE connections SET installer_email =
+        (SELECT email FROM installer_addresses WHERE portal = NEW.portal AND user_id = NEW.user_id)
+    WHERE id = NEW.id AND installer_email IS NULL AND NEW.user_id IS NOT NULL;
     INSERT INTO changes (kind, id) VALUES ('connection', NEW.id);
+END;
+-- HubSpot tells the address with one kind of credential and not with another. One person of one account is
+-- one person: an emergency stop by the address must not miss the connection that came without it.
+CREATE INDEX connections_person ON connections (portal, user_id);
+CREATE VIEW installer_addresses (portal, user_id, email) AS
+SELECT portal, user_id, email FROM people WHERE email IS NOT NULL
+UNION ALL
+SELECT portal, user_id, installer_email FROM connections WHERE installer_email IS NOT NULL;
+CREATE TRIGGER installer_added AFTER INSERT ON connections
+WHEN NEW.user_id IS NOT NULL
+BEGIN
+    UPDATE connections SET installer_email =
+        (SELECT email FROM installer_addresses WHERE portal = NEW.portal AND user_id = NEW.user_id)
+    WHERE id = NEW.id AND installer_email IS NULL;
+    INSERT INTO changes (kind, id)
+    SELECT 'connection', id FROM connections
+    WHERE NEW.installer_email IS NOT NULL AND portal = NEW.portal AND user_id = NEW.user_id
+        AND installer_email IS NULL;
+    UPDATE connections SET installer_email = NEW.installer_email
+    WHERE NEW.installer_email IS NOT NULL AND portal = NEW.portal AND user_id = NEW.user_id
+        AND installer_email IS NULL;
+END;
+CREATE TRIGGER installer_named AFTER UPDATE OF installer_email ON connections
+WHEN NEW.installer_email IS NOT NULL AND NEW.user_id IS NOT NULL
+BEGIN
+    INSERT INTO changes (kind, id)
+    SELECT 'connection', id FROM connections
+    WHERE portal = NEW.portal AND user_id = NEW.user_id AND installer_email IS NULL;
+    UPDATE connections SET installer_email = NEW.installer_email
+    WHERE portal = NEW.portal AND user_id = NEW.user_id AND installer_email IS NULL;
 END;

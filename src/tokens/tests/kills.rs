@@ -147,3 +147,60 @@ async fn what_happened_to_the_grant_meanwhile_shows_after_a_revival() {
         CredentialError::Blocked(Standing::Suspended)
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_learnt_under_a_stop_of_that_person_stops_the_connection() {
+    let world = World::new().await;
+    let raw = rusqlite::Connection::open(world.store.path()).unwrap();
+    raw.execute("UPDATE connections SET installer_email = NULL, user_id = 77", [])
+        .unwrap();
+    world.kill(KillKind::Person, "ada@example.com");
+    let gate = world.gate();
+    gate.lease().await.unwrap();
+    let seen = crate::store::PersonRow {
+        portal: portal(),
+        user_id: 77,
+        email: Some("Ada@example.com".to_owned()),
+        super_admin: None,
+        presence: crate::access::installer::Presence::Here,
+        presence_since: jiff::Timestamp::now(),
+        lost_rights_since: None,
+        unknown_since: None,
+        unknown_why: None,
+        seen: None,
+        watch: "{}".to_owned(),
+    };
+    world.store.note_person(&seen, &by_test()).unwrap();
+    gate.follow();
+    assert_eq!(gate.lease().await.unwrap_err(), KILLED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_watcher_gives_up_the_question_that_is_under_way_and_asks_no_more() {
+    let world = World::empty().await;
+    let endpoints = Endpoints::default();
+    world.fake.set(|state| state.static_hub = Some(PORTAL));
+    world
+        .enrolment(&endpoints)
+        .add_static(&name("watcher"), portal(), &secret("pat-na1-canary"), &by_test())
+        .await
+        .unwrap();
+    let gate = world.gate();
+    let watcher = gate.live.by_name(&name("watcher")).unwrap();
+    let question = crate::hubspot::people::PeopleQuestion::Owner(1);
+    // Less than the client's patience, more than a stop may take.
+    world.fake.set(|state| state.delay = Duration::from_millis(1_900));
+    let asking = gate.live.ask(&watcher, &question);
+    tokio::pin!(asking);
+    tokio::select! {
+        answer = &mut asking => panic!("too fast: {answer:?}"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    world.kill(KillKind::Connection, "watcher");
+    gate.follow_kills();
+    let ended = asking.await;
+    assert!(
+        matches!(ended, Err(crate::tokens::OwnQuestionError::NoToken(KILLED))),
+        "{ended:?}"
+    );
+}
