@@ -191,11 +191,12 @@ impl Store {
     pub fn await_kills(&self, since: Instant, patience: Duration) -> Result<Vec<Follower>, StoreError> {
         let started = Instant::now();
         let target = stored_number(self.kills_version()?)?;
-        if holder_is_alive(&self.path) == Some(false) {
-            return Ok(Vec::new());
-        }
         let mut answered: Vec<Follower> = Vec::new();
         loop {
+            // Also while it is waited for: a gate whose process was ended lets nothing pass any more.
+            if holder_is_alive(&self.path) == Some(false) {
+                return Ok(Vec::new());
+            }
             let mut silent = Vec::new();
             for (instance, version) in self.kill_followers()? {
                 let known = answered
@@ -382,6 +383,29 @@ mod tests {
         assert!(matches!(&waited()[..], [Follower::Silent { .. }]));
         store.end_following_kills("g1").unwrap();
         assert!(waited().is_empty());
+    }
+
+    #[test]
+    fn a_gate_whose_process_ends_while_it_is_waited_for_is_waited_for_no_longer() {
+        let (_dir, store) = store();
+        store.begin_following_kills("g1").unwrap();
+        store.kill(&KillSubject::all(), &by_test()).unwrap();
+        let lock = store.path().with_extension("db.lock");
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let (ended, patience) = (
+            format!("process 4194301, host {host}, started x"),
+            Duration::from_secs(20),
+        );
+        let waited = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let since = Instant::now();
+                (store.await_kills(since, patience).unwrap(), since.elapsed())
+            });
+            std::thread::sleep(LOOK_EVERY * 5);
+            std::fs::write(&lock, ended).unwrap();
+            waiting.join().unwrap()
+        });
+        assert!(waited.0.is_empty() && waited.1 < patience, "{waited:?}");
     }
 
     #[test]
