@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::events::{KillsInForce, StoreFailed};
@@ -20,6 +20,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// was not written back is tried again.
 const WRITE_PATIENCE: Duration = Duration::from_millis(50);
 
+/// How often it is said that the stops can't be read.
+const SAY_EVERY: Duration = Duration::from_secs(1);
+
 /// Follows emergency stops.
 pub struct KillFollower {
     gate: Arc<Gate>,
@@ -28,6 +31,8 @@ pub struct KillFollower {
     max_staleness: Duration,
     /// The version that was last written back as in force.
     written_back: Option<u64>,
+    /// When it was last said that the stops can't be read.
+    said: Option<Instant>,
 }
 
 impl KillFollower {
@@ -41,6 +46,7 @@ impl KillFollower {
             instance: config.instance.clone(),
             max_staleness: config.limits.store_max_staleness,
             written_back: None,
+            said: None,
         })
     }
 
@@ -57,16 +63,28 @@ impl KillFollower {
     /// Follows until told to stop, or until nobody can tell any more.
     pub fn run(mut self, stop: &Receiver<()>) {
         while stop.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-            if let Err(error) = self.follow() {
-                StoreFailed {
-                    op: StoreOp::Poll,
-                    detail: &error,
-                }
-                .emit(&self.gate.metrics);
+            match self.follow() {
+                Ok(()) => self.said = None,
+                Err(error) => self.failed(&error),
             }
         }
         // The line is only for commands that wait: a failure leaves them waiting, no more.
         let _ = self.store.end_following_kills(&self.instance);
+    }
+
+    fn failed(&mut self, error: &StoreError) {
+        if matches!(error, StoreError::Damaged(_)) {
+            // Not a store that is busy for a while: there is a stop, and nobody can tell of what.
+            self.gate.stops.renew(Duration::ZERO);
+        }
+        if self.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            self.said = Some(Instant::now());
+            StoreFailed {
+                op: StoreOp::Poll,
+                detail: error,
+            }
+            .emit(&self.gate.metrics);
+        }
     }
 
     fn follow(&mut self) -> Result<(), StoreError> {

@@ -137,6 +137,17 @@ async fn a_typing_mistake_is_said_loudly_and_the_stop_holds_for_what_appears_lat
         .json();
     assert_eq!(body["context"]["state"][0], "killed", "{body}");
 
+    // What is stopped by another name is not called running.
+    place.kill(&["--connection", "one"]).await;
+    let beneath = place
+        .command(&["revive", "--app", "marketing", "--reason", "x"])
+        .await;
+    let told = String::from_utf8(beneath.stderr).unwrap();
+    assert!(
+        told.contains("it is covered by the stop of connection `one`"),
+        "{told}"
+    );
+    place.revive(&["--connection", "one"]).await;
     let gone = place
         .command(&["revive", "--integration", "sync", "--reason", "x"])
         .await;
@@ -271,6 +282,37 @@ async fn a_stop_survives_a_restart_and_one_made_meanwhile_is_in_force_before_the
     assert!(place.calls_up().is_empty());
     place.revive(&["--connection", "one"]).await;
     assert_eq!(asked(&place, &place.key).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_a_kind_that_the_gate_does_not_know_lets_nothing_pass_at_once() {
+    let place = Place::with("store: { max_staleness: 60s }\n").await;
+    place.passes(&place.key).await;
+    let store = rusqlite::Connection::open(place.world.home().join("data/scopegate.db")).unwrap();
+    store
+        .execute_batch(
+            "BEGIN;
+             INSERT INTO kills (kind, subject, reason, actor, at) VALUES ('planet', 'x', 'r', 'a', 0);
+             UPDATE meta SET value = value + 1 WHERE name = 'kills_version';
+             COMMIT;",
+        )
+        .unwrap();
+    let written = std::time::Instant::now();
+    place
+        .world
+        .until("nothing passes", async |_| asked(&place, &place.key).await == 503)
+        .await;
+    // Long before what was read lately is too old.
+    assert!(written.elapsed() < std::time::Duration::from_secs(30));
+    let checked = place.command(&["store", "check"]).await;
+    assert_eq!(checked.status.code(), Some(1));
+    store.execute("DELETE FROM kills", []).unwrap();
+    place
+        .world
+        .until("it passes again", async |_| {
+            asked(&place, &place.key).await == 200
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
