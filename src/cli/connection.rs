@@ -22,6 +22,7 @@ pub use self::rotate::RotateArgs;
 pub use self::select::{Chosen, Selectors};
 use self::surroundings::Surroundings;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime};
+use super::kill::warn_of_stops;
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
@@ -192,6 +193,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
     );
     print(out, &line)?;
     admin.tell_followers(err);
+    warn_of_stops(&[&name], admin, err);
     Ok(Exit::Fine)
 }
 
@@ -232,7 +234,7 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             around.state(&row).to_owned(),
             sheet::mark(&row, &around).to_owned(),
             expires_of(&row).map_or_else(|| "-".to_owned(), short),
-            trouble_of(row).unwrap_or_default(),
+            trouble_of(row, &around).unwrap_or_default(),
         ]);
     }
     print(out, &columns(&table))?;
@@ -258,7 +260,10 @@ fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
 
 /// The one trouble a list has room for: why nothing passes, or else what is the matter now, or else
 /// why it was not in order at the beginning.
-fn trouble_of(row: ConnectionRow) -> Option<String> {
+fn trouble_of(row: ConnectionRow, around: &Surroundings) -> Option<String> {
+    if let Some(kill) = around.kills(&row).first() {
+        return Some(format!("stop of {}: {}", kill.subject, kill.reason));
+    }
     match row.standing.refusal() {
         Some(_) => row.standing_why.or(row.health),
         None => row.health.or(row.standing_why),

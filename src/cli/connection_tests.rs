@@ -1,8 +1,9 @@
 use super::*;
 use crate::access::effect::Class;
+use crate::access::kill::{KillKind, KillSubject};
 use crate::cli::admin::testing::{NOWHERE, admin};
 use crate::secret::Secret;
-use crate::store::{ClassHealth, ConnectionHealth, LastUse};
+use crate::store::{ClassHealth, ConnectionHealth, LastUse, Provenance};
 
 fn token_file(dir: &tempfile::TempDir) -> PathBuf {
     let path = dir.path().join("token");
@@ -221,4 +222,94 @@ fn removing_says_what_went_with_it() {
     let (_, err) = ran(ConnectionCommand::Remove(remove_args("acme")), &admin).unwrap();
     assert!(err.contains("revoked 0 of its keys"), "{err}");
     assert!(admin.store.connections().unwrap().is_empty());
+}
+
+#[test]
+fn a_stopped_connection_says_by_what_and_why_wherever_it_is_shown_or_put_in_order() {
+    let (dir, admin) = admin(NOWHERE);
+    ran(add_args(&dir, "acme", "1"), &admin).unwrap();
+    let by = Provenance {
+        actor: "ops".to_owned(),
+        reason: Some("key in a public repository".to_owned()),
+    };
+    let portal = KillSubject::parse(KillKind::Portal, "1").unwrap();
+    admin.store.kill(&portal, &by).unwrap();
+    let show = |json| {
+        let args = ShowArgs {
+            chosen: named("acme"),
+            json,
+        };
+        ran(ConnectionCommand::Show(args), &admin).unwrap().0
+    };
+    let sheet = show(false);
+    let line = |name: &str| {
+        let line = sheet.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("{name}: {sheet}")).to_owned()
+    };
+    assert!(line("state  ").ends_with(" killed"), "{sheet}");
+    assert!(line("state beneath").ends_with(" unverified"), "{sheet}");
+    let stopped = line("stopped by");
+    assert!(
+        stopped.contains("the stop of portal `1`, since 20")
+            && stopped.ends_with(", by ops: key in a public repository"),
+        "{stopped}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&show(true)).unwrap();
+    assert_eq!(
+        (&json["state"], &json["state_beneath"]),
+        (&"killed".into(), &"unverified".into())
+    );
+    assert_eq!(json["stopped_by"][0]["subject"], "1");
+    let (list, _) = ran(ConnectionCommand::List(ListArgs::default()), &admin).unwrap();
+    assert!(
+        list.contains("stop of portal `1`: key in a public repository"),
+        "{list}"
+    );
+
+    let warning = "the stop of portal `1` covers connection `acme`: no call passes until";
+    ran(ConnectionCommand::Suspend(change_args("acme")), &admin).unwrap();
+    let (_, err) = ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap();
+    assert!(err.contains(warning), "{err}");
+    let (_, err) = ran(ConnectionCommand::Resume(change_args("acme")), &admin).unwrap();
+    assert!(err.contains("already") && err.contains(warning), "{err}");
+    let (_, err) = ran(add_args(&dir, "later", "1"), &admin).unwrap();
+    assert!(err.contains("covers connection `later`"), "{err}");
+}
+
+#[test]
+fn a_sheet_shows_what_is_found_of_the_person_behind_it() {
+    let (dir, admin) = admin(NOWHERE);
+    ran(add_args(&dir, "acme", "1"), &admin).unwrap();
+    let id = admin.store.connections().unwrap()[0].id;
+    let at = Timestamp::from_second(1_800_000_000).unwrap();
+    let found = crate::store::NewFinding {
+        kind: "installer_removed",
+        connection: id,
+        person: Some("ada@example.com".to_owned()),
+        since: at,
+        detail: "{}".to_owned(),
+    };
+    let began = admin.store.reconcile_findings(at, &[found]).unwrap().began;
+    let show = || {
+        let args = ShowArgs {
+            chosen: named("acme"),
+            json: false,
+        };
+        ran(ConnectionCommand::Show(args), &admin).unwrap().0
+    };
+    let line = format!(
+        "installer_removed since 2027-01-15 08:00Z: see finding {} of `scopegate people list`",
+        began[0].id
+    );
+    let sheet = show();
+    assert!(
+        sheet.contains(&line) && sheet.contains("open findings     1\n"),
+        "{sheet}"
+    );
+    let by = Provenance {
+        actor: "ops".to_owned(),
+        reason: Some("known".to_owned()),
+    };
+    admin.store.acknowledge_finding(began[0].id, &by).unwrap();
+    assert!(show().contains("open findings     0\n"));
 }

@@ -11,6 +11,7 @@ use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, is_name};
 use crate::access::integration::Binding;
 use crate::access::key::{Environment, IssuedKey, KeyId, KeyRandomness};
+use crate::access::kill::KillKind;
 use crate::access::policy::tables::ConnectionRef;
 use crate::access::policy_set::{PolicySet, PolicyState};
 use crate::store::{KeyRow, NewKey, Revoked};
@@ -135,7 +136,24 @@ fn create(args: &CreateArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn W
     admin.store.add_keys(&keys, &by)?;
     print_keys(&issued, out)?;
     admin.tell_followers(err);
+    warn_of_stopped(&args.integration, admin, err);
     Ok(Exit::Fine)
+}
+
+/// A key of a stopped integration opens nothing yet. Best effort: the key is made.
+fn warn_of_stopped(integration: &str, admin: &Admin, err: &mut dyn Write) {
+    let kills = admin.store.kills().unwrap_or_default();
+    for kill in kills {
+        let (kind, name) = (kill.subject.kind(), kill.subject.name());
+        if kind == KillKind::All || (kind == KillKind::Integration && name == integration) {
+            // Nobody to tell if stderr is gone.
+            let _ = writeln!(
+                err,
+                "warning: the stop of {} covers this key: nothing passes until it is ended with `scopegate revive`",
+                kill.subject
+            );
+        }
+    }
 }
 
 /// What the key is bound to: what the flags say, else the one connection there can be.

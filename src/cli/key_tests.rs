@@ -2,6 +2,7 @@ use super::*;
 use crate::access::connection::PortalId;
 use crate::access::key::PresentedKey;
 use crate::cli::admin::testing::{NOWHERE, admin};
+use crate::store::Provenance;
 use crate::tokens::Enrolment;
 
 fn policy(dir: &tempfile::TempDir, connections: &str) {
@@ -50,6 +51,24 @@ fn ran(command: KeyCommand, admin: &Admin) -> Result<(String, String), CommandEr
     let (mut out, mut err) = (Vec::new(), Vec::new());
     execute(command, admin, &mut out, &mut err)?;
     Ok((String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap()))
+}
+
+#[test]
+fn a_key_of_a_stopped_integration_is_made_and_said_to_open_nothing_yet() {
+    let (dir, admin) = admin(NOWHERE);
+    connect(&admin, "acme", 1);
+    policy(&dir, "[acme]");
+    let by = Provenance {
+        actor: "ops".to_owned(),
+        reason: Some("because".to_owned()),
+    };
+    let stop = crate::access::kill::KillSubject::parse(KillKind::Integration, "crm").unwrap();
+    admin.store.kill(&stop, &by).unwrap();
+    let (_, err) = ran(KeyCommand::Create(create_args()), &admin).unwrap();
+    assert!(
+        err.contains("warning: the stop of integration `crm` covers this key"),
+        "{err}"
+    );
 }
 
 #[test]

@@ -3,6 +3,10 @@
 //! The stop comes first: it is committed before anything is looked up, counted or asked for. A subject
 //! need not exist; that nothing known is called so is said loudly, since it may be a typing mistake.
 
+mod reach;
+
+pub(super) use self::reach::{warn_of_stops, warn_of_stops_left};
+
 use std::io::Write;
 use std::time::Instant;
 
@@ -10,14 +14,14 @@ use clap::ArgGroup;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::reach::{
+    Reach, still_stopping, warn_if_unknown, warn_of_unknown_installers, warn_of_what_is_beneath,
+};
 use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance};
 use super::retire::{self, RetireArgs};
 use super::{CommandError, CommandResult, Exit, Globals};
-use crate::access::integration::Binding;
 use crate::access::kill::{KillKind, KillSubject};
-use crate::access::policy_text::nearest::nearest;
-use crate::policy_files;
-use crate::store::{ConnectionRow, Follower, KillRow, Killed, kills_covering};
+use crate::store::{ConnectionRow, Follower, KillRow, Killed, Provenance, kills_covering};
 
 /// What is stopped or revived: exactly one of these.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -91,6 +95,28 @@ pub fn kill(args: KillArgs, globals: &Globals) -> CommandResult {
     }
 }
 
+/// Nothing of exactly this name is stopped; what may be meant is.
+fn not_stopped(subject: &KillSubject, admin: &Admin) -> Result<CommandError, CommandError> {
+    let reach = Reach::of(subject, admin)?;
+    let kills = admin.store.kills()?;
+    let others: Vec<String> = still_stopping(subject, &reach, &kills)
+        .into_iter()
+        .map(|kill| kill.subject.to_string())
+        .collect();
+    let error = match others.is_empty() {
+        true if subject.kind() == KillKind::All => CommandError::findings("there is no stop of everything"),
+        true => CommandError::findings(format!("{subject} is not stopped")),
+        false => CommandError::findings(format!(
+            "{subject} is not stopped by that name; it is covered by the stop of {}",
+            others.join(", ")
+        )),
+    };
+    Ok(
+        error
+            .hint("`scopegate kill --list` shows what is stopped, each as it was named: revive exactly that"),
+    )
+}
+
 /// Ends a stop.
 ///
 /// # Errors
@@ -145,17 +171,41 @@ fn stop(args: &KillArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
     let since = Instant::now();
     let killed = admin.store.kill(&subject, &by)?;
     let gates = Gates::follow(admin, since);
-    let reach = Reach::of(&subject, admin)?;
-    let known = warn_if_unknown(&subject, &reach, admin, err)?;
-    warn_of_unknown_installers(&subject, admin, err)?;
+    // Before anything else is read: whatever fails from here on, this is known.
     gates.tell(err);
-    if !args.json {
-        print(out, &said(&subject, &killed, &reach, known))?;
+    let retired = show(args, (&subject, &killed, &gates), admin, &by, out, err).map_err(|error| {
+        let done = "the stop is recorded and holds all the same";
+        let hint = error
+            .hint
+            .as_ref()
+            .map_or_else(|| done.to_owned(), |hint| format!("{done}; {hint}"));
+        error.hint(hint)
+    })?;
+    match retire::exit(&retired) {
+        Exit::Fine => Ok(gates.exit()),
+        not_done => Ok(not_done),
     }
-    let retired = retire::carry_out(args.retire, &reach.connections, admin, &by, err)
-        .map_err(|error| error.hint("the stop is in force all the same; nothing was done at HubSpot"))?;
+}
+
+/// Says what was stopped, and does at HubSpot what is asked for.
+fn show(
+    args: &KillArgs,
+    (subject, killed, gates): (&KillSubject, &Killed, &Gates),
+    admin: &Admin,
+    by: &Provenance,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Vec<retire::Done>, CommandError> {
+    let reach = Reach::of(subject, admin)?;
+    let known = warn_if_unknown(subject, &reach, admin, err)?;
+    warn_of_unknown_installers(subject, admin, err)?;
+    if !args.json {
+        print(out, &said(subject, killed, &reach, known))?;
+    }
+    let retired = retire::carry_out(args.retire, &reach.connections, admin, by, err)
+        .map_err(|error| error.hint("nothing was done at HubSpot"))?;
     if args.json {
-        let before = match &killed {
+        let before = match killed {
             Killed::Now => Value::Null,
             Killed::Before(row) => json!(row.at.to_string()),
         };
@@ -171,10 +221,7 @@ fn stop(args: &KillArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
         });
         print(out, &format!("{told}\n"))?;
     }
-    match retire::exit(&retired) {
-        Exit::Fine => Ok(gates.exit()),
-        not_done => Ok(not_done),
-    }
+    Ok(retired)
 }
 
 fn said(subject: &KillSubject, killed: &Killed, reach: &Reach, known: bool) -> String {
@@ -195,8 +242,7 @@ fn end(args: &ReviveArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Writ
     let by = provenance(&args.reason)?;
     let since = Instant::now();
     if !admin.store.revive(&subject, &by)? {
-        return Err(CommandError::findings(format!("{subject} is not stopped"))
-            .hint("`scopegate kill --list` shows what is, each as it was named"));
+        return Err(not_stopped(&subject, admin)?);
     }
     let gates = Gates::follow(admin, since);
     gates.tell(err);
@@ -217,6 +263,7 @@ fn end(args: &ReviveArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Writ
         print(out, &format!("{told}\n"))?;
     } else {
         print(out, &format!("revived {subject}: {reach}\n"))?;
+        warn_of_what_is_beneath(&reach, &kills, err);
         for kill in others {
             print(
                 out,
@@ -225,23 +272,6 @@ fn end(args: &ReviveArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Writ
         }
     }
     Ok(gates.exit())
-}
-
-/// Stops that go on covering some of what was revived.
-fn still_stopping<'a>(subject: &KillSubject, reach: &Reach, kills: &'a [KillRow]) -> Vec<&'a KillRow> {
-    let integration = subject.kind() == KillKind::Integration;
-    let everything = subject.kind() == KillKind::All;
-    kills
-        .iter()
-        .filter(|kill| {
-            everything
-                || (integration && kill.subject.kind() == KillKind::All)
-                || reach
-                    .connections
-                    .iter()
-                    .any(|connection| kill.subject.covers(connection.covered()))
-        })
-        .collect()
 }
 
 fn list(args: &KillArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
@@ -280,143 +310,6 @@ fn list(args: &KillArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     }
     print(out, &if args.json { lines } else { columns(&table) })?;
     Ok(Exit::Fine)
-}
-
-/// What a stop stops now.
-struct Reach {
-    connections: Vec<ConnectionRow>,
-    keys: usize,
-}
-
-impl Reach {
-    fn of(subject: &KillSubject, admin: &Admin) -> Result<Self, CommandError> {
-        let mut connections = admin.store.connections()?;
-        connections.retain(|row| subject.covers(row.covered()));
-        let now = Timestamp::now();
-        let keys = admin.store.keys()?;
-        let good = keys
-            .iter()
-            .filter(|key| key.revoked.is_none() && key.expires.is_none_or(|expires| expires > now));
-        let keys = good
-            .filter(|key| match (subject.kind(), key.binding) {
-                (KillKind::All, _) => true,
-                (KillKind::Integration, _) => key.integration == subject.name(),
-                (_, Binding::Connection(id)) => connections.iter().any(|row| row.id == id),
-                (_, Binding::Any) => false,
-            })
-            .count();
-        Ok(Self { connections, keys })
-    }
-}
-
-impl std::fmt::Display for Reach {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
-        let connections = self.connections.len();
-        write!(
-            f,
-            "{connections} connection{}, {} key{}",
-            plural(connections),
-            self.keys,
-            plural(self.keys)
-        )
-    }
-}
-
-/// Says loudly when nothing known has the name; whether something has.
-fn warn_if_unknown(
-    subject: &KillSubject,
-    reach: &Reach,
-    admin: &Admin,
-    err: &mut dyn Write,
-) -> Result<bool, CommandError> {
-    let name = subject.name();
-    let (what, known): (&str, Vec<String>) = match subject.kind() {
-        _ if !reach.connections.is_empty() || reach.keys > 0 => return Ok(true),
-        KillKind::All => return Ok(true),
-        KillKind::Integration => {
-            let mut known: Vec<String> = policies(admin);
-            known.extend(admin.store.keys()?.into_iter().map(|key| key.integration));
-            ("no policy and no key of this integration is known", known)
-        }
-        KillKind::Connection => {
-            let known = admin.store.connections()?;
-            let known = known.iter().map(|row| row.name.to_string()).collect();
-            ("there is no connection of this name", known)
-        }
-        KillKind::App => {
-            let mut known: Vec<String> = admin
-                .store
-                .connections()?
-                .into_iter()
-                .filter_map(|row| row.app)
-                .collect();
-            known.extend(admin.store.app(name)?.map(|app| app.name));
-            ("there is no app of this name", known)
-        }
-        KillKind::Portal => {
-            let known = admin.store.connections()?;
-            let known = known.iter().map(|row| row.portal.to_string()).collect();
-            ("there is no connection to this portal", known)
-        }
-        KillKind::Person => {
-            let known = admin.store.connections()?;
-            let known = known.into_iter().filter_map(|row| row.installer_email).collect();
-            (
-                "no connection is known to have been installed by this person",
-                known,
-            )
-        }
-    };
-    if known.iter().any(|known| known == name) {
-        return Ok(true);
-    }
-    let meant = nearest(name, known.iter().map(String::as_str))
-        .map_or_else(String::new, |meant| format!(" Did you mean `{meant}`?"));
-    // Nobody to tell if stderr is gone.
-    let _ = writeln!(
-        err,
-        "warning: NOTHING WAS STOPPED BY THIS YET: {what}.{meant} The stop is recorded and holds for what appears \
-         under this name; if it is a typing mistake, stop the right one now, then revive `{name}`"
-    );
-    Ok(false)
-}
-
-/// A person's stop can't cover what nobody knows to be theirs.
-fn warn_of_unknown_installers(
-    subject: &KillSubject,
-    admin: &Admin,
-    err: &mut dyn Write,
-) -> Result<(), CommandError> {
-    if subject.kind() != KillKind::Person {
-        return Ok(());
-    }
-    let connections = admin.store.connections()?;
-    let unknown = connections
-        .iter()
-        .filter(|row| row.installer_email.is_none())
-        .count();
-    if unknown > 0 {
-        let plural = if unknown == 1 { "" } else { "s" };
-        // Nobody to tell if stderr is gone.
-        let _ = writeln!(
-            err,
-            "warning: who installed {unknown} connection{plural} is not known: if it may have been this person,              stop them by name; see `scopegate connection list`"
-        );
-    }
-    Ok(())
-}
-
-/// The names of policies by their files. Best effort: a folder that can't be read names none.
-fn policies(admin: &Admin) -> Vec<String> {
-    let files = policy_files::read_folder(&admin.config.policies).unwrap_or_default();
-    files
-        .iter()
-        .filter_map(|file| {
-            let name = file.inside.rsplit('/').next()?;
-            name.strip_suffix(".yaml").map(str::to_owned)
-        })
-        .collect()
 }
 
 /// What running gates said.

@@ -49,7 +49,13 @@ async fn nothing_happens_at_hubspot_unless_asked_and_then_uninstall_comes_before
     );
     assert_eq!(received(&place), [UNINSTALLED, REVOKED]);
     assert_eq!(state(&place).await, "killed");
-    place.revive(&["--connection", "one"]).await;
+    let said = place
+        .ok(&["revive", "--connection", "one", "--reason", "over"])
+        .await;
+    assert!(
+        said.contains("warning: connection `one` is `dead` beneath: no call passes"),
+        "{said}"
+    );
     assert_eq!(state(&place).await, "dead", "a revival does not pretend");
     for flag in ["--revoke", "--uninstall"] {
         let output = place.command(&["kill", "--all", "--reason", "x", flag]).await;

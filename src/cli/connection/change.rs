@@ -8,6 +8,7 @@ use super::outcome::{Outcome, Telling, What, tell};
 use super::select::Chosen;
 use crate::access::connection::Standing;
 use crate::cli::admin::{Admin, ReasonArgs, provenance, runtime};
+use crate::cli::kill::warn_of_stops;
 use crate::cli::{CommandError, CommandResult, Exit};
 use crate::hubspot::oauth::Endpoints;
 use crate::store::{ConnectionRow, Provenance, Resumed};
@@ -96,7 +97,13 @@ pub(super) fn resume(
             );
         }
     }
-    finish(args, outcomes, admin, out, err)
+    let names: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.before.name.clone())
+        .collect();
+    let exit = finish(args, outcomes, admin, out, err)?;
+    warn_of_stops(&names.iter().collect::<Vec<_>>(), admin, err);
+    Ok(exit)
 }
 
 /// Resumes those about which HubSpot must be asked; the rest is done already.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::select::find;
 use crate::access::connection::{CredentialKind, Standing};
 use crate::cli::admin::{Admin, ReasonArgs, print, provenance, runtime};
+use crate::cli::kill::{warn_of_stops, warn_of_stops_left};
 use crate::cli::{CommandError, CommandResult, Exit};
 use crate::hubspot::oauth::Endpoints;
 use crate::tokens::Enrolment;
@@ -108,5 +109,7 @@ pub(super) fn rotate(
         );
     }
     admin.tell_followers(err);
+    warn_of_stops(&[&row.name], admin, err);
+    warn_of_stops_left(&row, admin, err);
     Ok(Exit::Fine)
 }

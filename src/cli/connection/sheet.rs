@@ -19,6 +19,14 @@ pub(super) fn sheet(row: &ConnectionRow, around: &Surroundings) -> String {
     let none = || "-".to_owned();
     let text = |text: &Option<String>| text.clone().unwrap_or_else(none);
     let time = |at: Option<Timestamp>| at.map_or_else(none, short);
+    let stops = around.kills(row).into_iter().map(|kill| {
+        let (subject, since, actor, reason) = (&kill.subject, short(kill.at), &kill.actor, &kill.reason);
+        (
+            "stopped by",
+            format!("the stop of {subject}, since {since}, by {actor}: {reason}"),
+        )
+    });
+    let stops: Vec<_> = stops.collect();
     let mut facts = vec![
         ("name", row.name.to_string()),
         ("id", row.id.to_string()),
@@ -27,6 +35,12 @@ pub(super) fn sheet(row: &ConnectionRow, around: &Surroundings) -> String {
         ("app", text(&row.app)),
         ("labels", labels_of(row)),
         ("state", around.state(row).to_owned()),
+    ];
+    if !stops.is_empty() {
+        facts.extend(stops);
+        facts.push(("state beneath", row.shown_standing().as_str().to_owned()));
+    }
+    facts.extend([
         ("since", short(row.standing_since)),
         ("why", text(&row.standing_why)),
         ("trouble", text(&row.health)),
@@ -45,7 +59,7 @@ pub(super) fn sheet(row: &ConnectionRow, around: &Surroundings) -> String {
         ),
         ("token until", time(expires_of(row))),
         ("refreshing since", time(row.intent)),
-    ];
+    ]);
     let health = around.health(row);
     let failing = around.failing(row);
     for class in Class::ALL {
@@ -127,7 +141,22 @@ pub(super) fn extend(json: &mut serde_json::Value, row: &ConnectionRow, around: 
             })
         })
         .collect();
+    let stops: Vec<_> = around
+        .kills(row)
+        .into_iter()
+        .map(|kill| {
+            serde_json::json!({
+                "kind": kill.subject.kind().as_str(),
+                "subject": kill.subject.name(),
+                "since": kill.at.to_string(),
+                "actor": kill.actor,
+                "reason": kill.reason,
+            })
+        })
+        .collect();
     let more = serde_json::json!({
+        "state_beneath": row.shown_standing().as_str(),
+        "stopped_by": stops,
         "labels": labels,
         "installer_email": row.installer_email,
         "installer_rights": rights,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::short;
 use crate::access::connection::ConnectionId;
 use crate::access::effect::Class;
 use crate::access::integration::Binding;
@@ -15,7 +16,7 @@ use crate::cli::CommandError;
 use crate::cli::admin::Admin;
 use crate::cli::kill::state_of;
 use crate::health::{self, Failing};
-use crate::store::{ConnectionHealth, ConnectionRow, KeyRow, KillRow, LastUse};
+use crate::store::{ConnectionHealth, ConnectionRow, FindingRow, KeyRow, KillRow, LastUse, kills_covering};
 use crate::{catalogue_file, policy_files};
 
 /// What is shown of all connections beside their own rows.
@@ -25,6 +26,8 @@ pub(super) struct Surroundings {
     keys: Vec<KeyRow>,
     /// Emergency stops in force.
     kills: Vec<KillRow>,
+    /// Open findings about people.
+    findings: Vec<FindingRow>,
     /// `None`: the policies can't be read now, so who is covered is not known.
     policies: Option<PolicySet>,
     failing_after: Duration,
@@ -52,6 +55,7 @@ impl Surroundings {
             uses: admin.store.last_use(None)?,
             keys: admin.store.keys()?,
             kills: admin.store.kills()?,
+            findings: admin.store.open_findings()?,
             policies: policies(admin, now),
             failing_after: admin.config.health_failing_after,
             max_age: admin.config.rotation_max_age,
@@ -69,6 +73,11 @@ impl Surroundings {
         state_of(row, &self.kills)
     }
 
+    /// The emergency stops that cover it.
+    pub(super) fn kills(&self, row: &ConnectionRow) -> Vec<&KillRow> {
+        kills_covering(&self.kills, row)
+    }
+
     /// How its reads and writes fare.
     pub(super) fn health(&self, row: &ConnectionRow) -> ConnectionHealth {
         self.health.get(&row.id).cloned().unwrap_or_default()
@@ -79,9 +88,25 @@ impl Surroundings {
         health::findings(&self.health(row), self.failing_after)
     }
 
-    /// What is open about it, each a sentence.
+    /// What is open about it, each a sentence: of its calls, and of the person behind it.
     pub(super) fn findings(&self, row: &ConnectionRow) -> Vec<String> {
-        self.failing(row).iter().map(Failing::sentence).collect()
+        let of_people = self
+            .findings
+            .iter()
+            .filter(|finding| finding.connection == row.id && finding.acknowledged.is_none())
+            .map(|finding| {
+                format!(
+                    "{} since {}: see finding {} of `scopegate people list`",
+                    finding.kind,
+                    short(finding.since),
+                    finding.id
+                )
+            });
+        self.failing(row)
+            .iter()
+            .map(Failing::sentence)
+            .chain(of_people)
+            .collect()
     }
 
     /// Who uses it: whose policy names it, whose key is bound to it, who has used it.
