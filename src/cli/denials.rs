@@ -94,11 +94,30 @@ fn execute(
     match groups.is_empty() {
         true => {
             // Nobody to tell if stderr is gone.
-            let _ = writeln!(err, "nothing was denied or refused in the last {}", args.since);
+            let _ = writeln!(
+                err,
+                "nothing{} was denied or refused in the last {}",
+                of(args),
+                args.since
+            );
             Ok(Exit::Fine)
         }
         false => Ok(Exit::Findings),
     }
+}
+
+/// What was asked for: a mistyped name has no denials, either.
+fn of(args: &DenialsArgs) -> String {
+    let mut text = String::new();
+    for (what, name) in [
+        ("integration", &args.integration),
+        ("connection", &args.connection),
+    ] {
+        if let Some(name) = name {
+            text.push_str(&format!(" of {what} `{name}`"));
+        }
+    }
+    text
 }
 
 /// Whose no it was.

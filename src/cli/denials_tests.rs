@@ -120,7 +120,10 @@ fn one_integration_or_one_connection_can_be_looked_at_alone() {
     assert!(out.contains("crm.objects.deals.write"), "{out}");
     let (exit, out, err) = of(Some("other"), None);
     assert_eq!((exit, &*out), (Exit::Fine, ""));
-    assert!(err.contains("nothing was denied"), "{err}");
+    assert!(
+        err.contains("nothing of integration `other` was denied"),
+        "a mistyped name is seen: {err}"
+    );
 }
 
 #[test]
