@@ -165,10 +165,7 @@ async fn a_write_whose_head_has_gone_up_ends_and_is_recorded_as_after_the_stop()
         body,
     );
     let slow = Matching::path(READ).method("PATCH");
-    place
-        .world
-        .sim
-        .fault(Fault::once(slow, Action::Delay(Duration::from_millis(1_500))));
+    place.world.sim.fault(Fault::once(slow, Action::Delay(LONG)));
     place.world.sim.forget_received();
     let mut patching = Wire::open(place.world.gate).await;
     patching.write(&patch).await;
