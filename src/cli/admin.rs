@@ -188,6 +188,11 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// A time as lists show it: to the minute.
+pub fn short(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%MZ").to_string()
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();

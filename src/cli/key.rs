@@ -5,7 +5,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::admin::{Admin, ReasonArgs, columns, print, provenance};
+use super::admin::{Admin, ReasonArgs, columns, print, provenance, short};
 use super::key_life::{end_of, later, span};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, is_name};
@@ -393,10 +393,6 @@ fn parse_id(text: &str) -> Result<KeyId, CommandError> {
     KeyId::parse(text).ok_or_else(|| {
         CommandError::usage("a key's id is the 12 characters after `sg_l_`").hint("see `scopegate key list`")
     })
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 #[cfg(test)]

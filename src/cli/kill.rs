@@ -11,17 +11,16 @@ use std::io::Write;
 use std::time::Instant;
 
 use clap::ArgGroup;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use self::reach::{
     Reach, still_stopping, warn_if_unknown, warn_of_unknown_installers, warn_of_what_is_beneath,
 };
-use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance};
+use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance, short};
 use super::retire::{self, RetireArgs};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::kill::{KillKind, KillSubject};
-use crate::store::{ConnectionRow, Follower, KillRow, Killed, Provenance, kills_covering};
+use crate::store::{Follower, Killed, Provenance};
 
 /// What is stopped or revived: exactly one of these.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -374,18 +373,6 @@ fn line_of(follower: &Follower) -> String {
             "warning: gate `{instance}` HAS NOT ANSWERED within {} s: it may still let calls pass; end its process\n",
             PATIENCE.as_secs()
         ),
-    }
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
-}
-
-/// The state of a connection as people see it: `killed` while a stop covers it, else its standing.
-pub(super) fn state_of(row: &ConnectionRow, kills: &[KillRow]) -> &'static str {
-    match kills_covering(kills, row).is_empty() {
-        true => row.shown_standing().as_str(),
-        false => crate::access::connection::Standing::Killed.as_str(),
     }
 }
 

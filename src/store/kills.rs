@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::changes::{ChangeKind, record_change, record_event};
 use super::lock::holder_is_alive;
 use super::{ConnectionRow, Follower, Provenance, Store, StoreError, read_number, stored_number, timestamp};
+use crate::access::connection::Standing;
 use crate::access::kill::{Covered, KillKind, KillSubject, Kills};
 
 /// How often a command looks whether running gates have followed.
@@ -37,6 +38,14 @@ impl ConnectionRow {
             app: self.app.as_deref(),
             portal: self.portal,
             person: [self.installer_email.as_deref(), self.person_email.as_deref()],
+        }
+    }
+
+    /// The state as people see it: `killed` while one of the stops covers it, else its standing.
+    pub fn state(&self, kills: &[KillRow]) -> Standing {
+        match kills_covering(kills, self).is_empty() {
+            true => self.shown_standing(),
+            false => Standing::Killed,
         }
     }
 }

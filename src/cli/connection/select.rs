@@ -4,7 +4,6 @@ use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
 use crate::cli::CommandError;
 use crate::cli::admin::Admin;
-use crate::cli::kill::state_of;
 use crate::store::{ConnectionRow, KillRow};
 
 /// Selectors: all that are given must hold.
@@ -46,9 +45,7 @@ impl Selectors {
         let labels = Labels::of_stored(&row.labels);
         self.app.as_ref().is_none_or(|app| row.app.as_ref() == Some(app))
             && self.labels.iter().all(|label| labels.has(label))
-            && self
-                .state
-                .is_none_or(|state| state_of(row, kills) == state.as_str())
+            && self.state.is_none_or(|state| row.state(kills) == state)
             && self.portal.is_none_or(|portal| row.portal == portal)
     }
 

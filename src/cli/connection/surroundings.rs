@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::short;
 use crate::access::connection::ConnectionId;
 use crate::access::effect::Class;
 use crate::access::integration::Binding;
 use crate::access::policy::tables::ConnectionRef;
 use crate::access::policy_set::PolicySet;
 use crate::cli::CommandError;
-use crate::cli::admin::Admin;
-use crate::cli::kill::state_of;
+use crate::cli::admin::{Admin, short};
 use crate::health::{self, Failing};
 use crate::store::{ConnectionHealth, ConnectionRow, FindingRow, KeyRow, KillRow, LastUse, kills_covering};
 use crate::{catalogue_file, policy_files};
@@ -70,7 +68,7 @@ impl Surroundings {
 
     /// The state it is in, in one place for list, sheet and JSON.
     pub(super) fn state(&self, row: &ConnectionRow) -> &'static str {
-        state_of(row, &self.kills)
+        row.state(&self.kills).as_str()
     }
 
     /// The emergency stops that cover it.
