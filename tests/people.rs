@@ -486,6 +486,11 @@ async fn no_integration_uses_a_watchers_connection_and_no_watcher_an_integration
         })
         .await;
     // Only reading questions, on fixed paths; each round is recorded, without a token.
+    world
+        .until("recorded", async |world| {
+            world.audit().iter().any(|line| line["event"] == "watch")
+        })
+        .await;
     let watching: Vec<_> = world
         .sim
         .received()
@@ -501,11 +506,6 @@ async fn no_integration_uses_a_watchers_connection_and_no_watcher_an_integration
             "{method} {target}"
         );
     }
-    world
-        .until("recorded", async |world| {
-            world.audit().iter().any(|line| line["event"] == "watch")
-        })
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,16 +65,16 @@ fn a_new_credential_ends_the_finding_that_the_old_one_was_refused() {
         write: refused,
     };
     store.save_health(&[(added.id, health)], &[]).unwrap();
-    let findings = || {
-        let health = store.connection_health().unwrap();
-        crate::health::findings(&health[&added.id], Duration::from_secs(86_400)).len()
+    let row_of_failures = || {
+        let write = &store.connection_health().unwrap()[&added.id].write;
+        (write.failures, write.failing_since.is_some())
     };
-    assert_eq!(findings(), 1);
+    assert_eq!(row_of_failures(), (9, true));
     let row = store.connection(&added.id).unwrap().unwrap();
     store
         .replace_credential(&row, &credential(&row, 8, false), &by_test())
         .unwrap();
-    assert_eq!(findings(), 0);
+    assert_eq!(row_of_failures(), (0, false));
 }
 
 #[test]
