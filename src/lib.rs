@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod events;
 pub mod harden;
+pub mod health;
 pub mod hubspot;
 pub mod logging;
 pub mod metrics;

@@ -54,10 +54,14 @@ pub struct Config {
     pub instance: String,
     /// Data-plane threads, at least 1.
     pub workers: usize,
+    /// Age at which a long-lived credential is due for rotation; zero = never by age alone.
+    pub rotation_max_age: Duration,
     /// Draining.
     pub shutdown: ShutdownSettings,
     /// Bounds of the request path.
     pub limits: Limits,
+    /// Reads or writes of a connection that were all refused for this long are a finding.
+    pub health_failing_after: Duration,
     /// How log lines look.
     pub log: LogFormat,
     /// The people behind credentials.
@@ -94,11 +98,13 @@ impl Config {
             },
             instance: host_name(),
             workers: cores(),
+            rotation_max_age: Duration::from_secs(365 * 86_400),
             shutdown: ShutdownSettings {
                 delay: Duration::from_secs(5),
                 grace: Duration::from_secs(25),
             },
             limits: Limits::default(),
+            health_failing_after: Duration::from_secs(86_400),
             log: LogFormat::Auto,
             people: PeopleSettings::default(),
         }

@@ -110,6 +110,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "audit.file_size" = "256MiB" => |c, v, _| c.audit.file_bytes = v.size(1 << 20..=1 << 40)?;
     "instance" = "null" => |c, v, _| if let Some(instance) = v.optional(name)? { c.instance = instance };
     "workers" = "0" => |c, v, _| c.workers = workers(v)?;
+    "rotation.max_age" = "365d" => |c, v, _| c.rotation_max_age = age(v)?;
     "apps" = "null" => |_c, v, _| not_yet(v, "`apps`", "leave it out; an app's client id and secret are stored by `scopegate app add`")?;
     "people.watchers" = "[]" => |c, v, _| c.people.watchers = watchers(v)?;
     "people.every" = "5m" => |c, v, _| c.people.every = v.duration(seconds(1, 86_400))?;
@@ -117,6 +118,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "shutdown.delay" = "5s" => |c, v, _| c.shutdown.delay = v.duration(seconds(0, 3600))?;
     "shutdown.grace" = "25s" => |c, v, _| c.shutdown.grace = v.duration(seconds(0, 3600))?;
     "log.format" = "auto" => |c, v, _| c.log = log_format(v)?;
+    "health.write_failing_after" = "24h" => |c, v, _| c.health_failing_after = v.duration(seconds(1, 30 * 86_400))?;
     "metrics.series" = "20000" => |c, v, _| c.limits.metrics_series = count(v, 2_000..=1_000_000)?;
     "metrics.connections" = "500" => |c, v, _| c.limits.metrics_connections = count(v, 0..=100_000)?;
     "limits.target_size" = "32KiB" => |c, v, _| c.limits.target_bytes = size(v, 1 << 10..=1 << 20)?;
@@ -174,6 +176,14 @@ fn workers(value: &Value) -> Reading<usize> {
         0 => Ok(super::cores()),
         workers => Ok(workers),
     }
+}
+
+/// An age in days, as a rule; `0` needs no unit.
+fn age(value: &Value) -> Reading<Duration> {
+    if *value == Value::Text("0".to_owned()) {
+        return Ok(Duration::ZERO);
+    }
+    value.duration(seconds(0, 36_500 * 86_400))
 }
 
 fn store(value: &Value, base: &Path) -> Reading<std::path::PathBuf> {

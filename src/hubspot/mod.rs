@@ -8,3 +8,4 @@ pub mod forbidden;
 pub mod oauth;
 pub mod people;
 pub mod pool;
+pub mod retire;

@@ -33,6 +33,10 @@ pub struct Endpoints {
     pub private_app_info: String,
     /// `GET`: the account of any token.
     pub account_details: String,
+    /// `POST`, form: end a refresh token.
+    pub revoke: String,
+    /// `DELETE`: the app leaves the portal whose access token it shows.
+    pub uninstall: String,
 }
 
 impl Default for Endpoints {
@@ -42,6 +46,8 @@ impl Default for Endpoints {
             introspect: "/oauth/2026-03/token/introspect".to_owned(),
             private_app_info: "/oauth/v2/private-apps/get/access-token-info".to_owned(),
             account_details: "/account-info/2026-03/details".to_owned(),
+            revoke: "/oauth/2026-03/token/revoke".to_owned(),
+            uninstall: "/appinstalls/2026-03/external-install".to_owned(),
         }
     }
 }
@@ -300,7 +306,7 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
     }
 }
 
-fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
+pub(super) fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     // Room for every byte escaped: a buffer that grew would leave secrets behind.
     let room = fields
         .iter()

@@ -6,6 +6,7 @@ use super::*;
 use crate::access::connection::Standing;
 use crate::access::effect::Effect;
 use crate::access::installer::Installer;
+use crate::access::kill::KillKind;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 
@@ -41,6 +42,14 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_connections", "gauge", "app,state"),
     ("scopegate_connection_state", "gauge", "connection,state"),
     ("scopegate_token_expires_timestamp_seconds", "gauge", "connection"),
+    (
+        "scopegate_connection_last_refresh_timestamp_seconds",
+        "gauge",
+        "connection",
+    ),
+    ("scopegate_connection_health", "gauge", "class,connection"),
+    ("scopegate_connections_failing", "gauge", "app,class"),
+    ("scopegate_connections_rotation_due", "gauge", "app"),
     ("scopegate_policy_invalid", "gauge", "integration"),
     (
         "scopegate_policy_expires_timestamp_seconds",
@@ -56,6 +65,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ),
     ("scopegate_policy_info", "gauge", "digest"),
     ("scopegate_catalogue_info", "gauge", "digest"),
+    ("scopegate_killed", "gauge", "kind"),
     ("scopegate_audit_records_total", "counter", "result"),
     ("scopegate_audit_oldest_unwritten_seconds", "gauge", ""),
     ("scopegate_store_errors_total", "counter", "op"),
@@ -117,6 +127,14 @@ fn busy() -> Arc<Metrics> {
         state: "ok",
         token_expires: Some(now),
     }]);
+    metrics.set_connection_health(&[HealthSample {
+        connection: "acme",
+        app: None,
+        read_fails: false,
+        write_fails: true,
+        last_refresh: Some(now),
+    }]);
+    metrics.set_rotation_due([(None, true)]);
     metrics.set_policies(
         "sha256:p",
         &[PolicySample {
@@ -386,6 +404,11 @@ fn every_word_of_the_program_is_explained_and_no_other() {
             .map(|word| (ForbiddenCause::SET, word.as_str())),
     );
     program.extend(
+        ForbiddenDetail::ALL
+            .iter()
+            .map(|word| (ForbiddenDetail::SET, word.as_str())),
+    );
+    program.extend(
         RefreshResult::ALL
             .iter()
             .map(|word| (RefreshResult::SET, word.as_str())),
@@ -406,6 +429,7 @@ fn every_word_of_the_program_is_explained_and_no_other() {
             .iter()
             .map(|word| ("connection_state", word.as_str())),
     );
+    program.extend(KillKind::ALL.iter().map(|word| (KillKind::SET, word.as_str())));
     program.extend(
         FindingKind::ALL
             .iter()

@@ -29,7 +29,8 @@ pub fn take_selector(headers: &mut HeaderMap) -> Option<Selector> {
 }
 
 /// Chooses the connection, in the order of the contract: the key's own, the one named, the policy's
-/// only one. A connection outside the policy and one that does not exist get the same answer.
+/// only one. A connection outside the policy and one that does not exist get the same answer. Whether it
+/// is in service is asked next, when it is known which it is.
 pub fn choose(
     live: &Live,
     key: &KeyEntry,
@@ -59,10 +60,7 @@ pub fn choose(
     if chosen.is_watcher() || !policy.covers(as_ref(&chosen)) {
         return Err(foreign());
     }
-    match chosen.standing().refusal() {
-        Some(reason) => Err(Stop::Connection(reason)),
-        None => Ok(chosen),
-    }
+    Ok(chosen)
 }
 
 fn is_selected(connection: &ConnectionState, selector: &Selector) -> bool {

@@ -29,6 +29,11 @@ impl Face {
     /// What the caller of a call that ended so is told.
     pub(super) fn of(stop: &Stop) -> Self {
         match stop {
+            Stop::Key(Reason::Killed) => Face::unauthorized(
+                "key",
+                "killed",
+                "scopegate: this integration was stopped in an emergency. Ask whoever runs the gate; do not rotate the HubSpot token.",
+            ),
             Stop::Key(_) => Face::unauthorized(
                 "key",
                 "invalid_key",
@@ -193,7 +198,10 @@ fn connection_text(reason: Reason) -> &'static str {
         Reason::ConnectionDead | Reason::ConnectionReauthorise => {
             "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate; do not rotate the HubSpot token."
         }
-        Reason::ConnectionPending | Reason::ConnectionKilled | Reason::ConnectionRejected => {
+        Reason::ConnectionKilled => {
+            "scopegate: this connection was stopped in an emergency. Ask whoever runs the gate; do not rotate the HubSpot token."
+        }
+        Reason::ConnectionPending | Reason::ConnectionRejected => {
             "scopegate: this connection is not in service. Ask whoever runs the gate; do not rotate the HubSpot token."
         }
         _ => {

@@ -2,11 +2,14 @@
 //! as they are now.
 //!
 //! All are live flags, seen whatever snapshot the call began with. They are looked at after every
-//! wait, before the first upstream byte, and at each piece of an answer.
+//! wait, before the first upstream byte, and at each piece of an answer; what waits for long is woken
+//! when they change.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::stop::{Denied, Stop};
 use crate::access::effect::Effect;
@@ -22,6 +25,8 @@ pub struct Rights {
     pub key: Arc<KeyEntry>,
     /// The connection it goes to.
     pub connection: Arc<ConnectionState>,
+    /// Tells that they may have changed.
+    pub stirred: Arc<Notify>,
     /// The policy it was allowed by: what it says of a person behind the connection who leaves.
     pub policy: Arc<Policy>,
     /// What the call does.
@@ -51,6 +56,20 @@ impl Rights {
                 place: None,
                 owner: self.policy.owner.clone(),
             }))),
+        }
+    }
+
+    /// Waits until the call may no longer go on, and says why. A key that expires wakes nobody: it is
+    /// noticed at the next look.
+    pub async fn withdrawn(&self) -> Stop {
+        loop {
+            let mut stirred = pin!(self.stirred.notified());
+            // Before the look: what changes after it wakes.
+            stirred.as_mut().enable();
+            if let Err(stop) = self.check() {
+                return stop;
+            }
+            stirred.await;
         }
     }
 }

@@ -127,6 +127,15 @@ struct NewApp {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NewSecret {
+    client_id: String,
+    /// In place of a new secret: all but the newest are taken away.
+    #[serde(default)]
+    retire: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NewInstall {
     client_id: String,
     hub_id: u64,
@@ -192,6 +201,15 @@ fn make(sim: &Sim, what: &str, body: &Bytes) -> Controlled {
                 "client_id": app.client_id,
                 "client_secret": app.client_secret.expose(),
             }))
+        }
+        "client-secrets" => {
+            let new: NewSecret = read(body)?;
+            if new.retire {
+                sim.retire_client_secrets(&new.client_id);
+                return Ok(json!({}));
+            }
+            let secret = sim.rotate_client_secret(&new.client_id).ok_or_else(missing)?;
+            Ok(json!({ "client_secret": secret.expose() }))
         }
         "installs" => {
             let new: NewInstall = read(body)?;

@@ -31,6 +31,7 @@ mod faults;
 mod files;
 mod files_upload;
 mod fixtures;
+mod fleet;
 mod graphql;
 mod imports;
 mod legacy;

@@ -20,6 +20,8 @@ pub(in crate::store) fn new(seed: u8, name: &str, portal: u64) -> NewConnection 
             expires: None,
         }),
         refresh: None,
+        labels: Labels::default(),
+        handed: None,
     }
 }
 

@@ -31,6 +31,8 @@ fn with_grant() -> (tempfile::TempDir, Store, ConnectionId) {
         data_key: WrappedKey::from_stored(vec![1]),
         access: None,
         refresh: Some(sealed()),
+        labels: crate::access::label::Labels::default(),
+        handed: None,
     };
     store.add_connection(&connection, &by_test()).unwrap();
     (dir, store, id)

@@ -112,6 +112,21 @@ impl Store {
         Ok(all)
     }
 
+    /// When each OAuth connection got the access token it has: its last refresh, or its install.
+    pub fn last_refreshes(&self) -> Result<BTreeMap<ConnectionId, Timestamp>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(
+            "SELECT id, coalesce(refreshed_at, access_obtained_at) FROM connections
+             WHERE refresh_token IS NOT NULL AND coalesce(refreshed_at, access_obtained_at) IS NOT NULL",
+        )?;
+        let mut found = statement.query([])?;
+        let mut all = BTreeMap::new();
+        while let Some(row) = found.next()? {
+            all.insert(id_of(row)?, timestamp(row.get(1)?)?);
+        }
+        Ok(all)
+    }
+
     /// Writes down what changed, in one transaction. What concerns a connection that is gone is
     /// left out.
     pub fn save_health(

@@ -6,6 +6,7 @@
 //! secret in plain form: sealing is the vault's.
 
 mod admin_events;
+mod app_secrets;
 mod apps;
 mod changes;
 mod connections;
@@ -15,13 +16,17 @@ mod findings;
 mod grants;
 mod health;
 mod keys;
+mod kills;
+mod labels;
 mod lock;
 mod people;
+mod rotation;
 mod schema;
 mod standings;
 
 pub use admin_events::AdminEvent;
-pub use apps::{AppRow, NewApp};
+pub use app_secrets::SecretChange;
+pub use apps::{AppRow, NewApp, no_such_app};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
@@ -29,8 +34,10 @@ pub use findings::{Acknowledged, Acknowledging, FindingRow, NewFinding, Reconcil
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
 pub use health::{ClassHealth, ConnectionHealth, LastUse};
 pub use keys::{KeyRow, NewKey, Revoked};
+pub use kills::{KillRow, Killed, kills_covering};
 pub use lock::{GateLock, LockError, gate_runs};
 pub use people::{OffboardedRow, PersonRow, WatchRow};
+pub use rotation::NewCredential;
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -102,6 +109,12 @@ impl Store {
             schema::migrate(&connect(path)?)
         };
         migrate().map_err(|error: StoreError| error.at(path))
+    }
+
+    /// How long writes through this handle wait for another process's write from now on.
+    pub fn wait_for_writers(&self, patience: Duration) -> Result<(), StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(writer.busy_timeout(patience)?)
     }
 
     /// The file.

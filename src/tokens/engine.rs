@@ -112,6 +112,11 @@ impl Engine {
         if let Some(landing) = &flight.under_way {
             return Start::Flying(landing.clone());
         }
+        // Nothing new begins for what is stopped in an emergency: whoever asked looks at the state next.
+        // What was received and could not be saved is still saved.
+        if connection.is_killed() && flight.unsaved.is_none() {
+            return Start::Met;
+        }
         // Asked again under the lock: one may have landed since the caller looked.
         if is_met(connection, need, now) {
             return Start::Met;

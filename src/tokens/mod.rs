@@ -6,6 +6,7 @@
 //! Deliberately absent: a cache that forgets, a token without a permit (but for the gate's own questions
 //! about people, [`Live::ask`]), a retry of a dead grant.
 
+mod bring;
 mod connection;
 mod engine;
 mod enrol;
@@ -17,8 +18,11 @@ mod keeper;
 mod lease;
 mod live;
 mod own;
+mod pulse;
 mod refresh;
 mod resume;
+mod retire;
+mod rotate;
 mod sound;
 mod stock;
 mod unlock;
@@ -27,12 +31,16 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use bring::{BringError, Brought, Wished};
 pub use connection::{Account, ConnectionState};
 pub use engine::{LiveParts, TokenSettings};
-pub use enrol::{EnrolError, Enrolled, Enrolment};
+pub use enrol::{Candidate, EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
 pub use live::Live;
 pub use own::OwnQuestionError;
+pub use pulse::FailureCause;
 pub use resume::ResumeError;
+pub use retire::{RetireError, RetireStep, Retirement};
+pub use rotate::{Rotated, SecretError, SecretRotated, SecretRotation};
 pub use sound::findings;
 pub use unlock::{UnlockError, unlock};

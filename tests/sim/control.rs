@@ -60,6 +60,11 @@ async fn a_whole_test_can_be_run_from_another_process() {
             .unwrap()
             .starts_with("na1-")
     );
+    let secret_of = json!({"client_id": app["client_id"]});
+    let another = post("client-secrets", secret_of).await["client_secret"].clone();
+    assert_ne!(another, app["client_secret"]);
+    let retire = json!({"client_id": app["client_id"], "retire": true});
+    assert_eq!(post("client-secrets", retire).await, json!({}));
     let fault = json!({"when": {"target_prefix": "/crm"}, "times": 1, "action": {"known": "locked"}});
     let id = post("faults", fault).await["id"].clone();
     assert_eq!(

@@ -64,6 +64,8 @@ fn world() -> (tempfile::TempDir, Admin) {
             data_key: WrappedKey::from_stored(vec![1]),
             access: None,
             refresh: None,
+            labels: crate::access::label::Labels::default(),
+            handed: None,
         };
         admin.store.add_connection(&new, &by()).unwrap();
     }

@@ -3,7 +3,9 @@
 mod crash;
 mod enrol;
 mod fake;
+mod kills;
 mod refresh;
+mod rotate;
 mod statics;
 
 use std::sync::{Arc, OnceLock};
