@@ -15,7 +15,7 @@ use crate::cli::CommandError;
 use crate::cli::admin::Admin;
 use crate::cli::kill::state_of;
 use crate::health::{self, Failing};
-use crate::store::{ConnectionHealth, ConnectionRow, KeyRow, KillRow, LastUse};
+use crate::store::{ConnectionHealth, ConnectionRow, FindingRow, KeyRow, KillRow, LastUse};
 use crate::{catalogue_file, policy_files};
 
 /// What is shown of all connections beside their own rows.
@@ -25,6 +25,8 @@ pub(super) struct Surroundings {
     keys: Vec<KeyRow>,
     /// Emergency stops in force.
     kills: Vec<KillRow>,
+    /// What the gate found about people, and has not ended.
+    people: Vec<FindingRow>,
     /// `None`: the policies can't be read now, so who is covered is not known.
     policies: Option<PolicySet>,
     failing_after: Duration,
@@ -52,6 +54,7 @@ impl Surroundings {
             uses: admin.store.last_use(None)?,
             keys: admin.store.keys()?,
             kills: admin.store.kills()?,
+            people: admin.store.open_findings()?,
             policies: policies(admin, now),
             failing_after: admin.config.health_failing_after,
             max_age: admin.config.rotation_max_age,
@@ -81,7 +84,19 @@ impl Surroundings {
 
     /// What is open about it, each a sentence.
     pub(super) fn findings(&self, row: &ConnectionRow) -> Vec<String> {
-        self.failing(row).iter().map(Failing::sentence).collect()
+        let people = self
+            .people
+            .iter()
+            .filter(|finding| finding.connection == row.id && finding.acknowledged.is_none())
+            .map(|finding| {
+                let since = super::short(finding.since);
+                format!("{} since {since}: see `scopegate people list`", finding.kind)
+            });
+        self.failing(row)
+            .iter()
+            .map(Failing::sentence)
+            .chain(people)
+            .collect()
     }
 
     /// Who uses it: whose policy names it, whose key is bound to it, who has used it.
