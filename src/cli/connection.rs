@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
-use crate::hubspot::oauth::Endpoints;
 use crate::store::{ConnectionRow, Resumed};
 use crate::tokens::Enrolment;
 use crate::vault::secret_file;
@@ -128,7 +127,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
         }
     };
     let credential = secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,
@@ -238,7 +237,7 @@ fn suspend(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResu
 fn resume(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
     let by = provenance(&args.reason)?;
     let row = find(&args.name, admin)?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,

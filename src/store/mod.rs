@@ -14,17 +14,20 @@ mod filesystem;
 mod grants;
 mod keys;
 mod lock;
+mod machine_time;
 mod schema;
+mod sharing;
 mod standings;
 
 pub use admin_events::AdminEvent;
 pub use apps::{AppRow, NewApp};
 pub use changes::{Change, ChangeKind, Changes, Follower};
-pub use connections::{ConnectionRow, NewConnection, StoredToken};
+pub use connections::{ConnectionRow, ConnectionRows, DamagedRow, NewConnection, StoredToken};
 pub use error::StoreError;
-pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
+pub use grants::{AppCredentials, Begin, Member, NewGrant, NewTokens, Saved, Ticket};
 pub use keys::{KeyRow, NewKey, Revoked};
 pub use lock::{GateLock, LockError, gate_runs};
+pub use machine_time::MachineTime;
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};

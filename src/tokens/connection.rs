@@ -4,7 +4,7 @@
 //! swapped whole.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -12,13 +12,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
-use crate::store::ConnectionRow;
+use crate::store::{ConnectionRow, DamagedRow};
 use crate::tokens::expiry::Phase;
-use crate::tokens::flight::Flight;
+use crate::tokens::grant::Grant;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// When to come again while a row can't be read: somebody has to repair it.
+const DAMAGED_WAIT: Duration = Duration::from_secs(60);
 
 /// What HubSpot said about the credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +56,8 @@ pub struct ConnectionState {
     rejected: AtomicBool,
     rejection_noted: AtomicBool,
     probe: Mutex<Option<Instant>>,
-    flight: Mutex<Flight>,
+    damaged: AtomicBool,
+    grant: ArcSwap<Grant>,
 }
 
 impl ConnectionState {
@@ -73,8 +77,30 @@ impl ConnectionState {
             rejected: AtomicBool::new(false),
             rejection_noted: AtomicBool::new(row.health.as_deref() == Some(Trouble::Rejected.as_str())),
             probe: Mutex::new(None),
-            flight: Mutex::default(),
+            damaged: AtomicBool::new(false),
+            grant: ArcSwap::default(),
         }
+    }
+
+    /// A connection whose row can't be read; `None` if not even id, name and portal can.
+    pub(super) fn of_damaged(row: &DamagedRow) -> Option<Self> {
+        Some(Self {
+            id: row.id?,
+            name: row.name.clone()?,
+            portal: row.portal?,
+            app: None,
+            kind: CredentialKind::PrivateApp,
+            standing: AtomicU8::new(Standing::Unverified as u8),
+            account: ArcSwap::default(),
+            token: ArcSwapOption::empty(),
+            used: AtomicBool::new(false),
+            uncertain: AtomicBool::new(false),
+            rejected: AtomicBool::new(false),
+            rejection_noted: AtomicBool::new(false),
+            probe: Mutex::new(None),
+            damaged: AtomicBool::new(true),
+            grant: ArcSwap::default(),
+        })
     }
 
     /// Its id, for bindings and leases.
@@ -134,7 +160,17 @@ impl ConnectionState {
 
     /// Whether the grant in use is saved; if not, a crash now would lose it.
     pub fn is_durable(&self) -> bool {
-        self.flight().unsaved.is_none()
+        self.grant().flight().unsaved.is_none()
+    }
+
+    /// Whether its row in the store can't be read: nothing passes until it can.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    /// True when that is news.
+    pub(super) fn set_damaged(&self, damaged: bool) -> bool {
+        self.damaged.swap(damaged, Ordering::AcqRel) != damaged
     }
 
     /// Granted scopes and installer, as far as HubSpot told.
@@ -154,6 +190,7 @@ impl ConnectionState {
     pub(super) fn check_standing(&self) -> Result<(), CredentialError> {
         match self.standing() {
             standing if standing.refusal().is_some() => Err(CredentialError::Blocked(standing)),
+            _ if self.is_damaged() => Err(CredentialError::unavailable(Trouble::Damaged, DAMAGED_WAIT)),
             _ => Ok(()),
         }
     }
@@ -197,9 +234,13 @@ impl ConnectionState {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The lock is held for a few instructions, never across an await.
-    pub(super) fn flight(&self) -> MutexGuard<'_, Flight> {
-        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What it has in common with others that hold the same grant.
+    pub(super) fn grant(&self) -> Arc<Grant> {
+        self.grant.load_full()
+    }
+
+    pub(super) fn set_grant(&self, grant: Arc<Grant>) {
+        self.grant.store(grant);
     }
 
     /// Notes that the upstream refused the token; true the first time.

@@ -57,6 +57,9 @@ pub(super) fn need_of(connection: &Arc<ConnectionState>, now: Instant) -> Option
     if !connection.is_durable() {
         return Some(Need::Repair);
     }
+    if connection.is_damaged() {
+        return None;
+    }
     let standing = connection.standing();
     if standing.refusal().is_some() {
         return None;

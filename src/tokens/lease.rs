@@ -106,6 +106,8 @@ pub enum Trouble {
     Store,
     /// The upstream refused the token it gave out itself.
     Rejected,
+    /// The connection's row in the store can't be read.
+    Damaged,
 }
 
 impl Trouble {
@@ -118,6 +120,7 @@ impl Trouble {
             Self::Configuration => "configuration",
             Self::Store => "store",
             Self::Rejected => "rejected",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! runs on the control plane, one at a time per connection, and outlives the client that asked for it.
 //! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
 
+mod brake;
 mod connection;
 mod engine;
 mod enrol;
@@ -12,9 +13,11 @@ pub mod expiry;
 pub mod failpoints;
 mod flight;
 mod give_up;
+mod grant;
 mod keeper;
 mod lease;
 mod live;
+mod opened;
 mod refresh;
 mod resume;
 mod sound;
