@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
-use crate::access::connection::{ConnectionName, PortalId, Standing};
+use crate::access::connection::{ConnectionId, ConnectionName, PortalId, Standing};
 use crate::store::{ConnectionRow, Resumed};
 use crate::tokens::Enrolment;
 use crate::vault::secret_file;
@@ -145,6 +145,10 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
             err,
             "warning: stored as `unverified`: {why}; calls pass, and the gate verifies it as soon as it can"
         );
+    }
+    if !added.shares_with.is_empty() {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(err, "note: `{name}` shares its grant with {}", listed(&added.shares_with));
     }
     let standing = if added.unverified.is_some() {
         Standing::Unverified
@@ -288,17 +292,42 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 
 fn remove(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
     let by = provenance(&args.reason)?;
-    let row = find(&args.name, admin)?;
-    let revoked = admin.store.remove_connection(&row.id, &by)?;
-    // Nobody to tell if stderr is gone.
+    let (id, name) = match find(&args.name, admin) {
+        Ok(row) => (row.id, row.name),
+        Err(error) => damaged(&args.name, admin)?.ok_or(error)?,
+    };
+    let sharers = admin.store.sharers(&id)?;
+    let revoked = admin.store.remove_connection(&id, &by)?;
     let _ = writeln!(
         err,
-        "removed `{}`, destroyed its credential, revoked {revoked} of its keys; the credential still works at \
-         HubSpot until it is revoked there",
-        row.name
+        "removed `{name}`, destroyed its credential, revoked {revoked} of its keys; the credential still works at \
+         HubSpot until it is revoked there"
     );
+    if !sharers.is_empty() {
+        let _ = writeln!(
+            err,
+            "note: {} hold the same grant and go on; revoking it at HubSpot would end them, too",
+            listed(&sharers)
+        );
+    }
     admin.tell_followers(err);
     Ok(Exit::Fine)
+}
+
+/// Names for a sentence.
+fn listed(names: &[ConnectionName]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+/// A connection of that name whose row can't be read: it can be removed all the same.
+fn damaged(name: &str, admin: &Admin) -> Result<Option<(ConnectionId, ConnectionName)>, CommandError> {
+    let rows = admin.store.connection_rows()?;
+    let row = rows
+        .damaged
+        .into_iter()
+        .find(|row| row.name.as_ref().is_some_and(|known| known.as_str() == name));
+    Ok(row.and_then(|row| Some((row.id?, row.name?))))
 }
 
 fn find(name: &str, admin: &Admin) -> Result<ConnectionRow, CommandError> {

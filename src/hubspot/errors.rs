@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// Why the token endpoint gave no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub fn classify(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) 
         }
         _ => {}
     }
-    let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+    let body: ErrorBody = object(body).unwrap_or_default();
     match body.status.as_deref() {
         Some("BAD_REFRESH_TOKEN" | "BAD_HUB") => return TokenFailure::DeadGrant,
         Some("BAD_CLIENT_ID" | "BAD_CLIENT_SECRET") => return TokenFailure::WrongClient,
@@ -94,6 +95,13 @@ pub fn classify(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) 
         None if names_client => TokenFailure::WrongClient,
         None => TokenFailure::Configuration,
     }
+}
+
+/// Reads a JSON object. A derived reader takes a list for an object whose members come in order; no answer
+/// of HubSpot's means that.
+pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    is_object.then(|| serde_json::from_slice(body).ok()).flatten()
 }
 
 /// Beginnings of HubSpot's words for what is wrong with a request rather than with a grant.

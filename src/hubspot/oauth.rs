@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::hubspot::control::{ControlAnswer, ControlClient, ControlError};
 use crate::hubspot::endpoints::Introspect;
-use crate::hubspot::errors::{TokenFailure, classify};
+use crate::hubspot::errors::{TokenFailure, classify, object};
 use crate::secret::Secret;
 
 pub use crate::hubspot::endpoints::Endpoints;
@@ -102,7 +102,7 @@ pub async fn refresh(
         let failure = classify(answer.status, answer.retry_after, &answer.body);
         return Err(RefreshError::Refused(failure));
     }
-    let body: TokenBody = serde_json::from_slice(&answer.body).map_err(|_| RefreshError::NotUnderstood)?;
+    let body: TokenBody = object(&answer.body).ok_or(RefreshError::NotUnderstood)?;
     let access = token(body.access_token).ok_or(RefreshError::NotUnderstood)?;
     let refresh = match body.refresh_token {
         None => None,
@@ -184,11 +184,11 @@ pub async fn introspect_grant(
             _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
         };
     }
-    match serde_json::from_slice::<Body>(&answer.body) {
-        Ok(Body {
+    match object(&answer.body) {
+        Some(Body {
             active: Some(false), ..
         }) => Introspection::NotGood,
-        Ok(Body {
+        Some(Body {
             hub_id: Some(hub_id),
             user_id,
             scopes,
