@@ -68,6 +68,9 @@ pub(super) struct Engine {
     pub(super) at_once: Semaphore,
     pub(super) brake: Brake,
     pub(super) tasks: TaskTracker,
+    /// From each answer's last byte to its durable commit.
+    #[cfg(test)]
+    pub(super) windows: std::sync::Mutex<Vec<Duration>>,
 }
 
 /// Why a refresh is wanted.
@@ -103,6 +106,8 @@ impl Engine {
             at_once: Semaphore::new(AT_ONCE),
             brake: Brake::default(),
             tasks: TaskTracker::new(),
+            #[cfg(test)]
+            windows: std::sync::Mutex::default(),
         }
     }
 

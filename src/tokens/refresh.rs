@@ -221,6 +221,8 @@ impl Attempt<'_> {
         match save(self.engine, Arc::clone(&self.ticket), Arc::clone(&grant)).await {
             Ok(Saved::Yes) => {
                 let window = answer.received.elapsed();
+                #[cfg(test)]
+                self.engine.windows.lock().unwrap().push(window);
                 fail::fail_point!("refresh-after-save");
                 let refresh = answer.refresh.as_ref();
                 let rotated = refresh.is_some_and(|new| new.expose() != opened.refresh.expose());

@@ -1,10 +1,14 @@
 //! The refresh state machine against a token endpoint in process: storms, rotation, failures, crashes.
 
+mod clock;
 mod crash;
+mod damage;
 mod enrol;
 mod fake;
 mod refresh;
+mod sharing;
 mod statics;
+mod storm;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
