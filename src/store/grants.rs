@@ -88,7 +88,7 @@ pub enum Begin {
 }
 
 /// What a refresh brought.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewGrant {
     /// When the access token was received.
     pub obtained: Timestamp,
@@ -105,7 +105,7 @@ pub struct NewGrant {
 }
 
 /// One connection's tokens, sealed for its generation n + 1.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewTokens {
     /// Field `access`.
     pub access: Sealed,
@@ -170,28 +170,6 @@ impl Store {
         })
     }
 
-    /// Saves generation n + 1 of every holder of the grant, ends intent and lease: before the new access
-    /// token is used.
-    ///
-    /// Saving twice is saving once: when a commit's outcome was not known, the same call tells it. A
-    /// holder that is gone or holds another grant by now is passed over; the outcome is that of the
-    /// connection the ticket was asked for. A standing changes only if the connection lets traffic pass:
-    /// an operator's suspension in the meantime stays.
-    pub fn save_refreshed(
-        &self,
-        ticket: &Ticket,
-        grant: &NewGrant,
-        by: &Provenance,
-    ) -> Result<Saved, StoreError> {
-        self.write(|tx| {
-            let mut outcomes = Vec::with_capacity(1 + ticket.sharers.len());
-            for (member, tokens) in ticket.members().zip(&grant.tokens) {
-                outcomes.push(save_one(tx, member, grant, tokens, by)?);
-            }
-            Ok(outcomes.first().copied().unwrap_or(Saved::Lost))
-        })
-    }
-
     /// Lets the access token of one generation serve until `expires`: its portal is known now. Nothing
     /// happens when the grant has moved on.
     pub fn confirm_access(
@@ -237,6 +215,21 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// Saves for every member; the outcome is that of the one it was asked for.
+pub(super) fn save_all(
+    tx: &Transaction<'_>,
+    ticket: &Ticket,
+    grant: &NewGrant,
+    by: &Provenance,
+) -> Result<Saved, StoreError> {
+    let mut own = None;
+    for (member, tokens) in ticket.members().zip(&grant.tokens) {
+        let saved = save_one(tx, member, grant, tokens, by)?;
+        own.get_or_insert(saved);
+    }
+    Ok(own.unwrap_or(Saved::Lost))
 }
 
 fn save_one(

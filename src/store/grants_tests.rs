@@ -326,3 +326,81 @@ fn a_refresh_notes_when_it_was_and_leaves_the_age_of_the_credential_alone() {
     assert!(after.refreshed.unwrap() >= before.created);
     assert_eq!(after.credential_at, before.credential_at);
 }
+
+#[test]
+fn a_save_waits_for_the_transaction_under_way_and_for_no_other() {
+    use std::sync::mpsc;
+    let (_dir, store, id) = with_grant();
+    let ticket = begin(&store, &id);
+    std::thread::scope(|scope| {
+        let (go, wait) = mpsc::channel();
+        let (started, under_way) = mpsc::channel();
+        let store = &store;
+        scope.spawn(move || {
+            store
+                .write(|_| {
+                    started.send(()).unwrap();
+                    wait.recv().unwrap();
+                    Ok(())
+                })
+                .unwrap();
+        });
+        under_way.recv().unwrap();
+        let others: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    store
+                        .write(|tx| Ok(tx.query_row("SELECT generation FROM connections", [], |row| row.get(0))?))
+                        .unwrap()
+                })
+            })
+            .collect();
+        let save = scope.spawn(|| store.save_refreshed(&ticket, &grant(2), &by_test()).unwrap());
+        // Until it stands in the queue nobody can know of it.
+        while !store.saves.is_waiting() {
+            std::thread::yield_now();
+        }
+        go.send(()).unwrap();
+        assert_eq!(save.join().unwrap(), Saved::Yes);
+        for other in others {
+            let seen: i64 = other.join().unwrap();
+            assert_eq!(seen, 2, "it went before all that waited");
+        }
+    });
+}
+
+#[test]
+fn saves_that_wait_together_are_saved_together_and_one_that_fails_fails_alone() {
+    let (_dir, store, id) = with_grant();
+    let good = begin(&store, &id);
+    let stale = Ticket {
+        own: Member {
+            fence: good.own.fence + 9,
+            ..good.own.clone()
+        },
+        ..good.clone()
+    };
+    let impossible = Ticket {
+        own: Member {
+            generation: u64::MAX,
+            ..good.own.clone()
+        },
+        ..good.clone()
+    };
+    let writer = store.writer.lock().unwrap();
+    std::thread::scope(|scope| {
+        let save = |ticket| {
+            let store = &store;
+            scope.spawn(move || store.save_refreshed(ticket, &grant(2), &by_test()))
+        };
+        let (impossible, stale, good) = (save(&impossible), save(&stale), save(&good));
+        while store.saves.len() < 3 {
+            std::thread::yield_now();
+        }
+        drop(writer);
+        assert!(impossible.join().unwrap().is_err());
+        assert_eq!(stale.join().unwrap().unwrap(), Saved::Lost);
+        assert_eq!(good.join().unwrap().unwrap(), Saved::Yes);
+    });
+    assert_eq!(store.connection(&id).unwrap().unwrap().generation, 2);
+}

@@ -24,6 +24,9 @@ pub(super) async fn run(live: Live, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
+        let store = Arc::clone(&live.engine().parts.store);
+        // Nobody waits for it, and it may take as long as the disk does.
+        drop(tokio::task::spawn_blocking(move || store.checkpoint()));
         let now = Instant::now();
         for connection in live.all() {
             if let Some(rejected) = connection.rejection_to_note() {

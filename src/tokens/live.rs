@@ -45,6 +45,7 @@ impl Live {
     /// no token.
     pub fn load(parts: LiveParts, alone: &GateLock) -> Result<Self, StoreError> {
         parts.store.take_over_leases(alone)?;
+        parts.store.checkpoint_apart()?;
         let mut rows = parts.store.connection_rows()?;
         let engine = Arc::new(Engine::new(parts));
         if note_grants(&engine, &rows.sound)? {

@@ -65,6 +65,10 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
         Ok(_) => {}
         Err(ended) => return ended,
     }
+    // It may have gone down while this one stood in line.
+    if let Some((wait, trouble)) = engine.brake.held(Instant::now()) {
+        return (Outcome::Held(trouble, wait), None);
+    }
     tokio::time::sleep_until(engine.brake.turn(Instant::now())).await;
     let passage = match engine.brake.enter(Instant::now()) {
         Ok(passage) => passage,

@@ -12,19 +12,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::place::{CONNECTIONS, Place};
-
 /// Answers by connection and status.
 pub type Served = BTreeMap<(&'static str, u16), u64>;
 
 pub struct Crowd(JoinSet<Served>);
 
 impl Crowd {
-    pub fn send(count: usize, gate: SocketAddr, place: &Place) -> Self {
+    pub fn send(count: usize, gate: SocketAddr, key: &str, names: &[&'static str]) -> Self {
         let mut tasks = JoinSet::new();
         for index in 0..count {
-            let (name, ..) = CONNECTIONS[index % CONNECTIONS.len()];
-            let key = format!("{}~{name}", place.key);
+            let name = names[index % names.len()];
+            let key = format!("{key}~{name}");
             tasks.spawn(client(gate, key, name, index as u64));
         }
         Self(tasks)

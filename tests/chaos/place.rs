@@ -119,7 +119,7 @@ impl Place {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SCOPEGATE_")) {
             command.env_remove(name);
         }
-        if let Kill::At(point, pass) = kill {
+        if let Kill::At(point, pass, _) = kill {
             command.env("SCOPEGATE_FAIL_KILL", format!("{point}:{pass}"));
         }
         command
