@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::saves;
 use crate::access::connection::{ConnectionName, CredentialKind};
 use crate::store::testing::{by_test, store};
 use crate::store::{NewApp, NewConnection};
@@ -397,7 +398,7 @@ fn saves_that_wait_together_are_saved_together_and_one_that_fails_fails_alone() 
         while store.saves.len() < 3 {
             std::thread::yield_now();
         }
-        drop(writer);
+        drop(saves::Writer::new(writer, &store.saves));
         assert!(impossible.join().unwrap().is_err());
         assert_eq!(stale.join().unwrap().unwrap(), Saved::Lost);
         assert_eq!(good.join().unwrap().unwrap(), Saved::Yes);

@@ -196,10 +196,9 @@ impl Store {
     }
 
     /// The writer, once every save that waited has been carried out.
-    fn writer(&self) -> MutexGuard<'_, Connection> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.saves.carry_out(&mut writer);
-        writer
+    fn writer(&self) -> saves::Writer<'_> {
+        let connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        saves::Writer::new(connection, &self.saves)
     }
 
     /// From now on [`Store::checkpoint`] is called regularly, and commits leave that work to it, unless the

@@ -1,15 +1,21 @@
 //! Saving what a refresh brought goes before everything else that waits for the disk.
 //!
 //! Until it is durable, a crash loses a grant that was rotated. So a save never waits for more than the one
-//! transaction that is under way: whoever gets the writer next carries out all saves first, in one
-//! transaction with one sync.
+//! transaction that is under way: whoever has the writer carries out all saves before it lets go of it and
+//! when it gets it, in one transaction with one sync.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::grants::{NewGrant, Saved, Ticket, save_all};
 use super::{Provenance, Store, StoreError};
+
+/// How often who waits looks itself: a save may be queued in the moment between the last look of the
+/// writer's holder and its letting go.
+const LOOK: Duration = Duration::from_micros(500);
 
 /// Saves that wait for the writer.
 #[derive(Default)]
@@ -21,6 +27,40 @@ struct Save {
     by: Provenance,
     /// Set by whoever carried it out.
     outcome: Mutex<Option<Result<Saved, StoreError>>>,
+    told: Condvar,
+}
+
+/// The writer, in the hands of one thread. Invariant: no save waits while it changes hands.
+pub(super) struct Writer<'a> {
+    connection: MutexGuard<'a, Connection>,
+    saves: &'a Saves,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(mut connection: MutexGuard<'a, Connection>, saves: &'a Saves) -> Self {
+        saves.carry_out(&mut connection);
+        Self { connection, saves }
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        self.saves.carry_out(&mut self.connection);
+    }
+}
+
+impl Deref for Writer<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Writer<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 impl Store {
@@ -42,18 +82,28 @@ impl Store {
             grant: grant.clone(),
             by: by.clone(),
             outcome: Mutex::default(),
+            told: Condvar::new(),
         });
         self.saves.lock().push(Arc::clone(&save));
-        // Getting the writer is enough: either somebody before us has carried it out, or this does.
-        drop(self.writer());
-        let outcome = save.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-        outcome.unwrap_or(Err(StoreError::Interrupted))
+        loop {
+            match self.writer.try_lock() {
+                // Getting the writer is enough.
+                Ok(connection) => drop(Writer::new(connection, &self.saves)),
+                Err(TryLockError::Poisoned(connection)) => {
+                    drop(Writer::new(connection.into_inner(), &self.saves));
+                }
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if let Some(outcome) = save.wait(LOOK) {
+                return outcome;
+            }
+        }
     }
 }
 
 impl Saves {
-    /// Carries out what waits. Invariant: called by whoever takes the writer, before anything else.
-    pub(super) fn carry_out(&self, writer: &mut Connection) {
+    /// Carries out what waits, in one transaction.
+    fn carry_out(&self, writer: &mut Connection) {
         let waiting = std::mem::take(&mut *self.lock());
         if waiting.is_empty() {
             return;
@@ -93,6 +143,17 @@ impl Saves {
 impl Save {
     fn tell(&self, outcome: Result<Saved, StoreError>) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.told.notify_all();
+    }
+
+    /// The outcome, as soon as there is one and for at most `patience`.
+    fn wait(&self, patience: Duration) -> Option<Result<Saved, StoreError>> {
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut outcome, _) = self
+            .told
+            .wait_timeout_while(outcome, patience, |outcome| outcome.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        outcome.take()
     }
 }
 
