@@ -103,7 +103,7 @@ async fn life(place: &mut Place, judge: &mut Judge, kill: Kill) {
     }
     let died = gate.wait().await;
     let served = crowd.disperse().await;
-    judge.note_death(place, kill, died, served, &gate.windows());
+    judge.note_death(place, kill, died, served, &gate.refreshes());
     if let Kill::After(_) = kill {
         let lost = judge.bury_the_lost(place);
         place.install_again(&lost).await;

@@ -238,22 +238,39 @@ impl Gate {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Microseconds from the last byte of each answer of the token endpoint to the durable commit.
-    pub fn windows(&self) -> Vec<u64> {
+    /// The refreshes of this life that were saved.
+    pub fn refreshes(&self) -> Vec<Refreshed> {
         let log = self.log();
         assert!(!log.contains("panicked"), "{log}");
         log.lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter_map(|line| find(&line, "window_us"))
+            .filter_map(|line| Refreshed::of(&line))
             .collect()
     }
 }
 
-/// A number of this name, wherever the log's format puts fields.
-fn find(line: &serde_json::Value, name: &str) -> Option<u64> {
-    line.get(name)
-        .or_else(|| line.get("fields")?.get(name))
-        .and_then(serde_json::Value::as_u64)
+/// One refresh as the gate's log tells it.
+pub struct Refreshed {
+    pub connection: String,
+    /// When HubSpot was asked.
+    pub asked: jiff::Timestamp,
+    /// From the last byte of the answer to the durable commit.
+    pub window_us: u64,
+}
+
+impl Refreshed {
+    fn of(line: &serde_json::Value) -> Option<Self> {
+        // Wherever the log's format puts fields.
+        let field = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name));
+        let window_us = field("window_us")?.as_u64()?;
+        let at: jiff::Timestamp = field("timestamp")?.as_str()?.parse().unwrap();
+        let took = Duration::from_micros(field("duration_us")?.as_u64()?);
+        Some(Self {
+            connection: field("connection")?.as_str()?.to_owned(),
+            asked: at - took,
+            window_us,
+        })
+    }
 }
 
 impl Drop for Gate {
