@@ -44,6 +44,7 @@ struct Place {
     key: String,
     refresh_token: String,
     sim: Arc<Sim>,
+    app_id: u64,
     _running: sim::Running,
 }
 
@@ -76,6 +77,7 @@ impl Place {
             key,
             refresh_token,
             sim,
+            app_id: app.app_id,
             _running: running,
         }
     }
@@ -315,6 +317,27 @@ async fn where_a_token_has_to_stand_in_a_path_no_line_of_the_log_repeats_it() {
         assert!(!log.contains(token), "the log has a token of a path");
     }
     place.assert_nothing_in_the_clear();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_was_uninstalled_stops_everything_at_once_and_is_told_of_once() {
+    let place = Place::new(Rotation::Stable).await;
+    let place = tokio::task::spawn_blocking(move || {
+        let gate = place.gate(None);
+        assert_eq!(gate.get(&place.key), Some(200));
+        place.sim.uninstall(place.app_id, PORTAL);
+        let statuses: Vec<_> = (0..20).map(|_| gate.get(&place.key)).collect();
+        assert_eq!(statuses, [Some(401); 20], "from the first request after it on");
+        place
+    })
+    .await
+    .unwrap();
+    assert_eq!(place.state(), "dead");
+    let log = std::fs::read_to_string(place.log()).unwrap();
+    let alerts: Vec<_> = log.lines().filter(|line| line.contains("connection.dead")).collect();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert!(alerts[0].contains("scopegate connection install acme"), "{alerts:?}");
+    assert_eq!(place.sim.token_calls().len(), 2, "the one that worked, and the one that told");
 }
 
 #[test]

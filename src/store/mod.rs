@@ -26,7 +26,7 @@ pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, ConnectionRows, DamagedRow, NewConnection, StoredToken};
 pub use error::StoreError;
 pub use grants::{AppCredentials, Begin, Member, NewGrant, NewTokens, Saved, Ticket};
-pub use keys::{KeyRow, NewKey, Revoked};
+pub use keys::{KeyRow, KeyRows, NewKey, Revoked};
 pub use lock::{GateLock, LockError, gate_runs};
 pub use machine_time::MachineTime;
 pub use standings::{Resumed, Whose};

@@ -71,7 +71,10 @@ impl Live {
         if change.kind != ChangeKind::Connection {
             return Ok(());
         }
-        let id = ConnectionId::parse(&change.id).ok_or(StoreError::Damaged("a change"))?;
+        // What a damaged row speaks of is found by reading everything.
+        let Some(id) = ConnectionId::parse(&change.id) else {
+            return self.reload();
+        };
         match self.0.engine.parts.store.connection(&id) {
             Ok(Some(row)) => {
                 note_grants(&self.0.engine, std::slice::from_ref(&row))?;
