@@ -171,7 +171,13 @@ impl TokenRefreshed<'_> {
             }
             // The alert is the connection's change of state.
             RefreshResult::DeadGrant => {
-                tracing::info!(connection, app, result, duration_us, "token not refreshed: the grant is dead");
+                tracing::info!(
+                    connection,
+                    app,
+                    result,
+                    duration_us,
+                    "token not refreshed: the grant is dead"
+                );
             }
             RefreshResult::WrongClient | RefreshResult::Configuration => {
                 tracing::error!(
@@ -200,7 +206,11 @@ impl TokenEndpoint<'_> {
     pub fn emit(&self) {
         let instance = self.instance;
         if self.up {
-            tracing::info!(event = "token_endpoint.up", instance, "the token endpoint answers again");
+            tracing::info!(
+                event = "token_endpoint.up",
+                instance,
+                "the token endpoint answers again"
+            );
         } else {
             tracing::error!(
                 event = "token_endpoint.down",

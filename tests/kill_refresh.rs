@@ -307,7 +307,10 @@ async fn where_a_token_has_to_stand_in_a_path_no_line_of_the_log_repeats_it() {
         .iter()
         .filter(|received| received.target.starts_with("/oauth/v1/refresh-tokens/"))
         .collect();
-    assert!(asked.len() >= 2, "when it was added, and after the refresh: v1 does not tell the portal");
+    assert!(
+        asked.len() >= 2,
+        "when it was added, and after the refresh: v1 does not tell the portal"
+    );
     let calls = place.sim.token_calls();
     assert!(calls.iter().all(|call| call.version == "v1") && !calls.is_empty());
     let log = std::fs::read_to_string(place.log()).unwrap();
@@ -334,10 +337,20 @@ async fn a_grant_that_was_uninstalled_stops_everything_at_once_and_is_told_of_on
     .unwrap();
     assert_eq!(place.state(), "dead");
     let log = std::fs::read_to_string(place.log()).unwrap();
-    let alerts: Vec<_> = log.lines().filter(|line| line.contains("connection.dead")).collect();
+    let alerts: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("connection.dead"))
+        .collect();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
-    assert!(alerts[0].contains("scopegate connection install acme"), "{alerts:?}");
-    assert_eq!(place.sim.token_calls().len(), 2, "the one that worked, and the one that told");
+    assert!(
+        alerts[0].contains("scopegate connection install acme"),
+        "{alerts:?}"
+    );
+    assert_eq!(
+        place.sim.token_calls().len(),
+        2,
+        "the one that worked, and the one that told"
+    );
 }
 
 #[test]
@@ -356,12 +369,20 @@ fn a_wrong_master_key_is_one_clear_error_and_no_gate() {
     };
     assert!(start().status.success());
     std::fs::remove_file(home.join("data/master.key")).unwrap();
-    support::scopegate_ok(&["master-key", "new", "--out", support::path(&home.join("data/master.key"))]);
+    support::scopegate_ok(&[
+        "master-key",
+        "new",
+        "--out",
+        support::path(&home.join("data/master.key")),
+    ]);
     let output = start();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(output.stdout.is_empty(), "no `ready` line");
     let lines: Vec<_> = said.lines().filter(|line| line.contains("master key")).collect();
     assert_eq!(lines.len(), 1, "{said}");
-    assert!(lines[0].contains("not the one this store was sealed with"), "{said}");
+    assert!(
+        lines[0].contains("not the one this store was sealed with"),
+        "{said}"
+    );
 }

@@ -148,7 +148,11 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
     }
     if !added.shares_with.is_empty() {
         // Nobody to tell if stderr is gone.
-        let _ = writeln!(err, "note: `{name}` shares its grant with {}", listed(&added.shares_with));
+        let _ = writeln!(
+            err,
+            "note: `{name}` shares its grant with {}",
+            listed(&added.shares_with)
+        );
     }
     let standing = if added.unverified.is_some() {
         Standing::Unverified

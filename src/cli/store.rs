@@ -61,7 +61,8 @@ fn damaged_key(id: &Option<KeyId>) -> String {
         Some(id) => format!(
             "key `{id}` is damaged and opens nothing: revoke it with `scopegate key revoke {id}` and create another"
         ),
-        None => "a key is damaged and opens nothing: restore the store from a backup, or create another".to_owned(),
+        None => "a key is damaged and opens nothing: restore the store from a backup, or create another"
+            .to_owned(),
     }
 }
 

@@ -171,16 +171,28 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_or_moving_account_says_nothing_about_the_endpoint_and_a_busy_endpoint_nothing_about_the_grant() {
+    fn a_locked_or_moving_account_says_nothing_about_the_endpoint_and_a_busy_endpoint_nothing_about_the_grant()
+     {
         let retry_after = Some(Duration::from_secs(9));
         let read = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
-            classify(status, retry_after, br#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#)
+            classify(
+                status,
+                retry_after,
+                br#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#,
+            )
         };
         for status in [423, 477] {
             assert_eq!(read(status), TokenFailure::Locked { retry_after }, "{status}");
         }
-        for (status, acted_upon) in [(408, true), (429, false), (500, true), (502, true), (503, true), (599, true)] {
+        for (status, acted_upon) in [
+            (408, true),
+            (429, false),
+            (500, true),
+            (502, true),
+            (503, true),
+            (599, true),
+        ] {
             let busy = TokenFailure::Busy {
                 retry_after,
                 acted_upon,
@@ -191,12 +203,7 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_says_whether_it_may_have_acted() {
-        for (status, acted_upon) in [
-            (429, false),
-            (500, true),
-            (502, true),
-            (504, true),
-        ] {
+        for (status, acted_upon) in [(429, false), (500, true), (502, true), (504, true)] {
             let invalid_grant = r#"{"error":"invalid_grant"}"#;
             assert_eq!(
                 read(status, invalid_grant),

@@ -340,7 +340,10 @@ mod tests {
 
     #[test]
     fn a_token_in_a_path_is_one_segment_of_it() {
-        let path = token_path("/oauth/v1/refresh-tokens/", &Secret::new("na1-a/b?c#d".to_owned()));
+        let path = token_path(
+            "/oauth/v1/refresh-tokens/",
+            &Secret::new("na1-a/b?c#d".to_owned()),
+        );
         assert_eq!(&**path, "/oauth/v1/refresh-tokens/na1-a%2Fb%3Fc%23d");
     }
 

@@ -379,14 +379,9 @@ fn ticket(tx: &Transaction<'_>, id: &ConnectionId) -> Result<Option<Ticket>, Sto
 }
 
 fn member(row: &Row<'_>) -> Result<(Member, AppCredentials), StoreError> {
-    let mut secrets = vec![(
-        Sealed::from_stored(row.get(10)?),
-        read_number(row.get(11)?)?,
-    )];
-    if let (Some(other), Some(version)) = (
-        row.get::<_, Option<Vec<u8>>>(12)?,
-        row.get::<_, Option<i64>>(13)?,
-    ) {
+    let mut secrets = vec![(Sealed::from_stored(row.get(10)?), read_number(row.get(11)?)?)];
+    if let (Some(other), Some(version)) = (row.get::<_, Option<Vec<u8>>>(12)?, row.get::<_, Option<i64>>(13)?)
+    {
         secrets.push((Sealed::from_stored(other), read_number(version)?));
     }
     let member = Member {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::store::saves;
 use crate::access::connection::{ConnectionName, CredentialKind};
+use crate::store::saves;
 use crate::store::testing::{by_test, store};
 use crate::store::{NewApp, NewConnection};
 
@@ -228,13 +228,20 @@ fn all_holders_of_a_grant_get_the_new_token_in_one_transaction() {
     assert!(!store.note_grant(&first, 1, &print(1), &by_test()).unwrap());
     let second = add_sharer(&store, 2, "second", 1);
     let other = add_sharer(&store, 3, "other", 9);
-    assert_eq!(store.sharers(&first).unwrap(), [ConnectionName::parse("second").unwrap()]);
+    assert_eq!(
+        store.sharers(&first).unwrap(),
+        [ConnectionName::parse("second").unwrap()]
+    );
     assert!(store.sharers(&other).unwrap().is_empty());
 
     let ticket = begin(&store, &second);
     assert_eq!(ticket.own.connection, second);
     assert_eq!(ticket.sharers[0].connection, first);
-    assert_eq!(ticket.apps.len(), 2, "the sharer's app may know a secret that ours does not");
+    assert_eq!(
+        ticket.apps.len(),
+        2,
+        "the sharer's app may know a secret that ours does not"
+    );
     assert!(matches!(
         store.begin_refresh(&first, "g1", MINUTE).unwrap(),
         Begin::Busy { .. }
@@ -245,7 +252,10 @@ fn all_holders_of_a_grant_get_the_new_token_in_one_transaction() {
     ));
     let mut fresh = grant(2);
     fresh.tokens.push(tokens(3));
-    assert_eq!(store.save_refreshed(&ticket, &fresh, &by_test()).unwrap(), Saved::Yes);
+    assert_eq!(
+        store.save_refreshed(&ticket, &fresh, &by_test()).unwrap(),
+        Saved::Yes
+    );
     let row = |id| store.connection(id).unwrap().unwrap();
     assert_eq!(row(&second).refresh.unwrap(), Sealed::from_stored(vec![2; 41]));
     assert_eq!(row(&first).refresh.unwrap(), Sealed::from_stored(vec![3; 41]));
@@ -283,7 +293,10 @@ fn one_that_was_given_another_grant_leaves_the_others_and_does_not_come_back() {
     assert!(store.sharers(&second).unwrap().is_empty());
     assert!(begin(&store, &second).sharers.is_empty());
     let third = add_sharer(&store, 4, "third", 1);
-    assert_eq!(store.sharers(&third).unwrap(), [ConnectionName::parse("second").unwrap()]);
+    assert_eq!(
+        store.sharers(&third).unwrap(),
+        [ConnectionName::parse("second").unwrap()]
+    );
 }
 
 #[test]
@@ -313,7 +326,10 @@ fn a_lease_does_not_last_because_a_clock_was_set_back() {
         Saved::Lost,
         "set forward, the lease ends early, and the fence keeps the late one from writing"
     );
-    assert_eq!(store.save_refreshed(&next, &grant(3), &by_test()).unwrap(), Saved::Yes);
+    assert_eq!(
+        store.save_refreshed(&next, &grant(3), &by_test()).unwrap(),
+        Saved::Yes
+    );
 }
 
 #[test]
@@ -351,7 +367,9 @@ fn a_save_waits_for_the_transaction_under_way_and_for_no_other() {
             .map(|_| {
                 scope.spawn(|| {
                     store
-                        .write(|tx| Ok(tx.query_row("SELECT generation FROM connections", [], |row| row.get(0))?))
+                        .write(|tx| {
+                            Ok(tx.query_row("SELECT generation FROM connections", [], |row| row.get(0))?)
+                        })
                         .unwrap()
                 })
             })

@@ -98,7 +98,9 @@ impl Store {
         while let Some(row) = found.next()? {
             match read(row) {
                 Ok(sound) => rows.sound.push(sound),
-                Err(_) => rows.damaged.push(row.get::<_, String>("id").ok().and_then(|id| KeyId::parse(&id))),
+                Err(_) => rows
+                    .damaged
+                    .push(row.get::<_, String>("id").ok().and_then(|id| KeyId::parse(&id))),
             }
         }
         Ok(rows)
@@ -110,7 +112,8 @@ impl Store {
         let mut statement = reader.prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?;
         let mut found = statement.query(params![id.as_str()])?;
         let row = found.next()?;
-        row.map(|row| read(row).map_err(|_| StoreError::Damaged("a key"))).transpose()
+        row.map(|row| read(row).map_err(|_| StoreError::Damaged("a key")))
+            .transpose()
     }
 
     /// Adds keys, all or none. A key bound to a connection needs that connection to exist.

@@ -121,7 +121,11 @@ impl Saves {
                     save.tell(alone.map(|outcomes| outcomes.first().copied().unwrap_or(Saved::Lost)));
                 }
             }
-            Err(error) => waiting.iter().take(1).zip([error]).for_each(|(save, error)| save.tell(Err(error))),
+            Err(error) => waiting
+                .iter()
+                .take(1)
+                .zip([error])
+                .for_each(|(save, error)| save.tell(Err(error))),
         }
     }
 

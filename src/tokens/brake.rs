@@ -163,9 +163,7 @@ impl Drop for Passage<'_> {
 /// A wait that not everybody who is told it ends in the same second: up to half longer, or three seconds.
 pub(super) fn spread(wait: Duration, jitter: u8) -> Duration {
     const SPREAD_MIN: Duration = Duration::from_secs(3);
-    wait + (wait / 2)
-        .max(SPREAD_MIN)
-        .mul_f64(f64::from(jitter) / 255.0)
+    wait + (wait / 2).max(SPREAD_MIN).mul_f64(f64::from(jitter) / 255.0)
 }
 
 #[cfg(test)]
@@ -189,7 +187,10 @@ mod tests {
         let (brake, start) = (Brake::default(), Instant::now());
         fail(&brake, start, 2);
         assert_eq!(brake.held(start), None);
-        assert_eq!(brake.enter(start).ok().unwrap().report(DOWN, start, 0), Turn::WentDown);
+        assert_eq!(
+            brake.enter(start).ok().unwrap().report(DOWN, start, 0),
+            Turn::WentDown
+        );
         assert_eq!(brake.held(start), Some((Duration::from_secs(1), Trouble::Busy)));
         let later = start + Duration::from_secs(1);
         let probe = brake.enter(later).ok().unwrap();

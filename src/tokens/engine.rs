@@ -221,9 +221,7 @@ struct Arrival {
 impl Arrival {
     fn land(&mut self, outcome: Outcome, asked: Option<Duration>) {
         self.landed = true;
-        self.grant
-            .flight()
-            .land(outcome, asked, Instant::now(), jitter());
+        self.grant.flight().land(outcome, asked, Instant::now(), jitter());
         // Nobody may be waiting.
         let _ = self.teller.send(Some(outcome));
     }

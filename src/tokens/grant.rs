@@ -52,10 +52,7 @@ impl ConnectionState {
         let before = self.grant();
         if Arc::ptr_eq(&before, grant) {
             let mut holders = grant.lock();
-            if !holders
-                .iter()
-                .any(|holder| holder.as_ptr() == Arc::as_ptr(self))
-            {
+            if !holders.iter().any(|holder| holder.as_ptr() == Arc::as_ptr(self)) {
                 holders.push(Arc::downgrade(self));
             }
             return;

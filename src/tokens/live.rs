@@ -284,11 +284,14 @@ impl Live {
             }
             None => self.insert(ConnectionState::of_row(row)),
         };
+        // One that leaves others takes nothing of theirs along.
+        let own = || match connection.is_sharing() {
+            true => Arc::default(),
+            false => connection.grant(),
+        };
         let grant = match &row.grant_id {
-            Some(id) => Arc::clone(&self.0.shared.entry(id.clone()).or_insert_with(|| connection.grant())),
-            // One that leaves the others takes nothing of theirs along.
-            None if connection.is_sharing() => Arc::default(),
-            None => connection.grant(),
+            Some(id) => Arc::clone(&self.0.shared.entry(id.clone()).or_insert_with(own)),
+            None => own(),
         };
         connection.hold(&grant);
         if let Err(error) = take_up(&connection, row, &self.0.engine.parts.vault) {
@@ -317,7 +320,11 @@ impl Live {
             }
         };
         if news {
-            tracing::error!(event = "connection.damaged", finding = row.finding(), "a connection can't be read");
+            tracing::error!(
+                event = "connection.damaged",
+                finding = row.finding(),
+                "a connection can't be read"
+            );
         }
     }
 

@@ -189,9 +189,7 @@ async fn leave_alone(engine: &Engine, connection: &ConnectionState, strangers: V
         connection = %connection.name(), count = strangers.len(),
         "connections that shared this one's grant hold another one now"
     );
-    let left = engine
-        .on_disk(move |store| store.leave_alone(&strangers))
-        .await;
+    let left = engine.on_disk(move |store| store.leave_alone(&strangers)).await;
     if let Err(error) = left {
         // Their leases end by themselves.
         tracing::debug!(error = %error, "leases not given back");
@@ -263,7 +261,8 @@ impl Attempt<'_> {
                 (Some((standing, why)), _) => note_standing(&holder, standing, why.unwrap_or("verified")),
                 (None, Some(identity)) => {
                     let expires = expiry(grant.obtained, answer.life);
-                    self.settle_portal(&holder, member, identity.clone(), expires).await;
+                    self.settle_portal(&holder, member, identity.clone(), expires)
+                        .await;
                 }
                 (None, None) => {}
             }
@@ -287,9 +286,7 @@ impl Attempt<'_> {
         let obtained = Timestamp::now();
         let mut tokens = Vec::with_capacity(1 + self.ticket.sharers.len());
         for (index, member) in self.ticket.members().enumerate() {
-            let standing = answer
-                .hub_id
-                .map(|hub_id| standing_of(hub_id, member.portal));
+            let standing = answer.hub_id.map(|hub_id| standing_of(hub_id, member.portal));
             // Another portal's access token is kept for nobody: it counts as expired from the start. So
             // does one whose portal is not known yet: a process that dies before it asked leaves nothing
             // to lend.

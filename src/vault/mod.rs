@@ -138,10 +138,7 @@ mod tests {
         assert_eq!(print, vault(1).grant_print(&token("canary")));
         assert_ne!(print, vault(1).grant_print(&token("canary-2")));
         assert_ne!(print, vault(2).grant_print(&token("canary")));
-        assert_eq!(
-            GrantPrint::from_stored(print.as_stored().to_vec()),
-            Some(print)
-        );
+        assert_eq!(GrantPrint::from_stored(print.as_stored().to_vec()), Some(print));
     }
 
     #[test]

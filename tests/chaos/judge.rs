@@ -86,7 +86,14 @@ impl Judge {
     }
 
     /// The gate is dead: which grants did it take along?
-    pub fn note_death(&mut self, place: &Place, kill: Kill, died: Instant, served: Served, refreshes: &[Refreshed]) {
+    pub fn note_death(
+        &mut self,
+        place: &Place,
+        kill: Kill,
+        died: Instant,
+        served: Served,
+        refreshes: &[Refreshed],
+    ) {
         self.deaths.push(died);
         self.windows
             .extend(refreshes.iter().map(|refreshed| refreshed.window_us));
@@ -120,11 +127,26 @@ impl Judge {
                 continue;
             }
             // Only what the server committed right before the death, and the dead had not yet written.
-            assert_ne!(self.rotation, Rotation::Stable, "{kill:?}: a stable grant was lost");
-            assert!(row.intent.is_some(), "{kill:?}: {name} was lost and nobody will know");
-            let commit = calls.iter().rev().find(|call| call.hub_id == Some(portal)).unwrap().at;
+            assert_ne!(
+                self.rotation,
+                Rotation::Stable,
+                "{kill:?}: a stable grant was lost"
+            );
+            assert!(
+                row.intent.is_some(),
+                "{kill:?}: {name} was lost and nobody will know"
+            );
+            let commit = calls
+                .iter()
+                .rev()
+                .find(|call| call.hub_id == Some(portal))
+                .unwrap()
+                .at;
             let gap = died.saturating_duration_since(commit);
-            assert!(gap < WINDOW_MAX, "{kill:?}: {name} was lost {gap:?} after the server's commit");
+            assert!(
+                gap < WINDOW_MAX,
+                "{kill:?}: {name} was lost {gap:?} after the server's commit"
+            );
             self.longest_gap = self.longest_gap.max(gap);
             self.lost.insert(name);
             if name != "twin" {
@@ -188,7 +210,10 @@ impl Judge {
             let row = store.connection_by_name(&known).unwrap().unwrap();
             match row.standing {
                 Standing::Reauthorise => {
-                    assert!(self.lost.remove(name), "{name} is to be authorised again for nothing");
+                    assert!(
+                        self.lost.remove(name),
+                        "{name} is to be authorised again for nothing"
+                    );
                     buried.push(name);
                 }
                 Standing::Ok => {}
@@ -275,9 +300,17 @@ impl Judge {
         // A lost grant's old token is tried when its loss is found out; a kill in that moment repeats it.
         let kills = self.deaths.len();
         let tries = self.grants_lost as usize + kills;
-        assert!(self.calls.refused <= tries, "{} refused calls", self.calls.refused);
+        assert!(
+            self.calls.refused <= tries,
+            "{} refused calls",
+            self.calls.refused
+        );
         // A kill can cost a call for each grant that was being refreshed.
-        assert!(self.calls.repeated <= 3 * kills, "{} repeated calls", self.calls.repeated);
+        assert!(
+            self.calls.repeated <= 3 * kills,
+            "{} repeated calls",
+            self.calls.repeated
+        );
         for point in failpoints::ALL {
             assert!(self.row(point).kills > 0, "{point} was never reached");
         }
@@ -295,7 +328,10 @@ fn one_call_for_one_expiry(kill: Kill, refreshes: &[Refreshed]) {
         if let Some(last) = before.insert(*portal, refreshed.asked) {
             let gap = refreshed.asked.duration_since(last).as_secs_f64();
             let earliest = LIFE.as_secs_f64() * EARLIEST;
-            assert!(gap >= earliest, "{kill:?}: portal {portal} was refreshed again after {gap} s");
+            assert!(
+                gap >= earliest,
+                "{kill:?}: portal {portal} was refreshed again after {gap} s"
+            );
         }
     }
 }

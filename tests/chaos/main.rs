@@ -57,14 +57,17 @@ async fn murder_under_load_loses_nothing_that_could_be_saved() {
         Rotation::Rotate,
         Rotation::RotateWithReuseDetection,
     ];
-    let wished: Option<usize> = std::env::var("CHAOS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let wished: Option<usize> = std::env::var("CHAOS_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok());
     // A round kills twice: at a step, and at a random time.
     let rounds = wished.map_or(failpoints::ALL.len(), |kills| kills.div_ceil(2 * modes.len()));
     let mut judges = Vec::new();
     for mode in modes {
         judges.push(one_mode(mode, rounds).await);
+        // As far as it has come: the long run takes its time.
+        println!("{}", matrix(&judges));
     }
-    println!("{}", matrix(&judges));
     for judge in &judges {
         judge.give_verdict();
     }

@@ -148,7 +148,11 @@ impl Place {
     /// The store and what opens it, while no gate runs.
     pub fn open(&self) -> (Arc<Store>, Vault) {
         let store = Store::open_existing(&self.home().join("data/scopegate.db")).unwrap();
-        let vault = unlock(&store, &MasterKeySource::File(self.home().join("data/master.key"))).unwrap();
+        let vault = unlock(
+            &store,
+            &MasterKeySource::File(self.home().join("data/master.key")),
+        )
+        .unwrap();
         (Arc::new(store), vault)
     }
 
@@ -202,9 +206,15 @@ impl Place {
                 .await
                 .unwrap();
         }
-        let twin = store.connection_by_name(&ConnectionName::parse("twin").unwrap()).unwrap();
+        let twin = store
+            .connection_by_name(&ConnectionName::parse("twin").unwrap())
+            .unwrap();
         if let Some(twin) = twin.filter(|_| names.contains(&"twin")) {
-            assert_eq!(store.sharers(&twin.id).unwrap().len(), 1, "the twin's grant is known to be shared");
+            assert_eq!(
+                store.sharers(&twin.id).unwrap().len(),
+                1,
+                "the twin's grant is known to be shared"
+            );
         }
     }
 }

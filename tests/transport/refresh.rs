@@ -231,7 +231,13 @@ async fn every_version_of_the_token_endpoints_serves_every_way_of_rotation() {
             let last = sim.token_calls().pop().unwrap();
             assert_eq!(last.version, version);
             assert_eq!(
-                introspect_grant(&client, &endpoints, credentials, &Secret::new("na1-unknown".to_owned())).await,
+                introspect_grant(
+                    &client,
+                    &endpoints,
+                    credentials,
+                    &Secret::new("na1-unknown".to_owned())
+                )
+                .await,
                 Introspection::NotGood,
                 "{case}"
             );
@@ -261,7 +267,10 @@ async fn the_version_of_the_token_endpoints_is_a_setting() {
         let reply = Wire::open(world.gate).await.ask(get(GOOD, &key)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let calls = world.sim.token_calls();
-        assert!(!calls.is_empty() && calls.iter().all(|call| call.version == version), "{version}");
+        assert!(
+            !calls.is_empty() && calls.iter().all(|call| call.version == version),
+            "{version}"
+        );
         let oauth = seen(&world);
         let others = oauth
             .iter()

@@ -42,7 +42,10 @@ async fn a_stored_token_is_as_old_as_it_is_whatever_the_wall_clock_says() {
         let (_, phase) = gate.acme().current(Instant::now()).unwrap();
         assert_eq!(phase, Phase::Fresh);
         let later = Instant::now() + Duration::from_secs(1800);
-        assert!(gate.acme().current(later).is_none(), "{hours}: and ends when it ends");
+        assert!(
+            gate.acme().current(later).is_none(),
+            "{hours}: and ends when it ends"
+        );
     }
 }
 
@@ -56,7 +59,11 @@ async fn after_a_start_of_the_machine_a_token_of_implausible_times_is_refreshed_
         start_machine_anew(&world);
         move_wall_clock(&world, hours);
         let gate = world.gate();
-        assert_eq!(token_of(&gate.lease().await.unwrap()), "Bearer canary-access-2", "{hours}");
+        assert_eq!(
+            token_of(&gate.lease().await.unwrap()),
+            "Bearer canary-access-2",
+            "{hours}"
+        );
     }
 }
 
@@ -79,7 +86,10 @@ async fn a_lease_left_behind_blocks_no_refresh_for_hours() {
     let gate = world.gate();
     let id = gate.acme().id();
     // Another process took it, and the clock was set back by nine hours since.
-    world.store.begin_refresh(&id, "gone", Duration::from_secs(60)).unwrap();
+    world
+        .store
+        .begin_refresh(&id, "gone", Duration::from_secs(60))
+        .unwrap();
     move_wall_clock(&world, -9);
     assert!(gate.lease().await.is_ok());
 }

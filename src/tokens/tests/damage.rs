@@ -50,8 +50,14 @@ const DAMAGES: [(&str, Trouble); 11] = [
     ("created_at = 9223372036854775807", Trouble::Damaged),
     ("labels = CAST(x'ff' AS TEXT)", Trouble::Damaged),
     ("refresh_token = x'00'", Trouble::Configuration),
-    ("refresh_token = substr(refresh_token, 1, 20)", Trouble::Configuration),
-    ("refresh_token = randomblob(length(refresh_token))", Trouble::Configuration),
+    (
+        "refresh_token = substr(refresh_token, 1, 20)",
+        Trouble::Configuration,
+    ),
+    (
+        "refresh_token = randomblob(length(refresh_token))",
+        Trouble::Configuration,
+    ),
     ("data_key = substr(data_key, 2)", Trouble::Configuration),
 ];
 
@@ -67,7 +73,10 @@ async fn a_damaged_row_stops_its_own_connection_alone_and_is_named_by_the_check(
             "{how}: {refused:?}"
         );
         assert_eq!(ask(&gate, "p2").await, Ok(()), "{how}");
-        assert_eq!(world.store.connections().unwrap().last().unwrap().name, name("p2"));
+        assert_eq!(
+            world.store.connections().unwrap().last().unwrap().name,
+            name("p2")
+        );
         let found = findings(&world.store, &world.vault).unwrap();
         assert_eq!(found.len(), 1, "{how}: {found:?}");
         assert!(
@@ -109,8 +118,15 @@ async fn a_damaged_connection_can_be_removed() {
     let rows = world.store.connection_rows().unwrap();
     let damaged = &rows.damaged[0];
     assert_eq!(damaged.name, Some(name("p1")));
-    assert!(damaged.finding().contains("a connection's standing"), "{}", damaged.finding());
-    world.store.remove_connection(&damaged.id.unwrap(), &by_test()).unwrap();
+    assert!(
+        damaged.finding().contains("a connection's standing"),
+        "{}",
+        damaged.finding()
+    );
+    world
+        .store
+        .remove_connection(&damaged.id.unwrap(), &by_test())
+        .unwrap();
     gate.follow();
     assert!(gate.live.by_name(&name("p1")).is_none());
     assert!(findings(&world.store, &world.vault).unwrap().is_empty());

@@ -15,7 +15,13 @@ async fn add_twin(world: &World, app_secret: &str) {
     let endpoints = Endpoints::default();
     let enrolment = world.enrolment(&endpoints);
     enrolment
-        .add_app("twins", "client-1", &secret("canary-app-secret"), None, &by_test())
+        .add_app(
+            "twins",
+            "client-1",
+            &secret("canary-app-secret"),
+            None,
+            &by_test(),
+        )
         .unwrap();
     let grant = secret(&world.fake.0.lock().unwrap().refresh);
     let added = enrolment
@@ -140,7 +146,11 @@ async fn a_dead_grant_stops_all_who_hold_it_at_once_and_is_told_of_once_each() {
             let connection = if index % 2 == 0 { "acme" } else { "twin" };
             let connection = gate.live.by_name(&name(connection)).unwrap();
             let live = gate.live.clone();
-            tokio::spawn(async move { live.lease(&connection, permit()).await.map(|lease| token_of(&lease)) })
+            tokio::spawn(async move {
+                live.lease(&connection, permit())
+                    .await
+                    .map(|lease| token_of(&lease))
+            })
         })
         .collect();
     for waiter in waiting {
@@ -151,7 +161,9 @@ async fn a_dead_grant_stops_all_who_hold_it_at_once_and_is_told_of_once_each() {
     }
     assert_eq!(world.fake.calls(), 1);
     let events = world.store.admin_events_after(0).unwrap();
-    let ended = events.iter().filter(|event| event.action == "connection grant ended");
+    let ended = events
+        .iter()
+        .filter(|event| event.action == "connection grant ended");
     assert_eq!(ended.count(), 2, "one for each connection");
 }
 
@@ -238,7 +250,9 @@ async fn a_rotated_client_secret_revokes_nothing_and_all_recover_when_it_is_righ
         assert_eq!(connection.standing, Standing::Ok);
         assert_eq!(connection.health.as_deref(), Some("configuration"));
     }
-    world.fake.set(|state| state.secret = "canary-app-secret".to_owned());
+    world
+        .fake
+        .set(|state| state.secret = "canary-app-secret".to_owned());
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(gate.lease_of("twin").await.is_ok() && gate.lease_of("acme").await.is_ok());
     for connection in world.store.connections().unwrap() {
