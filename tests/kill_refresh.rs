@@ -353,6 +353,50 @@ async fn a_grant_that_was_uninstalled_stops_everything_at_once_and_is_told_of_on
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_row_is_answered_logged_checked_and_removed_by_name() {
+    let place = Place::new(Rotation::Stable).await;
+    tokio::task::spawn_blocking(move || {
+        rusqlite::Connection::open(place.dir.path().join("gate/data/scopegate.db"))
+            .unwrap()
+            .execute("UPDATE connections SET standing = 'sideways'", [])
+            .unwrap();
+        let gate = place.gate(None);
+        assert_eq!(gate.get(&place.key), Some(503));
+        let log = std::fs::read_to_string(place.log()).unwrap();
+        let lines: Vec<_> = log
+            .lines()
+            .filter(|line| line.contains("connection.damaged"))
+            .collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("scopegate connection remove acme"), "{lines:?}");
+
+        let run = |args: &[&str]| {
+            let config = place.config();
+            let output = Command::new(env!("CARGO_BIN_EXE_scopegate"))
+                .args(["--config", support::path(&config)])
+                .args(args)
+                .output()
+                .unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let (exit, found) = run(&["store", "check"]);
+        assert_eq!(exit, Some(1), "{found}");
+        assert!(
+            found.contains("`acme` is damaged: a connection's standing"),
+            "{found}"
+        );
+        assert_eq!(
+            run(&["connection", "remove", "acme", "--reason", "damaged"]).0,
+            Some(0)
+        );
+        assert_eq!(gate.get(&place.key), Some(401), "its keys are revoked with it");
+        assert_eq!(run(&["store", "check"]).0, Some(0));
+    })
+    .await
+    .unwrap();
+}
+
 #[test]
 fn a_wrong_master_key_is_one_clear_error_and_no_gate() {
     let dir = tempfile::tempdir().unwrap();
