@@ -85,6 +85,12 @@ impl Judge {
         self.rows.get(kill).copied().unwrap_or_default()
     }
 
+    /// Those whose grant is not lost.
+    pub fn at_work(&self, names: &[&'static str]) -> Vec<&'static str> {
+        let works = |name: &&&'static str| !self.lost.contains(**name);
+        names.iter().filter(works).copied().collect()
+    }
+
     /// The gate is dead: which grants did it take along?
     pub fn note_death(
         &mut self,

@@ -80,8 +80,12 @@ async fn one_mode(mode: Rotation, rounds: usize) -> Judge {
     for round in 0..rounds {
         let point = failpoints::ALL[round % failpoints::ALL.len()];
         let pass = 1 + random.below(2) as u32;
-        let target = ["one", "two", "three"][random.below(3) as usize];
-        life(&mut place, &mut judge, Kill::At(point, pass, target)).await;
+        // One that the kill before took is not refreshed any more.
+        let targets = judge.at_work(&["one", "two", "three"]);
+        if !targets.is_empty() {
+            let target = targets[random.below(targets.len() as u64) as usize];
+            life(&mut place, &mut judge, Kill::At(point, pass, target)).await;
+        }
         let moment = Duration::from_millis(random.below(700));
         life(&mut place, &mut judge, Kill::After(moment)).await;
     }
