@@ -21,6 +21,10 @@ pub struct Endpoints {
     pub private_app_info: String,
     /// `GET`: the account of any token.
     pub account_details: String,
+    /// `POST`, form: end a refresh token.
+    pub revoke: String,
+    /// `DELETE`: the app leaves the portal whose access token it shows.
+    pub uninstall: String,
 }
 
 /// One version's endpoints.
@@ -30,15 +34,18 @@ struct Version {
     /// With `{token}` in it when the token stands in the path.
     introspect: &'static str,
     account_details: &'static str,
+    /// v1 would put the token into the path: v3 does not.
+    revoke: &'static str,
+    uninstall: &'static str,
 }
 
 #[rustfmt::skip]
 const VERSIONS: [Version; 4] = [
     // Off from 2027-02-16 on.
-    Version { name: "v1", token: "/oauth/v1/token", introspect: "/oauth/v1/refresh-tokens/{token}", account_details: "/account-info/v3/details" },
-    Version { name: "v3", token: "/oauth/v3/token", introspect: "/oauth/v3/token/introspect", account_details: "/account-info/v3/details" },
-    Version { name: "2026-03", token: "/oauth/2026-03/token", introspect: "/oauth/2026-03/token/introspect", account_details: "/account-info/2026-03/details" },
-    Version { name: "2026-09", token: "/oauth/2026-09/token", introspect: "/oauth/2026-09/token/introspect", account_details: "/account-info/2026-09/details" },
+    Version { name: "v1", token: "/oauth/v1/token", introspect: "/oauth/v1/refresh-tokens/{token}", account_details: "/account-info/v3/details", revoke: "/oauth/v3/token/revoke", uninstall: "/appinstalls/v3/external-install" },
+    Version { name: "v3", token: "/oauth/v3/token", introspect: "/oauth/v3/token/introspect", account_details: "/account-info/v3/details", revoke: "/oauth/v3/token/revoke", uninstall: "/appinstalls/v3/external-install" },
+    Version { name: "2026-03", token: "/oauth/2026-03/token", introspect: "/oauth/2026-03/token/introspect", account_details: "/account-info/2026-03/details", revoke: "/oauth/2026-03/token/revoke", uninstall: "/appinstalls/2026-03/external-install" },
+    Version { name: "2026-09", token: "/oauth/2026-09/token", introspect: "/oauth/2026-09/token/introspect", account_details: "/account-info/2026-09/details", revoke: "/oauth/2026-09/token/revoke", uninstall: "/appinstalls/2026-09/external-install" },
 ];
 
 impl Version {
@@ -52,6 +59,8 @@ impl Version {
             introspect,
             private_app_info: "/oauth/v2/private-apps/get/access-token-info".to_owned(),
             account_details: self.account_details.to_owned(),
+            revoke: self.revoke.to_owned(),
+            uninstall: self.uninstall.to_owned(),
         }
     }
 }

@@ -126,6 +126,8 @@ pub struct Identity {
     pub hub_id: u64,
     /// The installer, if told.
     pub user_id: Option<u64>,
+    /// The installer's address, if told.
+    pub user: Option<String>,
     /// Granted scopes; empty when not told.
     pub scopes: Vec<String>,
 }
@@ -155,6 +157,7 @@ pub async fn introspect_grant(
         active: Option<bool>,
         hub_id: Option<u64>,
         user_id: Option<u64>,
+        user: Option<String>,
         #[serde(default)]
         scopes: Vec<String>,
     }
@@ -191,11 +194,13 @@ pub async fn introspect_grant(
         Some(Body {
             hub_id: Some(hub_id),
             user_id,
+            user,
             scopes,
             ..
         }) => Introspection::Known(Identity {
             hub_id,
             user_id,
+            user: user.and_then(address),
             scopes: bounded(scopes),
         }),
         _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
@@ -263,6 +268,7 @@ async fn private_app_info(
     Some(Identity {
         hub_id: body.hub_id,
         user_id: body.user_id,
+        user: None,
         scopes: bounded(body.scopes),
     })
 }
@@ -282,6 +288,7 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
                 Introspection::Known(Identity {
                     hub_id: body.portal_id,
                     user_id: None,
+                    user: None,
                     scopes: Vec::new(),
                 }),
             ),
@@ -300,7 +307,7 @@ fn token_path(before: &str, token: &Secret) -> Zeroizing<String> {
     Zeroizing::new(path)
 }
 
-fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
+pub(super) fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     // Room for every byte escaped: a buffer that grew would leave secrets behind.
     let room = fields
         .iter()
@@ -317,6 +324,13 @@ fn token(text: String) -> Option<Secret> {
         !text.is_empty() && text.len() <= TOKEN_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
     let token = Secret::new(text);
     fine.then_some(token)
+}
+
+/// An address as it may stand in the store and in lists: of a length that mail allows, no white space
+/// and nothing a terminal would act upon.
+pub fn address(text: String) -> Option<String> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    ((3..=254).contains(&text.len()) && text.contains('@') && text.chars().all(plain)).then_some(text)
 }
 
 /// Scopes as they may stand in the store: no more than there can be, no white space in them.
@@ -353,6 +367,21 @@ mod tests {
             assert!(token(bad.to_owned()).is_none(), "{bad:.20}");
         }
         assert!(token("CJr0-x_y~".to_owned()).is_some());
+    }
+
+    #[test]
+    fn an_address_that_lists_could_not_show_is_none() {
+        for bad in [
+            "",
+            "@",
+            "ann",
+            "a nn@x",
+            "ann@x\u{1b}[2J",
+            &format!("a@{}", "x".repeat(300)),
+        ] {
+            assert_eq!(address(bad.to_owned()), None, "{bad:.20}");
+        }
+        assert!(address("ann@example.com".to_owned()).is_some());
     }
 
     #[test]

@@ -188,6 +188,38 @@ impl Store {
         })
     }
 
+    /// Stops every holder of a grant that is dead, as the attempt found out, and ends the attempt. False when
+    /// the grant is no longer the one it asked with: somebody has replaced it meanwhile, and nothing is
+    /// known about the new one. An operator's standing stays.
+    pub fn end_grant(
+        &self,
+        ticket: &Ticket,
+        (to, why, action): (Standing, &str, &str),
+        by: &Provenance,
+    ) -> Result<bool, StoreError> {
+        self.write(|tx| {
+            let mut own = false;
+            for member in ticket.members() {
+                let id = &member.connection;
+                let changed = tx.execute(
+                    "UPDATE connections SET lease_holder = NULL, lease_until = NULL, health = NULL, intent_at = NULL
+                     WHERE id = ?1 AND fence = ?2 AND generation = ?3",
+                    params![
+                        id.as_str(),
+                        stored_number(member.fence)?,
+                        stored_number(member.generation)?
+                    ],
+                )?;
+                if changed > 0 && may_become(tx, id, to)? {
+                    set_standing(tx, id, to, Some(why))?;
+                    record_event(tx, by, action, id.as_str())?;
+                }
+                own |= changed > 0 && *id == ticket.own.connection;
+            }
+            Ok(own)
+        })
+    }
+
     /// Ends the attempt without a grant. `keep_intent`: the question may have reached the server, so
     /// the next attempt must know. False when the attempt no longer has the lease.
     pub fn end_refresh(

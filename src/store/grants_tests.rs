@@ -27,10 +27,13 @@ fn with_grant() -> (tempfile::TempDir, Store, ConnectionId) {
         standing: Standing::Unverified,
         standing_why: None,
         user_id: None,
+        installer_email: None,
         scopes: Vec::new(),
         data_key: WrappedKey::from_stored(vec![1]),
         access: None,
         refresh: Some(sealed()),
+        labels: crate::access::label::Labels::default(),
+        handed: None,
     };
     store.add_connection(&connection, &by_test()).unwrap();
     (dir, store, id)
@@ -212,10 +215,13 @@ fn add_sharer(store: &Store, seed: u8, name: &str, held: u8) -> ConnectionId {
         standing: Standing::Ok,
         standing_why: None,
         user_id: None,
+        installer_email: None,
         scopes: Vec::new(),
         data_key: WrappedKey::from_stored(vec![1]),
         access: None,
         refresh: Some(Sealed::from_stored(vec![1; 40])),
+        labels: crate::access::label::Labels::default(),
+        handed: None,
     };
     store.add_connection(&connection, &by_test()).unwrap();
     store.note_grant(&id, 1, &print(held), &by_test()).unwrap();

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/4-installs.sql"),
     include_str!("migrations/5-people.sql"),
     include_str!("migrations/6-health.sql"),
+    include_str!("migrations/7-rotation.sql"),
     include_str!("migrations/8-grants.sql"),
 ];
 

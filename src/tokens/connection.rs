@@ -12,10 +12,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
-use crate::store::{ConnectionRow, DamagedRow};
+use crate::access::effect::Class;
+use crate::access::installer::{Installer, InstallerNote};
+use crate::access::kill::{Covered, Kills};
+use crate::access::rotation::CredentialAge;
+use crate::store::{ConnectionHealth, ConnectionRow, DamagedRow, LastUse};
 use crate::tokens::expiry::Phase;
 use crate::tokens::grant::Grant;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
+use crate::tokens::pulse::{FailureCause, Pulse};
+use crate::vault::WrappedKey;
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -49,6 +55,12 @@ pub struct ConnectionState {
     app: Option<Arc<str>>,
     kind: CredentialKind,
     standing: AtomicU8,
+    /// An emergency stop covers it. Apart from the standing, which a revival gives back untouched.
+    killed: AtomicBool,
+    /// Who installed it: a stop may name a person.
+    person: ArcSwapOption<String>,
+    installer: AtomicU8,
+    watcher: bool,
     account: ArcSwap<Account>,
     token: ArcSwapOption<LiveToken>,
     used: AtomicBool,
@@ -58,11 +70,15 @@ pub struct ConnectionState {
     probe: Mutex<Option<Instant>>,
     damaged: AtomicBool,
     grant: ArcSwap<Grant>,
+    pulse: Pulse,
+    /// What its credential is sealed under: another data key means another credential.
+    data_key: ArcSwap<WrappedKey>,
+    age: ArcSwap<CredentialAge>,
 }
 
 impl ConnectionState {
     /// A connection as stored, without a token yet.
-    pub(super) fn of_row(row: &ConnectionRow) -> Self {
+    pub(super) fn of_row(row: &ConnectionRow, watcher: bool) -> Self {
         Self {
             id: row.id,
             name: row.name.clone(),
@@ -70,6 +86,10 @@ impl ConnectionState {
             app: row.app.as_deref().map(Arc::from),
             kind: row.kind,
             standing: AtomicU8::new(row.standing as u8),
+            killed: AtomicBool::new(false),
+            person: ArcSwapOption::from_pointee(row.installer_email.clone()),
+            installer: AtomicU8::new(InstallerNote::installer(row.installer.as_ref()) as u8),
+            watcher,
             account: ArcSwap::from_pointee(Account::of_row(row)),
             token: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
@@ -79,6 +99,9 @@ impl ConnectionState {
             probe: Mutex::new(None),
             damaged: AtomicBool::new(false),
             grant: ArcSwap::default(),
+            pulse: Pulse::default(),
+            data_key: ArcSwap::from_pointee(row.data_key.clone()),
+            age: ArcSwap::from_pointee(row.credential_age()),
         }
     }
 
@@ -91,6 +114,10 @@ impl ConnectionState {
             app: None,
             kind: CredentialKind::PrivateApp,
             standing: AtomicU8::new(Standing::Unverified as u8),
+            killed: AtomicBool::new(false),
+            person: ArcSwapOption::empty(),
+            installer: AtomicU8::new(InstallerNote::installer(None) as u8),
+            watcher: false,
             account: ArcSwap::default(),
             token: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
@@ -100,6 +127,13 @@ impl ConnectionState {
             probe: Mutex::new(None),
             damaged: AtomicBool::new(true),
             grant: ArcSwap::default(),
+            pulse: Pulse::default(),
+            data_key: ArcSwap::from_pointee(WrappedKey::from_stored(Vec::new())),
+            age: ArcSwap::from_pointee(CredentialAge {
+                issued: Timestamp::now(),
+                marked: None,
+                installer_gone: None,
+            }),
         })
     }
 
@@ -128,11 +162,64 @@ impl ConnectionState {
         self.kind
     }
 
-    /// Its standing now: read after authentication, after every wait, before the first upstream byte.
+    /// Its state now: `killed` while an emergency stop covers it, else its standing. Read after
+    /// authentication, after every wait, before the first upstream byte.
     pub fn standing(&self) -> Standing {
+        match self.is_killed() {
+            true => Standing::Killed,
+            false => self.standing_beneath(),
+        }
+    }
+
+    /// Whether an emergency stop covers it.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Sets the flag as `kills` want it; to be called with the lock that orders changes of the stops.
+    pub(super) fn follow_kills(&self, kills: &Kills) {
+        let person = self.person.load();
+        let covered = Covered {
+            name: self.name.as_str(),
+            app: self.app(),
+            portal: self.portal,
+            person: person.as_deref().map(String::as_str),
+        };
+        self.killed
+            .store(kills.stop_connection(covered), Ordering::Release);
+    }
+
+    pub(super) fn set_person(&self, person: Option<&str>) {
+        self.person
+            .store(person.map(|person| Arc::new(person.to_owned())));
+    }
+
+    /// Its standing without regard to emergency stops: what a refresh that was under way goes by.
+    pub(super) fn standing_beneath(&self) -> Standing {
         let index = usize::from(self.standing.load(Ordering::Acquire));
         // Invariant: only `set_standing` writes it; the fall-back blocks.
         Standing::ALL.get(index).copied().unwrap_or(Standing::Killed)
+    }
+
+    /// What is known of the person behind its credential, now: read wherever the standing is.
+    pub fn installer(&self) -> Installer {
+        let index = usize::from(self.installer.load(Ordering::Acquire));
+        // Invariant: only `set_installer` writes it; the fall-back is the strictest.
+        Installer::ALL.get(index).copied().unwrap_or(Installer::Gone)
+    }
+
+    pub(super) fn set_installer(&self, installer: Installer) {
+        self.installer.store(installer as u8, Ordering::Release);
+    }
+
+    /// The state to show people.
+    pub fn shown_standing(&self) -> Standing {
+        self.standing().shown(self.installer())
+    }
+
+    /// Whether it is the gate's own, to watch its portal's people with: no integration may use it.
+    pub fn is_watcher(&self) -> bool {
+        self.watcher
     }
 
     pub(super) fn set_standing(&self, standing: Standing) {
@@ -168,6 +255,11 @@ impl ConnectionState {
         self.damaged.load(Ordering::Acquire)
     }
 
+    /// Whether only its name is known: its row could never be read.
+    pub(super) fn is_stub(&self) -> bool {
+        self.data_key.load().as_stored().is_empty()
+    }
+
     /// True when that is news.
     pub(super) fn set_damaged(&self, damaged: bool) -> bool {
         self.damaged.swap(damaged, Ordering::AcqRel) != damaged
@@ -185,6 +277,40 @@ impl ConnectionState {
     /// Whether the upstream refused the connection's token and nothing has worked since.
     pub fn is_rejected(&self) -> bool {
         self.rejected.load(Ordering::Acquire)
+    }
+
+    /// HubSpot carried a call out for an integration.
+    pub fn note_success(&self, class: Class, integration: &Arc<str>, now: Timestamp) {
+        self.pulse.succeeded(class, integration, now);
+    }
+
+    /// HubSpot refused a call: 401 or 403.
+    pub fn note_failure(&self, class: Class, cause: FailureCause, now: Timestamp) {
+        self.pulse.failed(class, cause, now);
+    }
+
+    /// How its reads and writes fare.
+    pub fn health(&self) -> ConnectionHealth {
+        self.pulse.health()
+    }
+
+    /// When each integration last read and wrote, as far as this process knows.
+    pub fn uses(&self) -> Vec<LastUse> {
+        self.pulse.uses(self.id)
+    }
+
+    /// Whether health or uses changed since this was last asked.
+    pub fn take_pulse_change(&self) -> bool {
+        self.pulse.take_changed()
+    }
+
+    /// They could not be written down: they are to be, again.
+    pub fn owe_pulse(&self) {
+        self.pulse.owe();
+    }
+
+    pub(super) fn resume_health(&self, health: &ConnectionHealth) {
+        self.pulse.resume(health);
     }
 
     pub(super) fn check_standing(&self) -> Result<(), CredentialError> {
@@ -253,6 +379,44 @@ impl ConnectionState {
     pub(super) fn rejection_to_note(&self) -> Option<bool> {
         let rejected = self.is_rejected();
         (self.rejection_noted.swap(rejected, Ordering::Relaxed) != rejected).then_some(rejected)
+    }
+
+    /// What the rotation of its credential is counted from.
+    pub fn credential_age(&self) -> CredentialAge {
+        *self.age.load_full()
+    }
+
+    /// Takes on the credential's age; when the row holds another credential than before, forgets all that
+    /// came of the old one: its token, its rejection, its back-off, what was still to be saved of it.
+    pub(super) fn follow_credential(&self, row: &ConnectionRow) {
+        self.age.store(Arc::new(row.credential_age()));
+        if **self.data_key.load() == row.data_key {
+            return;
+        }
+        self.data_key.store(Arc::new(row.data_key.clone()));
+        self.token.store(None);
+        self.set_uncertain(row.intent.is_some());
+        if self.is_sharing() {
+            // What the others owe or wait for is theirs.
+            self.set_grant(Arc::default());
+        } else {
+            self.grant().flight().forget();
+        }
+        self.forget_rejection();
+    }
+
+    /// What kept it from asking may be over: the next call asks at once. True when it was kept.
+    pub(super) fn ask_again(&self) -> bool {
+        let kept = self.grant().flight().ask_again(Trouble::Configuration) || self.is_rejected();
+        if kept {
+            self.forget_rejection();
+        }
+        kept
+    }
+
+    fn forget_rejection(&self) {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.accepted();
     }
 
     pub(super) fn accepted(&self) {

@@ -58,6 +58,26 @@ impl Flight {
         self.under_way.is_some() || self.unsaved.is_some()
     }
 
+    /// Ends a back-off that `trouble` began, and lets a forced refresh begin at once. True when there
+    /// was one.
+    pub(super) fn ask_again(&mut self, trouble: Trouble) -> bool {
+        let kept = self.not_before.is_some_and(|(_, why)| why == trouble);
+        if kept {
+            self.failures = 0;
+            self.not_before = None;
+        }
+        self.forced = None;
+        kept
+    }
+
+    /// Forgets all that was about an earlier credential; one under way lands all the same.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            under_way: self.under_way.take(),
+            ..Self::default()
+        };
+    }
+
     /// Ends the one under way: a failure puts the next one off.
     pub(super) fn land(&mut self, outcome: Outcome, asked: Option<Duration>, now: Instant, jitter: u8) {
         self.under_way = None;

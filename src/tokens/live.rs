@@ -2,7 +2,7 @@
 //! guard can be held across an await.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::decide::Permit;
+use crate::access::installer::InstallerNote;
+use crate::access::kill::Kills;
 use crate::store::{Change, ChangeKind, ConnectionRow, ConnectionRows, DamagedRow, GateLock, StoreError};
 use crate::tokens::brake::spread;
 use crate::tokens::connection::{Account, ConnectionState};
@@ -33,6 +35,9 @@ struct Inner {
     by_portal: DashMap<PortalId, SmallVec<[ConnectionId; 2]>>,
     /// Grants that several connections hold, by the store's id for them.
     shared: DashMap<String, Arc<Grant>>,
+    /// The emergency stops in force. The lock is held while flags are set and while a connection comes:
+    /// none slips in between.
+    kills: Mutex<Arc<Kills>>,
     engine: Arc<Engine>,
 }
 
@@ -46,6 +51,7 @@ impl Live {
     pub fn load(parts: LiveParts, alone: &GateLock) -> Result<Self, StoreError> {
         parts.store.take_over_leases(alone)?;
         parts.store.checkpoint_apart()?;
+        let kills = Arc::new(parts.store.kill_state()?);
         let mut rows = parts.store.connection_rows()?;
         let engine = Arc::new(Engine::new(parts));
         if note_grants(&engine, &rows.sound)? {
@@ -56,20 +62,45 @@ impl Live {
             by_name: DashMap::new(),
             by_portal: DashMap::new(),
             shared: DashMap::new(),
+            kills: Mutex::new(kills),
             engine,
         }));
         live.put_all(&rows);
+        live.resume_health();
         Ok(live)
     }
 
+    /// Takes up the health that was written down. Without it every connection begins anew: no reason
+    /// not to start.
+    fn resume_health(&self) {
+        match self.0.engine.parts.store.connection_health() {
+            Ok(all) => {
+                for (id, health) in all {
+                    if let Some(connection) = self.connection(&id) {
+                        connection.resume_health(&health);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "what is known of connections' health can't be read: it begins anew");
+            }
+        }
+    }
+
     /// Reads what a change names again: what the publisher calls for each change. Changes of keys are
-    /// none of its business, an app's are seen at the next refresh. Blocks on the disk.
+    /// none of its business. An app's secrets are read at every refresh; what waited because of them
+    /// tries again at once. Blocks on the disk.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn apply_change(&self, change: &Change) -> Result<(), StoreError> {
-        if change.kind != ChangeKind::Connection {
-            return Ok(());
+        match change.kind {
+            ChangeKind::Connection => {}
+            ChangeKind::App => {
+                self.ask_again(|app| app == change.id);
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
         // What a damaged row speaks of is found by reading everything.
         let Some(id) = ConnectionId::parse(&change.id) else {
@@ -77,7 +108,11 @@ impl Live {
         };
         match self.0.engine.parts.store.connection(&id) {
             Ok(Some(row)) => {
-                note_grants(&self.0.engine, std::slice::from_ref(&row))?;
+                let store = &self.0.engine.parts.store;
+                let row = match note_grants(&self.0.engine, std::slice::from_ref(&row))? {
+                    true => store.connection(&id)?.unwrap_or(row),
+                    false => row,
+                };
                 self.put(&row);
             }
             Ok(None) => self.remove(&id),
@@ -93,7 +128,11 @@ impl Live {
     /// # Errors
     /// The store can't be read.
     pub fn reload(&self) -> Result<(), StoreError> {
-        let rows = self.0.engine.parts.store.connection_rows()?;
+        let store = &self.0.engine.parts.store;
+        let mut rows = store.connection_rows()?;
+        if note_grants(&self.0.engine, &rows.sound)? {
+            rows = store.connection_rows()?;
+        }
         let there: HashSet<ConnectionId> = rows
             .sound
             .iter()
@@ -106,7 +145,29 @@ impl Live {
             }
         }
         self.put_all(&rows);
+        self.ask_again(|_| true);
         Ok(())
+    }
+
+    /// Takes other emergency stops in force: every connection's flag follows before this returns.
+    pub fn apply_kills(&self, kills: &Arc<Kills>) {
+        let mut in_force = self.kills();
+        *in_force = Arc::clone(kills);
+        for connection in self.all() {
+            connection.follow_kills(&in_force);
+        }
+    }
+
+    /// Connections of these apps that wait because HubSpot refused the app ask again now: those that
+    /// waited were in use. At most as many at once as the engine lets.
+    fn ask_again(&self, is_meant: impl Fn(&str) -> bool) {
+        for connection in self.all() {
+            let of_app = connection.app().is_some_and(&is_meant);
+            if of_app && connection.ask_again() && connection.standing().refusal().is_none() {
+                // Whether it flies or has a token already: the next call will tell.
+                let _ = Engine::start(&self.0.engine, &connection, Need::Now);
+            }
+        }
     }
 
     fn put_all(&self, rows: &ConnectionRows) {
@@ -170,6 +231,12 @@ impl Live {
         connection: &Arc<ConnectionState>,
         _permit: &Permit,
     ) -> Result<Lease, CredentialError> {
+        self.lend(connection).await
+    }
+
+    /// The lending itself. Invariant: only [`Live::lease`], with a permit, and [`Live::ask`], for the
+    /// gate's own questions, come here.
+    pub(super) async fn lend(&self, connection: &Arc<ConnectionState>) -> Result<Lease, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;
         connection.check_rejected(now)?;
@@ -263,10 +330,16 @@ impl Live {
         if connection.mark_rejected(Instant::now()) {
             tracing::error!(
                 connection = %connection.name(),
-                "HubSpot refuses the connection's token: it was rotated or deactivated; add the connection anew"
+                "HubSpot refuses the connection's token: it was rotated or deactivated; give the new one with `scopegate \
+                 connection rotate`"
             );
         }
         CredentialError::unavailable(Trouble::Rejected, Duration::from_secs(5))
+    }
+
+    /// Held for no longer than a pass over all connections, never across an await.
+    fn kills(&self) -> MutexGuard<'_, Arc<Kills>> {
+        self.0.kills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn engine(&self) -> &Arc<Engine> {
@@ -275,15 +348,30 @@ impl Live {
 
     /// Adds a connection or brings it up to date.
     fn put(&self, row: &ConnectionRow) {
+        // Repaired: what it is is known only now.
+        if self.connection(&row.id).is_some_and(|known| known.is_stub()) {
+            self.remove(&row.id);
+        }
+        let kills = self.kills();
         let connection = match self.connection(&row.id) {
             Some(known) => {
                 known.set_standing(row.standing);
+                known.set_installer(InstallerNote::installer(row.installer.as_ref()));
                 known.set_account(Account::of_row(row));
+                known.set_person(row.installer_email.as_deref());
+                known.follow_kills(&kills);
+                known.follow_credential(row);
                 known.set_damaged(false);
                 known
             }
-            None => self.insert(ConnectionState::of_row(row)),
+            None => {
+                let watcher = self.0.engine.parts.watchers.contains(row.name.as_str());
+                let new = ConnectionState::of_row(row, watcher);
+                new.follow_kills(&kills);
+                self.insert(new)
+            }
         };
+        drop(kills);
         // One that leaves others takes nothing of theirs along.
         let own = || match connection.is_sharing() {
             true => Arc::default(),
@@ -314,6 +402,7 @@ impl Live {
             Some(known) => known.set_damaged(true),
             None => {
                 if let Some(new) = ConnectionState::of_damaged(row) {
+                    new.follow_kills(&self.kills());
                     self.insert(new);
                 }
                 true

@@ -3,9 +3,11 @@
 //! [`Live`] holds every connection's state; [`Live::lease`] hands out a token against the proof of a
 //! decision, refreshing it first when no valid one exists. A refresh is a state machine of its own: it
 //! runs on the control plane, one at a time per connection, and outlives the client that asked for it.
-//! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
+//! Deliberately absent: a cache that forgets, a token without a permit (but for the gate's own questions
+//! about people, [`Live::ask`]), a retry of a dead grant.
 
 mod brake;
+mod bring;
 mod connection;
 mod engine;
 mod enrol;
@@ -18,8 +20,12 @@ mod keeper;
 mod lease;
 mod live;
 mod opened;
+mod own;
+mod pulse;
 mod refresh;
 mod resume;
+mod retire;
+mod rotate;
 mod sound;
 mod stock;
 mod unlock;
@@ -28,11 +34,16 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use bring::{BringError, Brought, Wished};
 pub use connection::{Account, ConnectionState};
 pub use engine::{LiveParts, TokenSettings};
-pub use enrol::{EnrolError, Enrolled, Enrolment};
+pub use enrol::{Candidate, EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
 pub use live::Live;
+pub use own::OwnQuestionError;
+pub use pulse::FailureCause;
 pub use resume::ResumeError;
+pub use retire::{RetireError, RetireStep, Retirement};
+pub use rotate::{Rotated, SecretError, SecretRotated, SecretRotation};
 pub use sound::findings;
 pub use unlock::{UnlockError, unlock};

@@ -12,7 +12,7 @@ pub(super) struct Opened {
     /// The grant's refresh token, the same for every member.
     pub(super) refresh: Secret,
     /// Client ids with their secrets, in the order they are tried in.
-    clients: Vec<(String, Secret)>,
+    clients: Vec<Client>,
     /// For each of the ticket's members, in their order.
     keys: Vec<(Owner, DataKey)>,
 }
@@ -54,9 +54,16 @@ impl Opened {
 
     /// With what to ask, in order.
     pub(super) fn clients(&self) -> impl Iterator<Item = ClientCredentials<'_>> {
-        self.clients
-            .iter()
-            .map(|(id, secret)| ClientCredentials { id, secret })
+        self.clients.iter().map(|client| ClientCredentials {
+            id: &client.id,
+            secret: &client.secret,
+        })
+    }
+
+    /// Of which app the client at `index` is, and which version of its secret.
+    pub(super) fn secret_of(&self, index: usize) -> Option<(String, u64)> {
+        let client = self.clients.get(index)?;
+        Some((client.app.clone(), client.version))
     }
 
     /// Seals an answer for one member, for its next generation.
@@ -81,6 +88,14 @@ impl Opened {
             refresh: seal(REFRESH, answer.refresh.as_ref().unwrap_or(&self.refresh))?,
         })
     }
+}
+
+/// One way of proving who asks.
+struct Client {
+    app: String,
+    id: String,
+    secret: Secret,
+    version: u64,
 }
 
 /// Both tokens of an answer, sealed for one member.
@@ -117,7 +132,7 @@ fn open(vault: &Vault, member: &Member) -> Result<(Owner, DataKey, Secret), Vaul
     Ok((owner, key, refresh))
 }
 
-fn clients_of(vault: &Vault, app: &AppCredentials) -> Result<Vec<(String, Secret)>, VaultError> {
+fn clients_of(vault: &Vault, app: &AppCredentials) -> Result<Vec<Client>, VaultError> {
     let owner = Owner::app(&app.name);
     let key = vault.data_key(&owner, &app.data_key)?;
     app.secrets
@@ -128,7 +143,12 @@ fn clients_of(vault: &Vault, app: &AppCredentials) -> Result<Vec<(String, Secret
                 field: APP_SECRET,
                 version: *version,
             };
-            Ok((app.client_id.clone(), key.open(place, sealed)?))
+            Ok(Client {
+                app: app.name.clone(),
+                id: app.client_id.clone(),
+                secret: key.open(place, sealed)?,
+                version: *version,
+            })
         })
         .collect()
 }

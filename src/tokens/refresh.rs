@@ -65,6 +65,10 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
         Ok(_) => {}
         Err(ended) => return ended,
     }
+    // What is stopped in an emergency starts nothing; a refresh under way at that moment ends as it must.
+    if connection.is_killed() {
+        return SETTLED;
+    }
     // It may have gone down while this one stood in line.
     if let Some((wait, trouble)) = engine.brake.held(Instant::now()) {
         return (Outcome::Held(trouble, wait), None);
@@ -99,6 +103,7 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
     match answer {
         Ok(answer) => {
             let ended = attempt.keep(&opened, asked, client, answer).await;
+            attempt.note_secret(&opened, client);
             tell_endpoint(engine, passage.report(Fate::Up, Instant::now(), jitter()));
             ended
         }
@@ -213,6 +218,21 @@ async fn ask(engine: &Engine, opened: &Opened) -> (Instant, usize, Result<TokenA
 }
 
 impl Attempt<'_> {
+    /// Lets `app show` say which of two secrets works. Best effort, and nobody waits for it.
+    fn note_secret(&self, opened: &Opened, index: usize) {
+        let Some((app, version)) = opened.secret_of(index) else {
+            return;
+        };
+        let (parts, tasks) = (&self.engine.parts, &self.engine.tasks);
+        let store = Arc::clone(&parts.store);
+        let note = move || {
+            if let Err(error) = store.note_secret_worked(&app, version) {
+                tracing::debug!(error = %error, "the secret that worked is not noted");
+            }
+        };
+        tasks.spawn_blocking_on(note, &parts.runtime);
+    }
+
     /// Saves what came, then uses it.
     async fn keep(&self, opened: &Opened, asked: Instant, client: usize, answer: TokenAnswer) -> Ended {
         let grant = match self.seal(opened, &answer) {
@@ -369,7 +389,7 @@ impl Attempt<'_> {
     ) -> Ended {
         holder.set_uncertain(false);
         let own_portal = answer.hub_id == Some(member.portal.get());
-        if holder.standing() == Standing::Suspended && !own_portal {
+        if holder.standing_beneath() == Standing::Suspended && !own_portal {
             return SETTLED;
         }
         let before = holder.account();
@@ -431,7 +451,7 @@ async fn save(engine: &Engine, ticket: Arc<Ticket>, grant: Arc<NewGrant>) -> Res
 }
 
 /// Takes up what another process wrote.
-async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
+pub(super) async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
     let id = connection.id();
     match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => {
