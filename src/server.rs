@@ -438,7 +438,8 @@ fn token_parts(
         store: Arc::clone(store),
         vault,
         client: ControlClient::new(upstream, config.limits.connect, CONTROL_CALL),
-        endpoints: Endpoints::default(),
+        // Invariant: the setting takes no other version; a test holds the two lists together.
+        endpoints: Endpoints::of(&config.oauth_version).unwrap_or_default(),
         runtime: tokio::runtime::Handle::current(),
         instance: config.instance.clone(),
         metrics: Arc::clone(metrics),

@@ -26,7 +26,6 @@ use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
 use crate::access::rotation::rotation_due;
-use crate::hubspot::oauth::Endpoints;
 use crate::store::ConnectionRow;
 use crate::tokens::{Candidate, Enrolment};
 use crate::vault::secret_file;
@@ -157,7 +156,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
         }
     };
     let credential = secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,
@@ -180,6 +179,14 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
             "warning: stored as `unverified`: {why}; calls pass, and the gate verifies it as soon as it can"
         );
     }
+    if !added.shares_with.is_empty() {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(
+            err,
+            "note: `{name}` shares its grant with {}",
+            listed(&added.shares_with)
+        );
+    }
     let standing = if added.unverified.is_some() {
         Standing::Unverified
     } else {
@@ -193,6 +200,12 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
     print(out, &line)?;
     admin.tell_followers(err);
     Ok(Exit::Fine)
+}
+
+/// Names for a sentence.
+fn listed(names: &[ConnectionName]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
 }
 
 fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {

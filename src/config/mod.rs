@@ -22,6 +22,9 @@ pub use mistakes::{ConfigErrors, Mistake};
 
 pub use crate::logging::LogFormat;
 
+/// Versions of HubSpot's OAuth endpoints there are.
+pub const OAUTH_VERSIONS: [&str; 4] = ["v1", "v3", "2026-03", "2026-09"];
+
 /// Everything the gate runs on.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -35,6 +38,8 @@ pub struct Config {
     pub monitor_listen: Option<SocketAddr>,
     /// Where requests go.
     pub upstream: UpstreamSettings,
+    /// Version of HubSpot's OAuth endpoints that grants are refreshed at: one of [`OAUTH_VERSIONS`].
+    pub oauth_version: String,
     /// Origin that links in answers are rewritten to when the request's own is not a known name.
     pub public_url: String,
     /// Nobody set `public_url`: it follows from `listen`, and from the port the system chose if
@@ -83,6 +88,7 @@ impl Config {
                 allow_private: false,
                 compression: false,
             },
+            oauth_version: OAUTH_VERSIONS[2].to_owned(),
             public_url: own_url(listen, false),
             public_url_is_default: true,
             policies: folder.join("policies/"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::value::{Reading, Value};
-use super::{Config, LogFormat, MasterKeySource, TlsFiles};
+use super::{Config, LogFormat, MasterKeySource, OAUTH_VERSIONS, TlsFiles};
 use crate::access::connection::ConnectionName;
 
 /// One setting.
@@ -92,6 +92,7 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "upstream.ca" = "null" => |c, v, base| c.upstream.ca = v.optional(|v| v.path(base))?;
     "upstream.allow_private" = "false" => |c, v, _| c.upstream.allow_private = v.boolean()?;
     "upstream.compression" = "false" => |c, v, _| c.upstream.compression = v.boolean()?;
+    "oauth.version" = "2026-03" => |c, v, _| c.oauth_version = v.word(&OAUTH_VERSIONS)?.to_owned();
     "public_url" = "null" => |c, v, _| if let Some(url) = v.optional(Value::origin)? { c.public_url = url; c.public_url_is_default = false };
     "policies" = "policies/" => |c, v, base| c.policies = v.path(base)?;
     "policies_stale" = "1h" => |c, v, _| c.limits.policies_stale = v.duration(seconds(0, 7 * 86_400))?;

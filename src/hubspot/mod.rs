@@ -3,6 +3,7 @@
 pub mod answer_body;
 pub mod connect;
 pub mod control;
+pub mod endpoints;
 pub mod errors;
 pub mod forbidden;
 pub mod oauth;

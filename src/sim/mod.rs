@@ -57,6 +57,7 @@ mod simulator;
 mod socket;
 mod timeline;
 mod tls;
+mod token_log;
 mod type_table;
 
 pub use self::canned::{Canned, KnownFault};
@@ -73,3 +74,4 @@ pub use self::scopes::Scopes;
 pub use self::server::{Running, serve, start};
 pub use self::simulator::{AppCredentials, Install, Sim};
 pub use self::tls::{SimTls, tls};
+pub use self::token_log::TokenCall;

@@ -15,6 +15,7 @@ use super::random;
 use super::rate_limit::Buckets;
 use super::recorder::{Received, Recorder};
 use super::scopes::Scopes;
+use super::token_log::TokenLog;
 use crate::secret::Secret;
 
 /// A HubSpot of one's own.
@@ -25,6 +26,7 @@ pub struct Sim {
     pub(super) recorder: Recorder,
     pub(super) faults: Faults,
     pub(super) buckets: Buckets,
+    pub(super) token_log: TokenLog,
     control: Secret,
     portals: RwLock<BTreeMap<u64, Arc<Portal>>>,
     credentials: Mutex<Credentials>,
@@ -80,6 +82,7 @@ impl Sim {
             clock: Clock::default(),
             faults: Faults::default(),
             buckets: Buckets::default(),
+            token_log: TokenLog::default(),
             control: Secret::new(random::uuid()),
             portals: RwLock::default(),
             credentials: Mutex::default(),

@@ -6,6 +6,7 @@
 //! Deliberately absent: a cache that forgets, a token without a permit (but for the gate's own questions
 //! about people, [`Live::ask`]), a retry of a dead grant.
 
+mod brake;
 mod bring;
 mod connection;
 mod engine;
@@ -14,9 +15,11 @@ pub mod expiry;
 pub mod failpoints;
 mod flight;
 mod give_up;
+mod grant;
 mod keeper;
 mod lease;
 mod live;
+mod opened;
 mod own;
 mod pulse;
 mod refresh;

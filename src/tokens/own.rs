@@ -45,7 +45,7 @@ impl Live {
         let lease = self.lend(connection).await.map_err(OwnQuestionError::NoToken)?;
         let client = &self.engine().parts.client;
         let answer = client
-            .get(&question.path(), lease.authorization().clone())
+            .get(&question.path(), Some(lease.authorization().clone()))
             .await?;
         if answer.status == StatusCode::UNAUTHORIZED {
             // As for a call: one forced refresh, and the next round asks with what it brought.

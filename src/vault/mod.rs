@@ -16,6 +16,8 @@ pub use seal::{DataKey, Owner, Place, Sealed, VaultError, WrappedKey};
 
 use aws_lc_rs::hmac;
 
+use crate::secret::Secret;
+
 /// A tag by which a wrong master key is recognised before anything is opened with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyCheck([u8; 32]);
@@ -39,9 +41,27 @@ impl KeyCheck {
 )]
 pub struct WrongMasterKey;
 
+/// A keyed fingerprint of a refresh token: tells whether two records hold the same one, and nothing else,
+/// not even to who guesses tokens, unless they have the master key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GrantPrint([u8; 32]);
+
+impl GrantPrint {
+    /// As read from the store; `None` for what is none.
+    pub fn from_stored(bytes: Vec<u8>) -> Option<Self> {
+        <[u8; 32]>::try_from(bytes).ok().map(Self)
+    }
+
+    /// As written to the store.
+    pub fn as_stored(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Opens and makes data keys. Holds subkeys of the master key, never the master key itself.
 pub struct Vault {
     wrapping: seal::WrappingKey,
+    printing: hmac::Key,
     check: KeyCheck,
 }
 
@@ -61,7 +81,23 @@ impl Vault {
             .derive(b"scopegate wrapping key 1")
             .and_then(|key| seal::WrappingKey::new(&key))
             .ok_or(WrongMasterKey)?;
-        Ok(Self { wrapping, check })
+        let printing = master
+            .derive(b"scopegate grant print 1")
+            .map(|key| hmac::Key::new(hmac::HMAC_SHA256, &*key))
+            .ok_or(WrongMasterKey)?;
+        Ok(Self {
+            wrapping,
+            printing,
+            check,
+        })
+    }
+
+    /// By what a refresh token is recognised in another record.
+    pub fn grant_print(&self, refresh_token: &Secret) -> GrantPrint {
+        let tag = hmac::sign(&self.printing, refresh_token.expose().as_bytes());
+        let mut print = [0; 32];
+        print.copy_from_slice(tag.as_ref());
+        GrantPrint(print)
     }
 
     /// What to record in a store that has no tag yet.
@@ -95,6 +131,17 @@ fn key_check(master: &MasterKey, store: &str) -> Option<KeyCheck> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grant_is_recognised_under_its_own_master_key_only() {
+        let vault = |byte| Vault::open(&MasterKey::from_bytes([byte; 32]), "store", None).unwrap();
+        let token = |text: &str| Secret::new(text.to_owned());
+        let print = vault(1).grant_print(&token("canary"));
+        assert_eq!(print, vault(1).grant_print(&token("canary")));
+        assert_ne!(print, vault(1).grant_print(&token("canary-2")));
+        assert_ne!(print, vault(2).grant_print(&token("canary")));
+        assert_eq!(GrantPrint::from_stored(print.as_stored().to_vec()), Some(print));
+    }
 
     #[test]
     fn a_wrong_master_key_is_one_clear_error_before_anything_is_opened() {
