@@ -1,4 +1,4 @@
-//! OAuth as HubSpot speaks it: refreshing a grant, and asking whose a credential is.
+//! OAuth as HubSpot speaks it: exchanging a code, refreshing a grant, and asking whose a credential is.
 //!
 //! Paths are data: HubSpot retires one dated version after another. Knows no storage and no policy.
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::hubspot::control::{ControlAnswer, ControlClient, ControlError};
-use crate::hubspot::errors::{TokenFailure, classify};
+use crate::hubspot::errors::{CodeFailure, TokenFailure, classify, classify_code};
 use crate::secret::Secret;
 
 /// What an access token lives if HubSpot does not say: shorter than its 1,800 s, so that a silent
@@ -18,6 +18,9 @@ const LIFE_ASSUMED: Duration = Duration::from_secs(300);
 
 /// Longest token that is taken. HubSpot says to allow 512 characters.
 const TOKEN_MAX: usize = 8 * 1024;
+
+/// Longest address (RFC 5321, section 4.5.3.1, leaves 254).
+const ADDRESS_MAX: usize = 254;
 
 /// Most scopes that are taken from an answer: HubSpot has about 400.
 const SCOPES_MAX: usize = 2_000;
@@ -114,13 +117,69 @@ pub async fn refresh(
         let failure = classify(answer.status, answer.retry_after, &answer.body);
         return Err(RefreshError::Refused(failure));
     }
-    let body: TokenBody = serde_json::from_slice(&answer.body).map_err(|_| RefreshError::NotUnderstood)?;
-    let access = token(body.access_token).ok_or(RefreshError::NotUnderstood)?;
+    read_tokens(&answer.body).ok_or(RefreshError::NotUnderstood)
+}
+
+/// Why an exchange brought no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// No answer; the error says whether the question can have arrived.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// HubSpot said no.
+    #[error("the token endpoint refused the code: {0:?}")]
+    Refused(CodeFailure),
+    /// HubSpot said yes, but not in a form we can read: the code is used up.
+    #[error("the token endpoint's answer can't be read")]
+    NotUnderstood,
+}
+
+/// What a browser brought back, and what proves that it is ours.
+#[derive(Clone, Copy)]
+pub struct AuthorizationCode<'a> {
+    /// Single use.
+    pub code: &'a Secret,
+    /// As in the question.
+    pub redirect_uri: &'a str,
+    /// The PKCE verifier, if the question had a challenge.
+    pub verifier: Option<&'a Secret>,
+}
+
+/// Exchanges an authorization code for tokens. The answer always has a refresh token.
+pub async fn exchange(
+    client: &ControlClient,
+    endpoints: &Endpoints,
+    credentials: ClientCredentials<'_>,
+    code: AuthorizationCode<'_>,
+) -> Result<(TokenAnswer, Secret), ExchangeError> {
+    let mut fields = vec![
+        ("grant_type", "authorization_code"),
+        ("client_id", credentials.id),
+        ("client_secret", credentials.secret.expose()),
+        ("redirect_uri", code.redirect_uri),
+        ("code", code.code.expose()),
+    ];
+    if let Some(verifier) = code.verifier {
+        fields.push(("code_verifier", verifier.expose()));
+    }
+    let form = form(&fields);
+    let answer = client.post_form(&endpoints.token, &form).await?;
+    if answer.status != StatusCode::OK {
+        return Err(ExchangeError::Refused(classify_code(answer.status, &answer.body)));
+    }
+    let mut tokens = read_tokens(&answer.body).ok_or(ExchangeError::NotUnderstood)?;
+    let refresh = tokens.refresh.take().ok_or(ExchangeError::NotUnderstood)?;
+    Ok((tokens, refresh))
+}
+
+fn read_tokens(body: &[u8]) -> Option<TokenAnswer> {
+    let body: TokenBody = serde_json::from_slice(body).ok()?;
+    let access = token(body.access_token)?;
     let refresh = match body.refresh_token {
         None => None,
-        Some(text) => Some(token(text).ok_or(RefreshError::NotUnderstood)?),
+        Some(text) => Some(token(text)?),
     };
-    Ok(TokenAnswer {
+    Some(TokenAnswer {
         access,
         refresh,
         life: body.expires_in.map_or(LIFE_ASSUMED, Duration::from_secs),
@@ -137,6 +196,8 @@ pub struct Identity {
     pub hub_id: u64,
     /// The installer, if told.
     pub user_id: Option<u64>,
+    /// The installer's address, if told.
+    pub email: Option<String>,
     /// Granted scopes; empty when not told.
     pub scopes: Vec<String>,
 }
@@ -166,6 +227,7 @@ pub async fn introspect_grant(
         active: Option<bool>,
         hub_id: Option<u64>,
         user_id: Option<u64>,
+        user: Option<String>,
         #[serde(default)]
         scopes: Vec<String>,
     }
@@ -193,11 +255,13 @@ pub async fn introspect_grant(
         Ok(Body {
             hub_id: Some(hub_id),
             user_id,
+            user,
             scopes,
             ..
         }) => Introspection::Known(Identity {
             hub_id,
             user_id,
+            email: user.filter(|user| is_address(user)),
             scopes: bounded(scopes),
         }),
         _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
@@ -265,6 +329,7 @@ async fn private_app_info(
     Some(Identity {
         hub_id: body.hub_id,
         user_id: body.user_id,
+        email: None,
         scopes: bounded(body.scopes),
     })
 }
@@ -284,6 +349,7 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
                 Introspection::Known(Identity {
                     hub_id: body.portal_id,
                     user_id: None,
+                    email: None,
                     scopes: Vec::new(),
                 }),
             ),
@@ -302,6 +368,13 @@ fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     let mut serializer = form_urlencoded::Serializer::new(String::with_capacity(room));
     serializer.extend_pairs(fields);
     Zeroizing::new(serializer.finish())
+}
+
+/// Whether a text from outside can stand in the store and on a page as a person's address.
+fn is_address(text: &str) -> bool {
+    text.len() <= ADDRESS_MAX
+        && text.contains('@')
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 /// A token as a header can carry it.

@@ -222,7 +222,7 @@ impl Store {
     }
 }
 
-fn check_free(
+pub(super) fn check_free(
     tx: &Transaction<'_>,
     name: &ConnectionName,
     app: Option<&str>,
@@ -317,7 +317,7 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
     })
 }
 
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 

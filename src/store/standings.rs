@@ -81,12 +81,12 @@ impl Store {
         })
     }
 
-    /// Lets traffic pass again on a suspended connection, as far as what is known of its credential
+    /// Lets traffic pass on a suspended or a pending connection, as far as what is known of its credential
     /// allows.
     pub fn resume(&self, id: &ConnectionId, by: &Provenance) -> Result<Resumed, StoreError> {
         self.write(|tx| {
             let (before, whose) = state(tx, id)?;
-            if before != Standing::Suspended {
+            if !matches!(before, Standing::Suspended | Standing::Pending) {
                 return Ok(Resumed::NotSuspended(before));
             }
             let (to, why) = match whose {

@@ -6,6 +6,7 @@
 //! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
 
 mod connection;
+mod consent;
 mod engine;
 mod enrol;
 pub mod expiry;
@@ -26,6 +27,7 @@ mod verify;
 mod tests;
 
 pub use connection::{Account, ConnectionState};
+pub use consent::{ConsentError, Consented, SealedGrant};
 pub use engine::{LiveParts, TokenSettings};
 pub use enrol::{EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
