@@ -8,6 +8,8 @@ pub mod config;
 pub mod events;
 pub mod harden;
 pub mod hubspot;
+pub mod install;
+pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod monitor;

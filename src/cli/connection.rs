@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
+use super::connection_install::{InstallArgs, install};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::hubspot::oauth::Endpoints;
@@ -18,13 +19,15 @@ use crate::vault::secret_file;
 pub enum ConnectionCommand {
     /// Add a HubSpot account with its credential.
     Add(AddArgs),
+    /// Make a link by which a person connects an account, or consents again.
+    Install(InstallArgs),
     /// List connections: never their credentials.
     List(ListArgs),
     /// Show one connection.
     Show(ShowArgs),
     /// Stop all calls to a connection, until it is resumed.
     Suspend(ChangeArgs),
-    /// Let calls pass again.
+    /// Let calls pass again, or for the first time if it is pending.
     Resume(ChangeArgs),
     /// Remove a connection, destroy its credential, revoke the keys bound to it.
     Remove(ChangeArgs),
@@ -101,6 +104,7 @@ fn execute(
 ) -> CommandResult {
     match command {
         ConnectionCommand::Add(args) => add(&args, admin, out, err),
+        ConnectionCommand::Install(args) => install(&args, admin, out, err),
         ConnectionCommand::List(args) => list(&args, admin, out),
         ConnectionCommand::Show(args) => show(&args, admin, out),
         ConnectionCommand::Suspend(args) => suspend(&args, admin, err),

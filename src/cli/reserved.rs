@@ -21,7 +21,6 @@ const COMMANDS: &[&str] = &[
     "man",
     "catalogue import",
     "catalogue diff",
-    "connection install",
     "connection import",
     "connection rotate",
     "app list",

@@ -88,6 +88,7 @@ pub struct Metrics {
     hooks: Mutex<Vec<Box<dyn Fn(&Metrics) + Send + Sync>>>,
     pub(crate) denial_lines: LineBudget,
     pub(crate) upstream_lines: LineBudget,
+    pub(crate) install_lines: LineBudget,
     pub(crate) store_lines: LineBudget,
     pub(crate) audit_lines: LineBudget,
     /// Held while a picture (policies, keys, connections) is replaced or scraped.
@@ -267,6 +268,7 @@ impl Metrics {
             hooks: Mutex::default(),
             denial_lines: LineBudget::default(),
             upstream_lines: LineBudget::default(),
+            install_lines: LineBudget::default(),
             store_lines: LineBudget::default(),
             audit_lines: LineBudget::default(),
             picture: Mutex::default(),
