@@ -220,6 +220,14 @@ impl ConnectionState {
         }
     }
 
+    /// A later grant is stored, by a person's new consent perhaps: what was held against the one
+    /// before is over.
+    pub(super) fn renewed(&self) {
+        self.accepted();
+        self.set_uncertain(false);
+        self.flight().forget_failures();
+    }
+
     /// While rejected, lets one call in [`PROBE_EVERY`] through.
     pub(super) fn check_rejected(&self, now: Instant) -> Result<(), CredentialError> {
         if !self.is_rejected() {

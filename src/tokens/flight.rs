@@ -50,14 +50,17 @@ impl Flight {
         (now < at).then(|| (at - now, trouble))
     }
 
+    /// The next attempt need not wait.
+    pub(super) fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.not_before = None;
+    }
+
     /// Ends the one under way: a failure puts the next one off.
     pub(super) fn land(&mut self, outcome: Outcome, asked: Option<Duration>, now: Instant, jitter: u8) {
         self.under_way = None;
         match outcome {
-            Outcome::Settled => {
-                self.failures = 0;
-                self.not_before = None;
-            }
+            Outcome::Settled => self.forget_failures(),
             Outcome::Failed(trouble) => {
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = Some((now + backoff(self.failures, asked, jitter), trouble));

@@ -247,6 +247,9 @@ impl Live {
             Some(known) => {
                 known.set_standing(row.standing);
                 known.set_account(Account::of_row(row));
+                if row.generation > known.generation() {
+                    known.renewed();
+                }
                 known
             }
             None => {

@@ -15,7 +15,7 @@ use crate::support::within;
 /// Cookies by origin and name.
 #[derive(Clone, Default)]
 pub struct Browser {
-    origins: BTreeMap<String, SocketAddr>,
+    pub origins: BTreeMap<String, SocketAddr>,
     pub cookies: BTreeMap<(String, String), String>,
 }
 
@@ -92,8 +92,9 @@ impl Browser {
             .filter(|((of, _), _)| *of == origin)
             .map(|((_, name), value)| format!("{name}={value}"))
             .collect();
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let mut request = Request::builder()
             .method(method)
             .uri(target)
@@ -102,7 +103,7 @@ impl Browser {
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
         }
-        let request = request.body(Full::<Bytes>::from(body.finish())).unwrap();
+        let request = request.body(Full::<Bytes>::from(body)).unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await

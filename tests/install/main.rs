@@ -7,4 +7,7 @@ mod browser;
 mod support;
 mod world;
 
+mod fleet;
 mod flow;
+mod process;
+mod refusals;

@@ -75,6 +75,11 @@ impl Installs {
         (String::from_utf8(output.stdout).unwrap().trim().to_owned(), said)
     }
 
+    /// Changes the rules of the fleet's policy.
+    pub fn policy(&mut self, rules: &str) {
+        std::fs::write(self.world.home().join("policies/fleet.yaml"), fleet_policy(rules)).unwrap();
+    }
+
     /// A browser that reaches gate and simulator.
     pub fn browser(&self) -> Browser {
         let sim = self.world.sim_origin.strip_prefix("http://").unwrap();
@@ -101,6 +106,12 @@ impl Installs {
 
     pub fn store(&self) -> Store {
         Store::open(&self.world.home().join("data/scopegate.db")).unwrap()
+    }
+
+    /// Changes the store behind the gate's back.
+    pub fn edit(&self, sql: &str) {
+        let store = rusqlite::Connection::open(self.world.home().join("data/scopegate.db")).unwrap();
+        store.execute(sql, []).unwrap();
     }
 
     pub fn row(&self, name: &str) -> Option<ConnectionRow> {

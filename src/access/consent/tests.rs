@@ -190,3 +190,31 @@ fn definitions_are_asked_for_only_where_a_rule_needs_them_and_scopes_of_data_as_
         "{required:?}"
     );
 }
+
+#[test]
+fn offline_is_left_out_with_a_warning_and_oauth_stays() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let text = "integration: one\nowner: a@example.com\nconnections: [acme]\nallow:\n  \
+                - scope: [oauth, offline, crm.lists.read]\n    effects: [read]\n";
+    let loaded = Policy::load(
+        &"one.yaml".into(),
+        "one",
+        &text.into(),
+        &catalogue,
+        NOW.parse().unwrap(),
+    );
+    let (policy, warnings) = loaded.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let lines: Vec<String> = warnings.iter().map(|warning| warning.one_line()).collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("SG132") && line.contains("`offline`")),
+        "{lines:?}"
+    );
+    let connection = ConnectionRef {
+        name: "acme",
+        app: None,
+    };
+    let consent = asked([&policy], None, connection, &catalogue, NOW.parse().unwrap());
+    assert_eq!(consent.required(), ["oauth", "crm.lists.read"]);
+}
