@@ -204,7 +204,7 @@ fn ready<'c>(config: &'c Config, app: &str) -> Result<&'c str, CommandError> {
         (Some(_), Some(public_url)) => Ok(public_url),
         _ => Err(
             CommandError::usage("the install listener is off, so nobody could open a link").hint(
-                "set `install: { listen: 127.0.0.1:9466, public_url: https://… }`, with a TLS proxy in front",
+                "set `install: { listen: 127.0.0.1:9467, public_url: https://… }`, with a TLS proxy in front",
             ),
         ),
     }

@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-sync",
     "--metrics-recording-only",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-    "--window-size=800,900",
+    "--window-size=760,900",
     "--force-device-scale-factor=1",
     "--disable-lcd-text",
     "--hide-scrollbars",
@@ -142,10 +142,10 @@ class Window:
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
     def screenshot(self, path):
-        """The whole page, 800 wide, as high as it is."""
+        """The whole page, 760 wide, as high as it is."""
         end = self.run("return Math.ceil(document.body.lastElementChild.getBoundingClientRect().bottom)")
         chrome = self.run("return window.outerHeight - window.innerHeight")
-        self.call("POST", "/window/rect", {"width": 800, "height": min(end + chrome, 1400)})
+        self.call("POST", "/window/rect", {"width": 760, "height": min(end + chrome, 1400)})
         png = base64.b64decode(self.call("GET", "/screenshot"))
         with open(path, "wb") as out:
             out.write(png)
