@@ -194,9 +194,16 @@ mod tests {
             })
             // The sections whose values are an example.
             .filter(|line| {
-                ["cert:", "key: gate", "client_ca:", "marketing:", "redirect_uri:", "new_portals:"]
-                    .iter()
-                    .all(|key| !line.trim_start().starts_with(key))
+                [
+                    "cert:",
+                    "key: gate",
+                    "client_ca:",
+                    "marketing:",
+                    "redirect_uri:",
+                    "new_portals:",
+                ]
+                .iter()
+                .all(|key| !line.trim_start().starts_with(key))
             })
             .collect();
         std::fs::write(&path, &all).unwrap();
@@ -210,11 +217,7 @@ mod tests {
             .iter()
             .filter(|setting| setting.origin == Origin::Default)
             .map(|setting| setting.name.as_str())
-            .filter(|name| {
-                !name.starts_with("tls.")
-                    && !name.starts_with("master_key.")
-                    && *name != "apps"
-            })
+            .filter(|name| !name.starts_with("tls.") && !name.starts_with("master_key.") && *name != "apps")
             .collect();
         assert_eq!(silent, ["admin.tls", "store.max_staleness"]);
     }

@@ -268,6 +268,46 @@ pub async fn introspect_grant(
     }
 }
 
+/// On whose rights calls with a grant go, as HubSpot tells of its access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Standpoint {
+    /// The app is one that each user installs for themself: the installer's rights bound every call.
+    pub user_level: bool,
+    /// The installer is a service account, not a person.
+    pub service_account: bool,
+}
+
+/// Asks on whose rights an access token acts; `None` when HubSpot does not tell.
+pub async fn standpoint(
+    client: &ControlClient,
+    endpoints: &Endpoints,
+    credentials: ClientCredentials<'_>,
+    access: &Secret,
+) -> Option<Standpoint> {
+    #[derive(Deserialize)]
+    struct Body {
+        signed_access_token: Signed,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Signed {
+        is_user_level: bool,
+        is_service_account: bool,
+    }
+    let form = form(&[
+        ("client_id", credentials.id),
+        ("client_secret", credentials.secret.expose()),
+        ("token", access.expose()),
+        ("token_type_hint", "access_token"),
+    ]);
+    let answer = client.post_form(&endpoints.introspect, &form).await.ok()?;
+    let body: Body = serde_json::from_slice(&answer.body).ok()?;
+    Some(Standpoint {
+        user_level: body.signed_access_token.is_user_level,
+        service_account: body.signed_access_token.is_service_account,
+    })
+}
+
 /// Asks whose a private-app token is, and, for service keys, which no introspection may know, which
 /// account answers to it.
 pub async fn introspect_static(

@@ -179,13 +179,13 @@ fn expired() -> Page {
         .say("Nothing was connected. Ask whoever gave you the link for a new one.")
 }
 
-fn cancelled() -> Page {
+pub(super) fn cancelled() -> Page {
     Page::bad(StatusCode::OK, "You did not agree, so nothing was connected").say(
         "If that was a mistake, open the link that was given to you again: it still works in this browser.",
     )
 }
 
-fn hubspot_refused() -> Page {
+pub(super) fn hubspot_refused() -> Page {
     Page::bad(StatusCode::BAD_GATEWAY, "HubSpot did not let you connect the account")
         .say(
             "The usual reason is that you may not install apps in it: a super admin can, or somebody with access to \

@@ -252,6 +252,9 @@ impl Inner {
             expires: sealed.expires,
             user_id: consented.user_id,
             email: consented.email.clone(),
+            rights: consented
+                .standpoint
+                .and_then(|standpoint| serde_json::to_string(&standpoint).ok()),
             scopes: consented.scopes.clone(),
             requested: ticket.map(asked).unwrap_or_default(),
             labels: ticket.map(|row| row.labels.clone()).unwrap_or_default(),

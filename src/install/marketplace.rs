@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use http::{StatusCode, Uri};
 
-use super::callback::malformed;
+use super::callback::{cancelled, hubspot_refused, malformed};
 use super::finish::{Attempt, Origin};
 use super::pages::{Page, Reply};
-use super::question::{CallbackQuestion, Step};
+use super::question::{CallbackQuestion, Refusal, Step};
 use super::random::Random;
 use super::start::back_until;
 use super::{Inner, serve};
@@ -87,7 +87,11 @@ impl Inner {
         question: CallbackQuestion,
     ) -> Reply {
         let Some(code) = question.code else {
-            return self.refused(None, "callback_malformed", malformed());
+            return match question.error {
+                Some(Refusal::Cancelled) => self.refused(None, "access_denied", cancelled()),
+                Some(Refusal::Other) => self.refused(None, "hubspot_refused", hubspot_refused()),
+                None => self.refused(None, "callback_malformed", malformed()),
+            };
         };
         if settings.new_portals == NewPortals::Refuse {
             return self.refused(None, "new_portals_refused", by_link_only());

@@ -100,6 +100,14 @@ impl Installer {
             ),
             Err(error) => tracing::warn!(%error, "installs can't be read"),
         }
+        for app in parts.apps.keys() {
+            if matches!(parts.store.app(app), Ok(None)) {
+                tracing::warn!(
+                    app,
+                    "the app is configured and not stored: add it with `scopegate app add`"
+                );
+            }
+        }
         Self(Arc::new(Inner {
             style: Style::new(),
             return_hosts: ReturnHosts::of(&parts.authorize_url),

@@ -197,6 +197,10 @@ fn introduction(row: &InstallRow, before: Option<&ConnectionRow>, ticket: &Prese
     page.list("What HubSpot will ask you to grant", &row.required)
         .list("And, as far as the account has it", &row.optional)
         .action("Continue to HubSpot", &href)
+        .note(
+            "Should HubSpot show an error instead of asking you: about permission, a super admin of the account can \
+             agree in your place; about scopes or the app, tell whoever gave you this link what it says.",
+        )
         .note(&format!(
             "This link works once and in one browser, until {}.",
             row.expires.strftime("%H:%M UTC")

@@ -163,6 +163,8 @@ pub struct Grant {
     pub user_id: Option<u64>,
     /// Their address.
     pub email: Option<String>,
+    /// Their rights, as far as HubSpot told: JSON.
+    pub rights: Option<String>,
     /// What was granted.
     pub scopes: Vec<String>,
     /// What was asked for.
@@ -340,8 +342,9 @@ fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
              data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
-             installer_email, requested_scopes, labels, standing_since, created_at, credential_at, installed_at)
-         SELECT ?1, ?2, ?3, 'oauth', ?4, ?5, ?6, 'own', ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+             installer_email, requested_scopes, labels, installer_rights, standing_since, created_at, credential_at,
+             installed_at)
+         SELECT ?1, ?2, ?3, 'oauth', ?4, ?5, ?6, 'own', ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
              now, now, now, now
          FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
         params![
@@ -361,6 +364,7 @@ fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
             grant.email,
             grant.requested.join(" "),
             grant.labels,
+            grant.rights,
         ],
     )?;
     record_change(tx, ChangeKind::Connection, grant.id.as_str())
@@ -373,7 +377,7 @@ fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool,
         .query_row(
             "UPDATE connections SET generation = generation + 1, fence = fence + 1, access_token = ?3,
                  access_obtained_at = ?4, access_expires_at = ?5, refresh_token = ?6, user_id = ?7,
-                 installer_email = ?8, installer_rights = NULL, scopes = ?9, requested_scopes = ?10,
+                 installer_email = ?8, installer_rights = ?14, scopes = ?9, requested_scopes = ?10,
                  labels = CASE ?11 WHEN '' THEN labels ELSE ?11 END, whose = 'own', health = NULL,
                  intent_at = NULL, lease_holder = NULL, lease_until = NULL,
                  installed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
@@ -393,6 +397,7 @@ fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool,
                 grant.labels,
                 grant.app,
                 stored_number(grant.portal.get())?,
+                grant.rights,
             ],
             |row| row.get(0),
         )

@@ -59,6 +59,7 @@ fn grant(seed: u8, name: &str, portal: u64) -> Grant {
         expires: later(1800),
         user_id: Some(9001),
         email: Some("ada@example.com".to_owned()),
+        rights: Some("{}".to_owned()),
         scopes: vec!["oauth".to_owned()],
         requested: vec!["oauth".to_owned(), "tickets".to_owned()],
         labels: "tier=gold".to_owned(),

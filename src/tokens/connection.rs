@@ -3,7 +3,7 @@
 //! Every part changes alone, without a lock a request could wait on: flags are atomics, the token is
 //! swapped whole.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct ConnectionState {
     standing: AtomicU8,
     account: ArcSwap<Account>,
     token: ArcSwapOption<LiveToken>,
+    /// The generation last read from the store together with the rest of the row.
+    stored: AtomicU64,
     used: AtomicBool,
     uncertain: AtomicBool,
     rejected: AtomicBool,
@@ -68,6 +70,7 @@ impl ConnectionState {
             standing: AtomicU8::new(row.standing as u8),
             account: ArcSwap::from_pointee(Account::of_row(row)),
             token: ArcSwapOption::empty(),
+            stored: AtomicU64::new(row.generation),
             used: AtomicBool::new(false),
             uncertain: AtomicBool::new(row.intent.is_some()),
             rejected: AtomicBool::new(false),
@@ -220,12 +223,14 @@ impl ConnectionState {
         }
     }
 
-    /// A later grant is stored, by a person's new consent perhaps: what was held against the one
-    /// before is over.
-    pub(super) fn renewed(&self) {
-        self.accepted();
-        self.set_uncertain(false);
-        self.flight().forget_failures();
+    /// Notes which grant is stored. After a later one than before, by a person's new consent perhaps,
+    /// what was held against the one before is over.
+    pub(super) fn see_generation(&self, stored: u64) {
+        if self.stored.fetch_max(stored, Ordering::AcqRel) < stored {
+            self.accepted();
+            self.set_uncertain(false);
+            self.flight().forget_failures();
+        }
     }
 
     /// While rejected, lets one call in [`PROBE_EVERY`] through.

@@ -6,7 +6,7 @@ use super::stock::{ACCESS, APP_SECRET, REFRESH};
 use crate::access::connection::ConnectionId;
 use crate::hubspot::errors::CodeFailure;
 use crate::hubspot::oauth::{
-    self, AuthorizationCode, ClientCredentials, ExchangeError, Introspection, TokenAnswer,
+    self, AuthorizationCode, ClientCredentials, ExchangeError, Introspection, Standpoint, TokenAnswer,
 };
 use crate::secret::Secret;
 use crate::store::AppRow;
@@ -26,6 +26,8 @@ pub struct Consented {
     pub email: Option<String>,
     /// What was granted.
     pub scopes: Vec<String>,
+    /// On whose rights calls go, if told.
+    pub standpoint: Option<Standpoint>,
 }
 
 impl std::fmt::Debug for Consented {
@@ -99,7 +101,9 @@ impl Enrolment<'_> {
                 (hub_id, tokens.user_id, None, scopes)
             }
         };
+        let standpoint = self.standpoint(app, &tokens.access).await?;
         Ok(Consented {
+            standpoint,
             tokens,
             refresh,
             obtained,
@@ -108,6 +112,20 @@ impl Enrolment<'_> {
             email,
             scopes,
         })
+    }
+
+    async fn standpoint(&self, app: &AppRow, access: &Secret) -> Result<Option<Standpoint>, VaultError> {
+        for secret in self.app_secrets(app)? {
+            let credentials = ClientCredentials {
+                id: &app.client_id,
+                secret: &secret,
+            };
+            let told = oauth::standpoint(self.client, self.endpoints, credentials, access).await;
+            if told.is_some() {
+                return Ok(told);
+            }
+        }
+        Ok(None)
     }
 
     async fn exchange(

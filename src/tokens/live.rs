@@ -247,9 +247,7 @@ impl Live {
             Some(known) => {
                 known.set_standing(row.standing);
                 known.set_account(Account::of_row(row));
-                if row.generation > known.generation() {
-                    known.renewed();
-                }
+                known.see_generation(row.generation);
                 known
             }
             None => {

@@ -107,7 +107,12 @@ async fn a_connection_that_is_there_is_left_as_it_is() {
         (before.generation, before.installed)
     );
     assert!(installs.row("agency-1001").is_none());
-    // Made-up codes connect nothing.
+    // Made-up codes connect nothing, and neither does who changes their mind.
+    let mut browser = installs.browser();
+    let consent = browser.open(&public_link(&installs)).await;
+    let back = browser.decide(&consent, 1001, "cancel").await;
+    let seen = browser.get(back.location().unwrap()).await;
+    assert_eq!(seen.title(), "You did not agree, so nothing was connected");
     let mut browser = installs.browser();
     let seen = browser.get(&format!("{PUBLIC}/callback?code=made-up")).await;
     assert_eq!(

@@ -56,6 +56,10 @@ async fn an_account_is_connected_by_a_link_and_carries_calls_at_once() {
         row.requested_scopes,
         ["oauth", "crm.objects.contacts.read", "crm.lists.read"]
     );
+    assert_eq!(
+        row.installer_rights.as_deref(),
+        Some(r#"{"user_level":false,"service_account":false}"#)
+    );
     assert_eq!(row.labels, [("tier".to_owned(), "gold".to_owned())]);
     assert!(row.user_id.is_some() && row.installer_email.is_some() && row.installed.is_some());
     let events = installs.store().admin_events_after(0).unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scopegate::sim::{self, PortalOptions, Sim, SimOptions};
+use scopegate::tokens::failpoints;
 
 use crate::browser::Browser;
 use crate::support::{path, scopegate_ok, write_secret};
@@ -86,7 +87,10 @@ impl Outside {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gate_killed_between_exchange_and_save_stores_nothing_and_says_so_afterwards() {
-    for point in ["install-after-exchange", "install-before-save"] {
+    for point in [
+        failpoints::INSTALL_AFTER_EXCHANGE,
+        failpoints::INSTALL_BEFORE_SAVE,
+    ] {
         let outside = Outside::new().await;
         let mut gate = Gate::start_at(&outside.config(), "info", &[("SCOPEGATE_FAIL_KILL", point)]);
         let link = outside.link();

@@ -208,23 +208,26 @@ impl Judge<'_> {
         let custom = ObjectType::Custom("custom".into());
         let mut opens_nothing = true;
         for opening in self.catalogue.openings(&custom) {
-            let is_of_scope = opening
+            let mut terms = opening
                 .touch
                 .requirement
                 .iter()
-                .any(|term| term.contains(&grant.scope));
-            if !is_of_scope {
+                .filter(|term| term.contains(&grant.scope))
+                .peekable();
+            if terms.peek().is_none() {
                 continue;
             }
             opens_nothing = false;
+            // Of several scopes that are needed together, one opens the effect and the others are held.
+            let is_held = terms.any(|term| term.len() > 1);
             for object in objects_of(&opening, &grant.objects) {
                 let touch = Touch {
                     object,
                     ..opening.touch.clone()
                 };
-                let is_named = grant.objects.contains(touch.object.as_ref())
-                    && grant.effects.contains(opening.effect)
-                    && opening.risks.minus(risks).is_empty();
+                let opens_effect =
+                    grant.effects.contains(opening.effect) && opening.risks.minus(risks).is_empty();
+                let is_named = grant.objects.contains(touch.object.as_ref()) && (opens_effect || is_held);
                 let need = Need {
                     operation: opening.operation,
                     effect: opening.effect,

@@ -191,6 +191,62 @@ fn definitions_are_asked_for_only_where_a_rule_needs_them_and_scopes_of_data_as_
     );
 }
 
+/// With what is asked for granted, HubSpot lets through whatever the policy does.
+#[test]
+fn what_the_example_policies_open_needs_no_scope_beyond_those_asked_for() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let mut looked_at = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let Some(stem) = name
+            .strip_suffix(".yaml")
+            .filter(|stem| !stem.contains(['_', '.']))
+        else {
+            continue;
+        };
+        let text = std::fs::read_to_string(&path).unwrap();
+        let loaded = Policy::load(&name.into(), stem, &text.into(), &catalogue, NOW.parse().unwrap());
+        let policy = loaded.unwrap_or_else(|mistakes| panic!("{mistakes:?}")).0;
+        let connection = ConnectionRef {
+            name: "acme",
+            app: None,
+        };
+        let consent = asked([&policy], None, connection, &catalogue, NOW.parse().unwrap());
+        assert!(consent.unnamed.is_empty(), "{stem}");
+        let held = |scope: &ScopeIndex| {
+            let name = &catalogue.scope(*scope).unwrap().name;
+            consent.scopes.iter().any(|asked| *asked.name == **name)
+        };
+        let layers = policy.tables.layers(connection);
+        for opening in catalogue.openings(&ObjectType::Custom("no such custom object".into())) {
+            let need = Need {
+                operation: opening.operation,
+                effect: opening.effect,
+                risks: opening.risks,
+                touches: smallvec![opening.touch.clone()],
+            };
+            let opens = policy.tables.opened(&layers, &need).is_some();
+            if !opens
+                || policy.tables.denied(&layers, &need).is_some()
+                || opening.touch.requirement.is_empty()
+            {
+                continue;
+            }
+            looked_at += 1;
+            assert!(
+                opening.touch.requirement.iter().any(|term| term.iter().all(held)),
+                "{stem}: {:?} {:?}, asked {:?}",
+                catalogue.operation(opening.operation).unwrap().id,
+                opening.touch,
+                consent.required()
+            );
+        }
+    }
+    assert!(looked_at > 100, "{looked_at}");
+}
+
 #[test]
 fn offline_is_left_out_with_a_warning_and_oauth_stays() {
     let catalogue = Catalogue::embedded().unwrap();
