@@ -25,7 +25,7 @@ impl Random {
     pub fn new() -> Result<Self, VaultError> {
         let mut bytes = Zeroizing::new([0; 32]);
         aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| VaultError::NoRandomness)?;
-        Ok(Self(Secret::new(URL_SAFE_NO_PAD.encode(&*bytes))))
+        Ok(Self(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
     }
 
     /// One that a browser sent; `None` when it can't be one of ours.

@@ -178,10 +178,10 @@ fn decide(sim: &Sim, call: &Call, asked: &Asked, form: &Query) -> Result<Answer,
             "This account doesn't have access to everything the app needs.",
         ));
     }
-    let user_id = match form.first("user_id").filter(|id| !id.is_empty()) {
-        None => None,
-        Some(id) => Some(id.parse::<u64>().unwrap_or_default()),
-    };
+    let user_id = form
+        .first("user_id")
+        .filter(|id| !id.is_empty())
+        .map(|id| id.parse::<u64>().unwrap_or_default());
     if let Some(id) = user_id
         && portal.read().user(id).map(|user| user.state) != Some(UserState::Active)
     {
