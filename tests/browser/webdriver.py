@@ -10,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 
+from png import smaller
+
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 # Nothing in the background, nothing beyond this machine.
@@ -146,7 +148,5 @@ class Window:
         end = self.run("return Math.ceil(document.body.lastElementChild.getBoundingClientRect().bottom)")
         chrome = self.run("return window.outerHeight - window.innerHeight")
         self.call("POST", "/window/rect", {"width": 760, "height": min(end + chrome, 1400)})
-        png = base64.b64decode(self.call("GET", "/screenshot"))
         with open(path, "wb") as out:
-            out.write(png)
-        return len(png)
+            out.write(smaller(base64.b64decode(self.call("GET", "/screenshot"))))
