@@ -136,7 +136,10 @@ apps:
         for (line, origin) in [
             ("  url: sqlite:x.db", "scopegate.yaml:1"),
             ("  allow_private: true", "scopegate.yaml:4"),
-            ("    redirect_uri: https://connect.example.com/callback", "scopegate.yaml:6"),
+            (
+                "    redirect_uri: https://connect.example.com/callback",
+                "scopegate.yaml:6",
+            ),
             ("    new_portals: refuse", "default"),
             ("workers: 3", "flag"),
             ("  grace: 25s", "default"),

@@ -89,12 +89,11 @@ pub(super) fn of_variable(variable: &str) -> Option<(String, &'static str)> {
     })
 }
 
-/// Where people's browsers reach the install listener. The browser keeps the flow's cookie for `https`
-/// only, and for this machine.
+/// Where people's browsers reach the install listener. The browser keeps the flow's cookie for https
+/// only, and for `localhost`; and HubSpot sends nobody back to an IP address.
 pub(super) fn public_url(value: &Value) -> Reading<String> {
     let origin = value.origin()?;
-    let is_local = ["localhost", "127.0.0.1"].contains(&host_of(&origin));
-    if origin.starts_with("https://") || is_local {
+    if origin.starts_with("https://") || host_of(&origin) == "localhost" {
         return Ok(origin);
     }
     Err(

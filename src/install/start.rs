@@ -34,14 +34,17 @@ impl Inner {
             Ok(None) => return self.refused(None, "ticket_unknown", unknown()),
             Err(error) => return serve::store_failed(&error).into(),
         };
-        match ticket.check(&self.parts.vault, &row, Timestamp::now()) {
-            Ok(()) => {}
+        let is_open = match ticket.check(&self.parts.vault, &row, Timestamp::now()) {
+            Ok(()) => true,
             Err(TicketFault::Unknown) => return self.refused(None, "ticket_unknown", unknown()),
-            Err(TicketFault::Expired) => return self.refused(Some(&row), "ticket_expired", expired(&row)),
-        }
+            Err(TicketFault::Expired) => false,
+        };
         match row.phase {
             InstallPhase::Done => return self.refused(Some(&row), "ticket_used", done()),
             InstallPhase::Exchanging => return self.refused(Some(&row), "ticket_broken_off", broken_off()),
+            InstallPhase::Open | InstallPhase::Begun if !is_open => {
+                return self.refused(Some(&row), "ticket_expired", expired(&row));
+            }
             InstallPhase::Open | InstallPhase::Begun => {}
         }
         let browser = cookie(headers);

@@ -49,6 +49,12 @@ async fn a_state_that_is_forged_replayed_or_anothers_opens_nothing() {
             400,
             "Nothing was connected",
         ),
+        // The way back of another app.
+        (
+            format!("{PUBLIC}/other?code={code}&state={state}"),
+            403,
+            "Nothing was connected",
+        ),
         (
             format!("{PUBLIC}/callback?code={code}"),
             403,
@@ -102,6 +108,7 @@ async fn a_state_that_is_forged_replayed_or_anothers_opens_nothing() {
 async fn a_link_works_in_one_browser_once_in_time_and_as_it_was_given() {
     let installs = world().await;
     let (link, _) = installs.link(&["acme-eu"]);
+    let first_link = link.clone();
     let (mut one, mut two) = (installs.browser(), installs.browser());
     // Looking binds nothing: a mail scanner looks, too.
     assert_eq!(one.get(&link).await.status, 200);
@@ -156,6 +163,13 @@ async fn a_link_works_in_one_browser_once_in_time_and_as_it_was_given() {
         assert_eq!(seen.status, 404, "{method}");
     }
     installs.edit("UPDATE installs SET expires_at = expires_at - 900000 WHERE name = 'acme-us'");
+    installs.edit("UPDATE installs SET expires_at = expires_at - 900000 WHERE name = 'acme-eu'");
+    let used = two.get(&first_link).await;
+    assert_eq!(
+        used.title(),
+        "This link has been used",
+        "not that nothing came of it"
+    );
     let expired = installs.browser().get(&link).await;
     assert_eq!(
         (expired.status.as_u16(), expired.title()),

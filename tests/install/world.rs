@@ -39,7 +39,7 @@ impl Installs {
             ],
             config: format!(
                 "install: {{ listen: 127.0.0.1:0, public_url: \"{PUBLIC}\", authorize_url: \"SIM_ORIGIN/oauth/authorize\" }}\n\
-                 apps: {{ agency: {{ redirect_uri: \"{PUBLIC}/callback\", new_portals: {new_portals} }} }}\n"
+                 apps: {{ agency: {{ redirect_uri: \"{PUBLIC}/callback\", new_portals: {new_portals} }}, other: {{ redirect_uri: \"{PUBLIC}/other\" }} }}\n"
             ),
             ..Setup::default()
         };
