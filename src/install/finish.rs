@@ -79,7 +79,8 @@ impl Inner {
         match task.await {
             Ok(reply) => reply,
             Err(error) => {
-                tracing::error!(%error, "an install ended in a panic");
+                // Not the error itself: it repeats what the panic said.
+                tracing::error!(panicked = error.is_panic(), "an install broke off");
                 Ending::Unknown.page().into()
             }
         }

@@ -212,7 +212,7 @@ async fn another_master_key_opens_no_link_and_starts_no_gate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_ticket_state_code_cookie_or_token_is_ever_logged() {
+async fn no_ticket_state_code_cookie_or_verifier_is_logged_or_stored() {
     let outside = Outside::new().await;
     let gate = Gate::start_with(&outside.config(), "trace");
     let link = outside.link();
@@ -244,10 +244,25 @@ async fn no_ticket_state_code_cookie_or_token_is_ever_logged() {
     for secret in &ours {
         assert!(!log.contains(secret.as_str()), "{secret} in {log}");
     }
-    let audit = std::process::Command::new("grep")
-        .args(["-r", "-c", "-F", &ours[0]])
-        .arg(outside.dir.path().join("gate/data/audit"))
-        .output()
+    let received = outside.sim.received();
+    let exchange = received
+        .iter()
+        .find(|request| request.path() == "/oauth/2026-03/token")
         .unwrap();
-    assert!(!audit.status.success(), "the ticket stands in the audit log");
+    let sent: Vec<(String, String)> = form_urlencoded::parse(&exchange.body).into_owned().collect();
+    let field = |name: &str| sent.iter().find(|(key, _)| key == name).unwrap().1.clone();
+    let more = [field("code_verifier"), field("client_secret")];
+    assert!(more.iter().all(|secret| !log.contains(secret.as_str())));
+    for secret in ours.iter().chain(&more) {
+        let found = std::process::Command::new("grep")
+            .args(["-r", "-l", "-a", "-F", "-e", secret])
+            .arg(outside.dir.path().join("gate/data"))
+            .output()
+            .unwrap();
+        assert!(
+            found.stdout.is_empty(),
+            "{secret} in {}",
+            String::from_utf8_lossy(&found.stdout)
+        );
+    }
 }
