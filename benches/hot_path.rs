@@ -82,7 +82,7 @@ fn hot_path(criterion: &mut Criterion) {
             continue;
         };
         let call = || {
-            let presented = PresentedKey::parse(black_box(&key)).ok()?;
+            let presented = PresentedKey::read(black_box(&key)).ok()?;
             let entry = keys.authenticate(&presented, now).ok()?;
             black_box(entry);
             let recognised = catalogue.recognise(black_box(&target)).ok()?;
@@ -117,7 +117,7 @@ fn hot_path(criterion: &mut Criterion) {
     }
     criterion.bench_function("key alone", |b| {
         b.iter(|| {
-            let presented = PresentedKey::parse(black_box(&key)).ok()?;
+            let presented = PresentedKey::read(black_box(&key)).ok()?;
             keys.authenticate(&presented, now).ok().map(Arc::clone)
         });
     });

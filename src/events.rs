@@ -11,9 +11,12 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::access::connection::{ConnectionName, PortalId};
+use crate::access::effect::Class;
+use crate::access::kill::{KillKind, Kills};
 use crate::audit::AuditRefused;
+use crate::hubspot::forbidden::Forbidden;
 use crate::metrics::{
-    AnswerLabels, ForbiddenCause, Metrics, RefreshResult, RequestLabels, StoreOp, UpstreamErrorKind, Worker,
+    AnswerLabels, Metrics, RefreshResult, RequestLabels, StoreOp, UpstreamErrorKind, Worker,
 };
 
 /// A request was decided.
@@ -66,22 +69,32 @@ impl RequestEnded<'_> {
     }
 }
 
-/// The upstream answered 403.
-#[derive(Debug)]
+/// The upstream answered 403: not a decision of ours.
 pub struct UpstreamForbade<'a> {
     /// The correlation id.
     pub id: Uuid,
     /// Who called.
     pub integration: &'a str,
-    /// As the answer's body says.
-    pub cause: ForbiddenCause,
+    /// In which account.
+    pub connection: &'a str,
+    /// What it asked for.
+    pub operation: Option<&'a str>,
+    /// As the answer's body says, held against what was granted.
+    pub forbidden: &'a Forbidden,
 }
 
 impl UpstreamForbade<'_> {
-    /// Counts it.
+    /// Counts it and writes a line, within the budget: who reads only logs shall not be sent on a
+    /// chase by HubSpot's words.
     pub fn emit(&self, worker: &Worker) {
-        worker.forbidden(self.integration, self.cause);
-        tracing::debug!(request.id = %self.id, integration = self.integration, cause = self.cause.as_str(), "the upstream answered 403");
+        let (integration, connection) = (self.integration, self.connection);
+        let (cause, lacks) = (self.forbidden.cause.as_str(), &self.forbidden.lacks);
+        let detail = self.forbidden.detail.map(|detail| detail.as_str());
+        worker.forbidden(integration, self.forbidden.cause);
+        if let Some(withheld) = worker.metrics().forbidden_lines.spend(Timestamp::now()) {
+            let operation = self.operation.unwrap_or("-");
+            tracing::warn!(event = "upstream.forbidden", request.id = %self.id, integration, connection, operation, cause, %lacks, detail, withheld, "HubSpot refused a call that the policy allows");
+        }
     }
 }
 
@@ -101,6 +114,24 @@ impl PropertiesStripped<'_> {
     pub fn emit(&self, worker: &Worker) {
         worker.stripped(self.integration, self.values);
         tracing::debug!(request.id = %self.id, integration = self.integration, values = self.values, "properties removed");
+    }
+}
+
+/// Credentials are due for rotation.
+#[derive(Debug)]
+pub struct RotationFound {
+    /// How many.
+    pub due: usize,
+}
+
+impl RotationFound {
+    /// Logs it; the gauge is set where they are counted.
+    pub fn emit(&self) {
+        tracing::warn!(
+            event = "rotation.due",
+            due = self.due,
+            "credentials are due for rotation: see `scopegate connection list --rotation-due`"
+        );
     }
 }
 
@@ -257,6 +288,138 @@ impl ConnectionChanged<'_> {
     }
 }
 
+/// One side of a connection does not work: an alert.
+#[derive(Debug)]
+pub struct ConnectionFailing<'a> {
+    /// The connection's name.
+    pub connection: &'a str,
+    /// Its app.
+    pub app: Option<&'a str>,
+    /// Reads or writes.
+    pub class: Class,
+    /// The first failure since the last success.
+    pub since: Timestamp,
+    /// How many there were.
+    pub failures: u64,
+    /// The cause of the last one.
+    pub cause: &'a str,
+    /// How the other side fares: `work`, `fail`, `are not used`.
+    pub other: &'a str,
+}
+
+impl ConnectionFailing<'_> {
+    /// Writes an error; to be called once each time it begins.
+    pub fn emit(&self) {
+        let (connection, app) = (self.connection, self.app.unwrap_or("-"));
+        let (since, failures, cause, other) = (self.since, self.failures, self.cause, self.other);
+        match self.class {
+            Class::Read => {
+                tracing::error!(event = "connection.reads_failing", connection, app, %since, failures, cause, writes = other, "HubSpot refuses every read; see `scopegate connection show`");
+            }
+            Class::Write => {
+                tracing::error!(event = "connection.writes_failing", connection, app, %since, failures, cause, reads = other, "HubSpot refuses every write; see `scopegate connection show`");
+            }
+        }
+    }
+}
+
+/// A side of a connection that did not work works again.
+#[derive(Debug)]
+pub struct ConnectionWorks<'a> {
+    /// The connection's name.
+    pub connection: &'a str,
+    /// Reads or writes.
+    pub class: Class,
+}
+
+impl ConnectionWorks<'_> {
+    /// Writes a line.
+    pub fn emit(&self) {
+        let (connection, class) = (self.connection, self.class.as_str());
+        tracing::info!(
+            event = "connection.works_again",
+            connection,
+            class,
+            "HubSpot carries calls out again"
+        );
+    }
+}
+
+/// Emergency stops were put in force, or ended.
+#[derive(Debug)]
+pub struct KillsInForce {
+    version: u64,
+    counts: [(KillKind, usize); 6],
+}
+
+impl KillsInForce {
+    /// What is in force now. Whom a stop names stands in the audit log.
+    pub fn of(kills: &Kills) -> Self {
+        Self {
+            version: kills.version,
+            counts: KillKind::ALL.map(|kind| (kind, kills.count(kind))),
+        }
+    }
+
+    /// Writes a line; the series are set with the flags.
+    pub fn emit(&self) {
+        let in_force: usize = self.counts.iter().map(|(_, count)| count).sum();
+        let kinds: Vec<&str> = self
+            .counts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(kind, _)| kind.as_str())
+            .collect();
+        let (version, kinds) = (self.version, kinds.join(" "));
+        tracing::warn!(
+            event = "kills.in_force",
+            version,
+            in_force,
+            kinds,
+            "emergency stops changed"
+        );
+    }
+}
+
+/// Something about the people behind credentials is to be acted upon.
+#[derive(Debug)]
+pub struct FindingBegan<'a> {
+    /// What an operator acknowledges it by.
+    pub id: i64,
+    /// The word of its kind.
+    pub kind: &'a str,
+    /// Connection, portal, integrations and what they last did, as JSON. Not the person: addresses
+    /// are for who asks, `scopegate people list`.
+    pub detail: &'a str,
+}
+
+impl FindingBegan<'_> {
+    /// Writes a warning, once.
+    pub fn emit(&self) {
+        let (finding, kind, detail) = (self.id, self.kind, self.detail);
+        tracing::warn!(finding, kind, detail, "a finding: see `scopegate people list`");
+    }
+}
+
+/// It is over.
+#[derive(Debug)]
+pub struct FindingEnded<'a> {
+    /// Which.
+    pub id: i64,
+    /// The word of its kind.
+    pub kind: &'a str,
+    /// As it was when it began.
+    pub detail: &'a str,
+}
+
+impl FindingEnded<'_> {
+    /// Writes a line, once.
+    pub fn emit(&self) {
+        let (finding, kind, detail) = (self.id, self.kind, self.detail);
+        tracing::info!(finding, kind, detail, "a finding is over");
+    }
+}
+
 /// Policies or configuration were reloaded.
 #[derive(Debug)]
 pub struct Reloaded<'a> {
@@ -388,11 +551,12 @@ mod tests {
             gate: Duration::from_millis(1),
         };
         RequestEnded { id, answer }.emit(&worker);
-        let cause = ForbiddenCause::Tier;
         UpstreamForbade {
             id,
             integration: "a",
-            cause,
+            connection: "acme",
+            operation: None,
+            forbidden: &Forbidden::too_long(),
         }
         .emit(&worker);
         PropertiesStripped {
@@ -432,7 +596,7 @@ mod tests {
         for line in [
             r#"scopegate_requests_total{decision="deny",effect="read",integration="a",operation="crm.objects.list",reason="no_rule"} 1"#,
             r#"scopegate_responses_total{code="403",effect="read",integration="a",source="gate"} 1"#,
-            r#"scopegate_forbidden_total{cause="tier",integration="a"} 1"#,
+            r#"scopegate_forbidden_total{cause="unknown",integration="a"} 1"#,
             r#"scopegate_properties_stripped_total{integration="a"} 2"#,
             r#"scopegate_upstream_errors_total{kind="closed"} 1"#,
             r#"scopegate_store_errors_total{op="poll"} 1"#,

@@ -15,12 +15,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::integration::KeyIndex;
+use crate::access::kill::Switches;
 use crate::access::policy_set::{CeilingState, PolicySet};
 use crate::access::policy_text::mistake::Mistake;
 use crate::audit::{self, Auditor};
 use crate::catalogue_file;
 use crate::cli::CommandError;
 use crate::config::{Config, own_url};
+use crate::health::Watcher;
 use crate::hubspot::connect::SharedUpstream;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
@@ -28,15 +30,17 @@ use crate::hubspot::pool::PoolStats;
 use crate::install::{self, InstallParts, Installer};
 use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
+use crate::people;
 use crate::policy_files;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
 use crate::proxy::gate::{Freshness, Gate, Names};
 use crate::proxy::introspect::QUESTIONS_BYTES;
 use crate::proxy::judged::Budget;
+use crate::proxy::kills::Stops;
 use crate::proxy::links::ORIGIN_BYTES_MOST;
 use crate::proxy::tls;
 use crate::proxy::worker::{self, Ending};
-use crate::publisher::{self, Message, Publisher, read_upstream};
+use crate::publisher::{self, KillFollower, Message, Publisher, read_upstream};
 use crate::snapshot::Snapshot;
 use crate::store::{GateLock, Store};
 use crate::tokens::{Live, LiveParts, TokenSettings};
@@ -81,6 +85,7 @@ pub struct Server {
     readiness: Arc<Readiness>,
     messages: mpsc::Sender<Message>,
     publisher: JoinHandle<()>,
+    kills: (mpsc::Sender<()>, JoinHandle<()>),
     workers: Vec<JoinHandle<()>>,
     ending: Ending,
     stop_accepting: CancellationToken,
@@ -88,6 +93,8 @@ pub struct Server {
     stop_install: CancellationToken,
     installs: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
     stop_tokens: CancellationToken,
+    health: tokio::task::JoinHandle<()>,
+    people: tokio::task::JoinHandle<()>,
     live: Live,
     auditor: Auditor,
     _lock: GateLock,
@@ -125,7 +132,10 @@ impl Prepared {
             &lock,
         )
         .map_err(internal)?;
-        let keys = KeyIndex::build(store.keys().map_err(internal)?.iter().map(|row| row.to_entry()));
+        let kills = store.kill_state().map_err(internal)?;
+        let switches = Switches::new(Arc::new(kills));
+        let keys = store.keys().map_err(internal)?;
+        let keys = KeyIndex::build_on(Arc::clone(&switches), keys.iter().map(|row| row.to_entry()));
         let snapshot = Snapshot::first(catalogue, Arc::new(policies), keys);
         let gate = Arc::new(Gate {
             limits: config.limits.clone(),
@@ -142,6 +152,7 @@ impl Prepared {
             upstream: shared,
             questions: Budget::new(QUESTIONS_BYTES),
             freshness: Freshness::starting(config.limits.store_max_staleness),
+            stops: Stops::starting(switches, config.limits.store_max_staleness),
             metrics,
         });
         if let Some(files) = &config.tls {
@@ -160,6 +171,7 @@ impl Prepared {
             runtime: tokio::runtime::Handle::current(),
             said,
             warned: std::collections::BTreeSet::new(),
+            rotation: publisher::RotationWatch::default(),
         };
         Ok(Self {
             config,
@@ -189,6 +201,7 @@ impl Prepared {
         })?;
         store.connections().map_err(internal)?;
         store.keys().map_err(internal)?;
+        store.kills().map_err(internal)?;
         if let Some(files) = &config.tls {
             tls::server_config(files).map_err(usage)?;
         }
@@ -230,13 +243,33 @@ impl Prepared {
         gate.names.store(Arc::new(Names::new(&public_url, address)));
         watch_pool(&gate);
 
+        let watcher = Watcher {
+            live: gate.live.clone(),
+            store: Arc::clone(&publisher.store),
+            metrics: Arc::clone(&gate.metrics),
+            readiness: Arc::clone(&readiness),
+            failing_after: config.health_failing_after,
+        };
+        let kills = follow_kills(&config, &gate)?;
         let (messages, inbox) = mpsc::channel();
+        let people_parts = people::Parts {
+            live: gate.live.clone(),
+            store: Arc::clone(&publisher.store),
+            snapshot: Arc::clone(&gate.snapshot),
+            settings: config.people.clone(),
+            metrics: Arc::clone(&gate.metrics),
+            audit: auditor.handle(),
+            instance: config.instance.clone(),
+            boot: publisher.boot,
+        };
         let mut publisher = publisher;
         publisher.announce().map_err(internal)?;
         publisher.watch = Some(Watch::new(&config, messages.clone()));
         publisher.show_policies(&gate.snapshot.load());
         publisher.show_keys_and_connections();
         publisher.show_clipped();
+        let stopped = publisher.store.kill_state().map_err(internal)?;
+        publisher.show_kills(&stopped);
         gate.metrics.set_reload(true, Timestamp::now());
         let publisher = std::thread::Builder::new()
             .name("publisher".to_owned())
@@ -268,6 +301,8 @@ impl Prepared {
         tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
         let stop_tokens = CancellationToken::new();
         tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
+        let health = tokio::spawn(watcher.run(stop_tokens.clone()));
+        let people = tokio::spawn(people::run(people_parts, stop_tokens.clone()));
         let stop_monitor = CancellationToken::new();
         let state = monitor::State {
             readiness: Arc::clone(&readiness),
@@ -290,6 +325,7 @@ impl Prepared {
             readiness,
             messages,
             publisher,
+            kills,
             workers,
             ending,
             stop_accepting,
@@ -297,6 +333,8 @@ impl Prepared {
             stop_install,
             installs,
             stop_tokens,
+            health,
+            people,
             live: gate.live.clone(),
             auditor,
             config,
@@ -353,10 +391,16 @@ impl Server {
             let _ = installs.await;
         }
         self.stop_tokens.cancel();
+        // Stopped in the middle of a question; a round that is being written down is finished.
+        let _ = self.people.await;
         self.live.finish(self.config.limits.token).await;
+        // The last health is written down; what does not get there is a few seconds of it.
+        let _ = tokio::time::timeout(self.config.limits.store_max_staleness, self.health).await;
         let _ = self.messages.send(Message::Stop);
-        let (publisher, auditor) = (self.publisher, self.auditor);
+        let (publisher, auditor, (kills_go_on, kills)) = (self.publisher, self.auditor, self.kills);
         let closed = tokio::task::spawn_blocking(move || {
+            drop(kills_go_on);
+            let _ = kills.join();
             let _ = publisher.join();
             auditor.stop()
         })
@@ -369,6 +413,22 @@ impl Server {
         }
         self.stop_monitor.cancel();
     }
+}
+
+/// Puts emergency stops in force before anything is accepted, and goes on following them. They are
+/// followed for as long as what is returned first is kept.
+fn follow_kills(
+    config: &Config,
+    gate: &Arc<Gate>,
+) -> Result<(mpsc::Sender<()>, JoinHandle<()>), CommandError> {
+    let mut follower = KillFollower::new(config, Arc::clone(gate)).map_err(internal)?;
+    follower.begin().map_err(internal)?;
+    let (go_on, over) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("kills".to_owned())
+        .spawn(move || follower.run(&over))
+        .map_err(internal)?;
+    Ok((go_on, thread))
 }
 
 async fn wait(limit: Duration, hurry: &CancellationToken) {
@@ -438,6 +498,7 @@ fn token_parts(
             wait: config.limits.token,
             ..TokenSettings::default()
         },
+        watchers: config.people.watchers.iter().cloned().collect(),
     }
 }
 

@@ -73,7 +73,7 @@ impl Gate {
     fn allocations(&self, target: &Target) -> u64 {
         let now = Timestamp::UNIX_EPOCH;
         let measured = measure(|| {
-            let presented = PresentedKey::parse(black_box(&self.key)).unwrap();
+            let presented = PresentedKey::read(black_box(&self.key)).unwrap();
             let entry = self.keys.authenticate(&presented, now).unwrap();
             black_box(Arc::clone(entry));
             let recognised = self.catalogue.recognise(black_box(target)).unwrap();

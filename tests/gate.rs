@@ -264,7 +264,7 @@ async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
     let key = world.key("reader");
     world
         .get(
-            "/crm/v3/objects/contacts/person%40example.com?idProperty=email",
+            "/crm/v3/objects/contacts/ursula%40example.com?idProperty=email",
             &key,
         )
         .await;
@@ -316,7 +316,7 @@ async fn metrics_and_audit_say_what_happened_and_never_a_secret() {
     let outcome = audit.iter().find(|line| line["kind"] == "outcome").unwrap();
     assert_eq!(outcome["id"], decisions[0]["id"]);
     let text = world.audit_text();
-    for secret in [key.as_str(), &world.upstream_token, "person", "example.com"] {
+    for secret in [key.as_str(), &world.upstream_token, "ursula", "example.com"] {
         assert!(!text.contains(secret), "{secret} in the audit log");
         assert!(!metrics.contains(secret), "{secret} in the metrics");
     }

@@ -2,6 +2,8 @@
 
 #[path = "../../src/access/mod.rs"]
 pub mod access;
+#[path = "../../src/hubspot/forbidden/mod.rs"]
+pub mod forbidden;
 #[path = "../../src/secret.rs"]
 mod secret;
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::access::base62;
+use crate::access::installer::Installer;
 use crate::access::refusal::Reason;
 
 /// Characters in a [`ConnectionId`].
@@ -144,7 +145,8 @@ pub enum Standing {
     Ok,
     /// Stopped by an operator, or by the gate because its portal changed.
     Suspended,
-    /// The person behind the grant is gone.
+    /// The person behind the credential is gone. Shown in place of `ok` and `unverified`, never
+    /// stored: what passes then is each policy's to say.
     InstallerRemoved,
     /// The grant may have been lost in a crash; somebody has to install again.
     Reauthorise,
@@ -184,6 +186,14 @@ impl Standing {
     /// Reads the contract's word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|standing| standing.as_str() == word)
+    }
+
+    /// The state to show people: of a standing that lets calls pass, that the installer is gone.
+    pub fn shown(self, installer: Installer) -> Self {
+        match (self, installer) {
+            (Self::Ok | Self::Unverified, Installer::Gone) => Self::InstallerRemoved,
+            _ => self,
+        }
     }
 
     /// Why no request may use the connection; `None` when it may.

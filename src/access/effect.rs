@@ -66,6 +66,50 @@ impl Effect {
     pub fn changes_data(self) -> bool {
         self >= Effect::Write
     }
+
+    /// Which side of a connection's health it tells of; `None`: neither.
+    pub fn class(self) -> Option<Class> {
+        match self {
+            Effect::Meta | Effect::Auth => None,
+            Effect::Read => Some(Class::Read),
+            Effect::Write | Effect::Delete | Effect::Irreversible => Some(Class::Write),
+        }
+    }
+}
+
+/// Reads or changes: they work, and fail, apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Reads account data.
+    Read,
+    /// Creates, changes, removes or purges.
+    Write,
+}
+
+impl Class {
+    /// Both.
+    pub const ALL: [Class; 2] = [Class::Read, Class::Write];
+
+    /// The word in lists, metrics and the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Read => "read",
+            Class::Write => "write",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Class::Read => Class::Write,
+            Class::Write => Class::Read,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! [`KeyIndex`] is part of the snapshot requests work on: immutable, sharded so that one changed key
 //! copies one shard. A revocation also flips a flag shared by old and new snapshots, so that a call
-//! already under way sees it at its next look.
+//! already under way sees it at its next look; so does an emergency stop of the integration.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::access::connection::ConnectionId;
 use crate::access::key::{KeyHash, KeyId, PresentedKey};
+use crate::access::kill::{Switch, Switches};
 use crate::access::refusal::Reason;
 
 /// With 256 shards, a change among 100,000 keys copies 400 entries.
@@ -39,6 +41,7 @@ pub struct KeyEntry {
     pub expires: Option<Timestamp>,
     hash: KeyHash,
     revoked: Arc<AtomicBool>,
+    integration_switch: Switch,
 }
 
 impl KeyEntry {
@@ -58,6 +61,7 @@ impl KeyEntry {
             expires,
             hash,
             revoked: Arc::new(AtomicBool::new(revoked)),
+            integration_switch: Switch::default(),
         }
     }
 
@@ -67,6 +71,8 @@ impl KeyEntry {
             Some(KeyFault::Revoked)
         } else if self.expires.is_some_and(|expires| now >= expires) {
             Some(KeyFault::Expired)
+        } else if self.integration_switch.is_off() {
+            Some(KeyFault::Killed)
         } else {
             None
         }
@@ -82,6 +88,8 @@ pub enum KeyFault {
     Revoked,
     /// Past its date.
     Expired,
+    /// Good, but its integration is stopped in an emergency.
+    Killed,
 }
 
 impl KeyFault {
@@ -91,22 +99,48 @@ impl KeyFault {
             Self::Unknown => Reason::KeyUnknown,
             Self::Revoked => Reason::KeyRevoked,
             Self::Expired => Reason::KeyExpired,
+            Self::Killed => Reason::Killed,
         }
     }
 }
 
-type Shard = HashMap<KeyId, Arc<KeyEntry>>;
+/// Ids are random, and those in the map are the gate's own: hashing them again would spread them no
+/// better, and whoever presents an id can't choose which others it meets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Characters leave bits unused; a product with an odd number lifts the others into all of them.
+        let product = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ (product >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Shard = HashMap<KeyId, Arc<KeyEntry>, BuildHasherDefault<Spread>>;
 
 /// All keys, by id.
 #[derive(Clone, Debug)]
 pub struct KeyIndex {
     shards: Box<[Arc<Shard>]>,
+    switches: Arc<Switches>,
 }
 
 impl Default for KeyIndex {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Arc::default()).collect(),
+            switches: Arc::default(),
         }
     }
 }
@@ -114,14 +148,21 @@ impl Default for KeyIndex {
 impl KeyIndex {
     /// An index of `entries`; a later entry replaces an earlier one of the same id.
     pub fn build(entries: impl IntoIterator<Item = KeyEntry>) -> Self {
-        let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new()).collect();
-        for entry in entries {
+        Self::build_on(Arc::default(), entries)
+    }
+
+    /// Likewise; every key, now and later, hangs on its integration's flag in `switches`.
+    pub fn build_on(switches: Arc<Switches>, entries: impl IntoIterator<Item = KeyEntry>) -> Self {
+        let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::default()).collect();
+        for mut entry in entries {
+            entry.integration_switch = switches.of(&entry.integration);
             if let Some(shard) = shards.get_mut(shard_of(&entry.id)) {
                 shard.insert(entry.id, Arc::new(entry));
             }
         }
         Self {
             shards: shards.into_iter().map(Arc::new).collect(),
+            switches,
         }
     }
 
@@ -130,6 +171,7 @@ impl KeyIndex {
     /// The new entry takes over the old one's shared flag and sets it, so calls that hold the old
     /// snapshot see a revocation, too.
     pub fn with(&self, mut entry: KeyEntry) -> Self {
+        entry.integration_switch = self.switches.of(&entry.integration);
         self.changed(entry.id, |shard| {
             if let Some(old) = shard.get(&entry.id) {
                 old.revoked
@@ -283,6 +325,31 @@ mod tests {
         let gone = back.without(&key.id);
         assert_eq!(held.fault(at(0)), Some(KeyFault::Revoked));
         assert!(gone.is_empty());
+    }
+
+    #[test]
+    fn a_stopped_integrations_keys_are_faulty_in_old_snapshots_and_those_of_later_are_born_so() {
+        use crate::access::kill::{KillKind, KillSubject, Kills};
+        let (key, later) = (issue(1), issue(2));
+        let switches: Arc<Switches> = Arc::default();
+        let old = KeyIndex::build_on(Arc::clone(&switches), [entry(&key, false, None)]);
+        let held = Arc::clone(old.authenticate(&presented(&key), at(0)).unwrap());
+        let stop = KillSubject::parse(KillKind::Integration, "crm").unwrap();
+        switches.apply(&Arc::new(Kills::new(1, [stop])));
+        assert_eq!(held.fault(at(0)), Some(KeyFault::Killed));
+        let new = old.with(entry(&later, false, None));
+        assert_eq!(
+            new.authenticate(&presented(&later), at(0)).err(),
+            Some(KeyFault::Killed)
+        );
+        let revoked = new.with(entry(&later, true, None));
+        switches.apply(&Arc::new(Kills::new(2, [])));
+        assert_eq!(held.fault(at(0)), None);
+        assert_eq!(
+            revoked.authenticate(&presented(&later), at(0)).err(),
+            Some(KeyFault::Revoked),
+            "a revival brings no revoked key back"
+        );
     }
 
     #[test]

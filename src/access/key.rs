@@ -6,6 +6,7 @@
 //! Randomness is an argument; nothing here knows a store or a clock.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
@@ -29,8 +30,16 @@ const SECRET_LENGTH: usize = 43;
 const CHECKSUM_LENGTH: usize = 6;
 
 /// The public part of a key: stands in lists, logs, audit, and is what the store looks up by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyId([u8; ID_LENGTH]);
+
+impl Hash for KeyId {
+    /// The first eight of twelve random characters: enough to spread by.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
 
 impl KeyId {
     /// Reads an id as [`fmt::Display`] writes it.
@@ -62,7 +71,11 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// SHA-256 of a key's text: the only form that is stored. Compared in constant time; no `PartialEq`.
+/// SHA-256 of what a key's id does not say of it: environment letter, secret, checksum. The only form that
+/// is stored. Compared in constant time; no `PartialEq`.
+///
+/// The id is what the hash is looked up by. Without it the text fits one block of SHA-256, which takes 55
+/// bytes at most; with it each request would pay for a second one.
 #[derive(Clone, Copy)]
 pub struct KeyHash([u8; 32]);
 
@@ -82,8 +95,14 @@ impl KeyHash {
         verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
 
-    fn of(text: &[u8]) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
+    fn of(parts: &Parts<'_>) -> Self {
+        // Not wiped: the same bytes stand in the request's own buffer.
+        let mut text = [parts.environment; 1 + SECRET_LENGTH + CHECKSUM_LENGTH];
+        let (_, rest) = text.split_at_mut(1);
+        let (secret, checksum) = rest.split_at_mut(SECRET_LENGTH);
+        secret.copy_from_slice(parts.secret);
+        checksum.copy_from_slice(parts.checksum);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest.as_ref());
         Self(bytes)
@@ -148,9 +167,15 @@ impl IssuedKey {
         let checksum = checksum(text.as_bytes());
         text.push('_');
         text.extend(checksum.iter().map(|&byte| char::from(byte)));
+        let hash = KeyHash::of(&Parts {
+            environment: environment.letter() as u8,
+            id: &id.0,
+            secret: &secret,
+            checksum: &checksum,
+        });
         Self {
             id,
-            hash: KeyHash::of(text.as_bytes()),
+            hash,
             text: Secret::new(text),
         }
     }
@@ -188,22 +213,72 @@ impl KeyMistake {
 }
 
 impl PresentedKey {
-    /// Reads what stood after `Bearer `. Costs one CRC and one SHA-256 over 68 bytes at most.
+    /// Reads what stood after `Bearer `, and checks every character of it.
     pub fn parse(text: &str) -> Result<Self, KeyMistake> {
-        if text.len() < KEY_LENGTH || text.len() > PRESENTED_LENGTH_MAX || !text.is_ascii() {
+        let presented = Self::read(text)?;
+        match mistyped(text) {
+            None => Ok(presented),
+            Some(mistake) => Err(mistake),
+        }
+    }
+
+    /// Reads what stood after `Bearer ` as far as it takes to look a key up: length, places, id. Costs one
+    /// block of SHA-256 at most.
+    ///
+    /// What else may be wrong makes another hash, so no key is found by it; [`mistyped`] then tells a typo
+    /// from an unknown key. A good key never pays for that.
+    pub fn read(text: &str) -> Result<Self, KeyMistake> {
+        if text.len() > PRESENTED_LENGTH_MAX {
             return Err(KeyMistake::NotAKey);
         }
-        let (key, rest) = text.split_at(KEY_LENGTH);
-        let id = read_key(key.as_bytes())?;
+        let (key, rest) = text.split_at_checked(KEY_LENGTH).ok_or(KeyMistake::NotAKey)?;
+        let parts = Parts::of(key.as_bytes()).ok_or(KeyMistake::NotAKey)?;
         let selector = match rest.strip_prefix('~') {
             Some(selector) => Some(Selector::of_request(selector)),
             None if rest.is_empty() => None,
             None => return Err(KeyMistake::NotAKey),
         };
         Ok(Self {
-            id,
-            hash: KeyHash::of(key.as_bytes()),
+            id: KeyId(*parts.id),
+            hash: KeyHash::of(&parts),
             selector,
+        })
+    }
+}
+
+/// What is mistyped in a text that [`PresentedKey::read`] takes, if anything is.
+pub fn mistyped(text: &str) -> Option<KeyMistake> {
+    let key = text.as_bytes().get(..KEY_LENGTH)?;
+    let parts = Parts::of(key)?;
+    if !base62::is_base62(parts.secret) {
+        return Some(KeyMistake::NotAKey);
+    }
+    let (checked, _) = key.split_at(KEY_LENGTH - CHECKSUM_LENGTH - 1);
+    (checksum(checked) != *parts.checksum).then_some(KeyMistake::Checksum)
+}
+
+/// The parts of a key that differ from key to key, each in its place.
+struct Parts<'k> {
+    environment: u8,
+    id: &'k [u8; ID_LENGTH],
+    secret: &'k [u8; SECRET_LENGTH],
+    checksum: &'k [u8; CHECKSUM_LENGTH],
+}
+
+impl<'k> Parts<'k> {
+    fn of(key: &'k [u8]) -> Option<Self> {
+        let rest = key.strip_prefix(b"sg_")?;
+        let (&[environment, b'_'], rest) = rest.split_first_chunk()? else {
+            return None;
+        };
+        let (id, rest) = rest.split_first_chunk::<ID_LENGTH>()?;
+        let (secret, rest) = rest.strip_prefix(b"_")?.split_first_chunk::<SECRET_LENGTH>()?;
+        let checksum = rest.strip_prefix(b"_")?.try_into().ok()?;
+        (environment.is_ascii_lowercase() && base62::is_base62(id)).then_some(Self {
+            environment,
+            id,
+            secret,
+            checksum,
         })
     }
 }
@@ -225,27 +300,6 @@ fn has_form(key: &[u8]) -> bool {
             .is_some_and(|part| part.len() == length && base62::is_base62(part))
     };
     is(2) && is(1) && is(ID_LENGTH) && is(SECRET_LENGTH) && is(CHECKSUM_LENGTH)
-}
-
-/// Checks form and checksum of a key without selector.
-fn read_key(key: &[u8]) -> Result<KeyId, KeyMistake> {
-    let mut parts = key.splitn(5, |&byte| byte == b'_');
-    let mut next = || parts.next().unwrap_or_default();
-    let (prefix, environment, id, secret, sum) = (next(), next(), next(), next(), next());
-    let well_formed = prefix == b"sg"
-        && matches!(environment, [letter] if letter.is_ascii_lowercase())
-        && secret.len() == SECRET_LENGTH
-        && base62::is_base62(secret)
-        && sum.len() == CHECKSUM_LENGTH;
-    let id = base62::exactly(id)
-        .filter(|_| well_formed)
-        .ok_or(KeyMistake::NotAKey)?;
-    let (checked, _) = key.split_at(KEY_LENGTH - CHECKSUM_LENGTH - 1);
-    if checksum(checked) == *sum {
-        Ok(KeyId(id))
-    } else {
-        Err(KeyMistake::Checksum)
-    }
 }
 
 fn checksum(text: &[u8]) -> [u8; CHECKSUM_LENGTH] {
@@ -314,6 +368,22 @@ mod tests {
             bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };
             let wrong = String::from_utf8(bytes).unwrap();
             assert!(PresentedKey::parse(&wrong).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn what_read_does_not_look_at_makes_another_hash() {
+        let issued = key(3);
+        for place in 0..KEY_LENGTH {
+            let mut bytes = issued.text.expose().to_owned().into_bytes();
+            bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };
+            let wrong = String::from_utf8(bytes).unwrap();
+            if let Ok(read) = PresentedKey::read(&wrong) {
+                assert!(
+                    read.id != issued.id || !read.hash.matches(&issued.hash),
+                    "{place}"
+                );
+            }
         }
     }
 

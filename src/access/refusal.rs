@@ -22,6 +22,7 @@ pub enum Reason {
     ConnectionPending,
     ConnectionSuspended,
     ConnectionInstallerRemoved,
+    ConnectionInstallerLostRights,
     ConnectionReauthorise,
     ConnectionDead,
     ConnectionKilled,
@@ -57,7 +58,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of `catalogue/reasons.tsv`.
-    pub const ALL: [Reason; 46] = [
+    pub const ALL: [Reason; 47] = [
         Reason::None,
         Reason::KeyMissing,
         Reason::KeyMalformed,
@@ -73,6 +74,7 @@ impl Reason {
         Reason::ConnectionPending,
         Reason::ConnectionSuspended,
         Reason::ConnectionInstallerRemoved,
+        Reason::ConnectionInstallerLostRights,
         Reason::ConnectionReauthorise,
         Reason::ConnectionDead,
         Reason::ConnectionKilled,
@@ -124,6 +126,7 @@ impl Reason {
             Reason::ConnectionPending => "connection_pending",
             Reason::ConnectionSuspended => "connection_suspended",
             Reason::ConnectionInstallerRemoved => "connection_installer_removed",
+            Reason::ConnectionInstallerLostRights => "connection_installer_lost_rights",
             Reason::ConnectionReauthorise => "connection_reauthorise",
             Reason::ConnectionDead => "connection_dead",
             Reason::ConnectionKilled => "connection_killed",

@@ -183,7 +183,12 @@ impl Target {
 
     /// The decoded segments.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        (0..self.segment_count()).filter_map(|index| self.segment(index))
+        let mut start = 0;
+        self.ends.iter().filter_map(move |end| {
+            let segment = self.path.get(start..usize::from(*end));
+            start = usize::from(*end) + 1;
+            segment
+        })
     }
 
     /// Refuses a target that holds a key of the gate: a key is for the gate alone, and goes to no

@@ -221,12 +221,12 @@ fn private() -> OpenOptions {
     options
 }
 
-fn path(folder: &Path, day: Date, number: u32) -> PathBuf {
+pub(super) fn path(folder: &Path, day: Date, number: u32) -> PathBuf {
     folder.join(format!("{day}.{number:06}.jsonl"))
 }
 
 /// The files there, oldest first; others are left alone.
-fn names(folder: &Path) -> io::Result<Vec<(Date, u32)>> {
+pub(super) fn names(folder: &Path) -> io::Result<Vec<(Date, u32)>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();

@@ -17,6 +17,7 @@
 mod files;
 mod fold;
 mod queue;
+mod read;
 mod record;
 mod writer;
 
@@ -29,9 +30,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use queue::Handle;
+pub use read::{Unread, lines};
 pub use record::{
     AdminRecord, AggregateRecord, DecisionRecord, GapCause, GapRecord, GateEvent, GateRecord, Network,
-    OutcomeRecord, Record,
+    OutcomeRecord, Record, RefusedRecord,
 };
 
 use crate::config::AuditSettings;

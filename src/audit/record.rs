@@ -81,6 +81,10 @@ pub struct DecisionRecord {
     /// Why it did not pass, or would not have; `none` for an allowed request.
     #[serde(serialize_with = "reason")]
     pub reason: Reason,
+    /// What the policy lacks, as written in one: `scope:…`, `effect:…`, `object:…`, `risk:…`,
+    /// `operation:…`. Of properties and values no more than the word: their names came with the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Box<str>>,
     /// Digest of the policies the decision was made on.
     #[serde(serialize_with = "text")]
     pub policy: Arc<str>,
@@ -111,7 +115,8 @@ pub struct OutcomeRecord {
     /// Who wrote the answer.
     #[serde(serialize_with = "source")]
     pub source: Source,
-    /// Why it failed at the gate after all (`credential`, `upstream`, `timeout`, `audit`); `none` otherwise.
+    /// Why it failed at the gate after all (`credential`, `upstream`, `timeout`, `audit`, or what stopped it
+    /// under way: `killed`, `key_revoked`, `connection_…`); `none` otherwise.
     #[serde(serialize_with = "reason")]
     pub reason: Reason,
     /// Whether request bytes reached the upstream: tells a failed write that did nothing from
@@ -129,6 +134,9 @@ pub struct OutcomeRecord {
     /// Values that property rules removed from the answer.
     #[serde(skip_serializing_if = "is_zero")]
     pub stripped: u64,
+    /// Why HubSpot itself answered 403; its members stand among the record's own.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Box<RefusedRecord>>,
     /// Body bytes from the integration.
     pub request_bytes: u64,
     /// Body bytes to the integration.
@@ -139,6 +147,28 @@ pub struct OutcomeRecord {
     /// The part of it that was spent waiting for the upstream.
     #[serde(rename = "upstream_us", serialize_with = "micros_of")]
     pub upstream: Duration,
+}
+
+/// A 403 of HubSpot's: why, and enough of the decision that the line can be read alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusedRecord {
+    /// A word of `forbidden_cause`.
+    pub cause: &'static str,
+    /// The scopes that are missing, by names of the catalogue's; empty = none can be named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
+    /// One of them is enough.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lacks_any: bool,
+    /// A word of `forbidden_detail`.
+    #[serde(rename = "cause_detail", skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'static str>,
+    /// The connection's name.
+    #[serde(serialize_with = "text")]
+    pub connection: Arc<str>,
+    /// The operation's id.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
+    pub operation: Option<Arc<str>>,
 }
 
 /// A state-changing command, as the store has it in the same transaction as the change.
@@ -187,6 +217,12 @@ pub enum GateEvent {
     Stop,
     /// Policies were reloaded; `detail` has the digest.
     Reload,
+    /// People were asked about with a watcher's token; `detail` has which, and what came of it.
+    Watch,
+    /// A finding about the people behind credentials began; `detail` has its number, kind and connection.
+    FindingBegan,
+    /// It is over.
+    FindingEnded,
 }
 
 /// Many alike within ten seconds.

@@ -46,6 +46,7 @@ fn decision(effect: Effect, verdict: Verdict) -> DecisionRecord {
         } else {
             Reason::NoRule
         },
+        lacks: Vec::new(),
         policy: "sha256:p".into(),
         catalogue: "sha256:c".into(),
         snapshot: 7,
@@ -70,11 +71,43 @@ fn outcome() -> Record {
         replayed: false,
         after_kill: false,
         stripped: 0,
+        refused: None,
         request_bytes: 0,
         response_bytes: 1234,
         duration: Duration::from_millis(80),
         upstream: Duration::from_millis(79),
     }))
+}
+
+#[test]
+fn an_outcome_of_a_403_stands_alone_and_every_other_has_no_member_more() {
+    let line = |record: &Record| {
+        let mut line = Vec::new();
+        record.write_line(1, &mut line).unwrap();
+        String::from_utf8(line).unwrap()
+    };
+    let Record::Outcome(mut refused) = outcome() else {
+        unreachable!()
+    };
+    let plain = line(&outcome());
+    assert!(
+        !plain.contains("cause") && !plain.contains("connection"),
+        "{plain}"
+    );
+    refused.status = 403;
+    refused.refused = Some(Box::new(RefusedRecord {
+        cause: "missing_scope",
+        lacks: vec!["tickets".to_owned()],
+        lacks_any: false,
+        detail: Some("corrected"),
+        connection: "acme".into(),
+        operation: Some("crm.objects.list".into()),
+    }));
+    let line = line(&Record::Outcome(refused));
+    assert!(line.starts_with("{\"seq\":1,\"kind\":\"outcome\""), "{line}");
+    let members = "\"cause\":\"missing_scope\",\"lacks\":[\"tickets\"],\"cause_detail\":\"corrected\",\
+                   \"connection\":\"acme\",\"operation\":\"crm.objects.list\",\"request_bytes\"";
+    assert!(line.contains(members), "{line}");
 }
 
 /// The lines of all files in a folder, oldest first.

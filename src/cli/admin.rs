@@ -15,7 +15,7 @@ use crate::tokens::{EnrolError, ResumeError, UnlockError, unlock};
 use crate::vault::Vault;
 
 /// How long a command waits for running gates to follow.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longest time a question to HubSpot may take.
 const QUESTION: Duration = Duration::from_secs(20);
@@ -148,6 +148,14 @@ fn is_plain(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// What a command asks HubSpot on: one thread is enough.
+pub fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::internal(format!("no runtime: {error}")))
+}
+
 /// Writes data to stdout; a closed pipe is an error like any other.
 pub fn print(out: &mut dyn Write, text: &str) -> Result<(), CommandError> {
     out.write_all(text.as_bytes())
@@ -184,15 +192,17 @@ impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
         match error {
-            StoreError::NotFound { .. } | StoreError::NameTaken { .. } | StoreError::PortalTaken { .. } => {
-                Self::findings(message)
-            }
+            StoreError::NotFound { .. }
+            | StoreError::NameTaken { .. }
+            | StoreError::PortalTaken { .. }
+            | StoreError::AppInUse { .. } => Self::findings(message),
             StoreError::File { .. }
             | StoreError::Missing(_)
             | StoreError::Exposed(_)
             | StoreError::NetworkFilesystem { .. }
             | StoreError::NotAStore(_)
             | StoreError::Older { .. }
+            | StoreError::NoReason
             | StoreError::Newer { .. } => Self::usage(message),
             StoreError::Busy | StoreError::Damaged(_) | StoreError::Interrupted | StoreError::Sqlite(_) => {
                 Self::internal(message)
@@ -215,10 +225,13 @@ impl From<EnrolError> for CommandError {
         let message = error.to_string();
         match error {
             EnrolError::Store(error) => error.into(),
-            EnrolError::WrongPortal { .. } | EnrolError::NotGood | EnrolError::WrongClient(_) => {
-                Self::findings(message)
-            }
-            EnrolError::NoSuchApp(_) => Self::findings(message),
+            EnrolError::WrongPortal { .. }
+            | EnrolError::NotGood
+            | EnrolError::WrongClient(_)
+            | EnrolError::NotTold(_)
+            | EnrolError::Changed(_)
+            | EnrolError::NoSuchApp(_) => Self::findings(message),
+            EnrolError::OtherKind(_) => Self::usage(message),
             EnrolError::Vault(_) | EnrolError::NoRandomness => Self::internal(message),
         }
     }
@@ -229,10 +242,10 @@ impl From<ResumeError> for CommandError {
         let message = error.to_string();
         match error {
             ResumeError::WrongPortal { .. } => Self::findings(message).hint(
-                "remove the connection with `scopegate connection remove`, and add it with a credential of its portal",
+                "give it a credential of its portal with `scopegate connection rotate`, and resume it then",
             ),
             ResumeError::NotTold { .. } => Self::findings(message).hint(
-                "try again when HubSpot can be asked, or remove the connection and add it anew",
+                "try again when HubSpot can be asked, or give it another credential with `scopegate connection rotate`",
             ),
             ResumeError::Changed(_) => Self::findings(message),
             ResumeError::Enrol(error) => error.into(),

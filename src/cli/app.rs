@@ -1,8 +1,13 @@
 //! `scopegate app`: HubSpot apps whose OAuth grants the gate refreshes.
 
+mod secret;
+mod show;
+
 use std::io::Write;
 use std::path::PathBuf;
 
+pub use self::secret::RotateSecretArgs;
+pub use self::show::{ListArgs, ShowArgs};
 use super::admin::{Admin, ReasonArgs, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::is_name;
@@ -18,6 +23,28 @@ const CLIENT_ID_MAX: usize = 128;
 pub enum AppCommand {
     /// Add an app with its client id and secret.
     Add(AddArgs),
+    /// List apps, and how many connections each has.
+    List(ListArgs),
+    /// Show an app: which secrets it has, since when, and which one works.
+    Show(ShowArgs),
+    /// Change an app's client secret for all its connections at once, without a gap.
+    RotateSecret(RotateSecretArgs),
+    /// Remove an app that no connection uses.
+    Remove(RemoveArgs),
+}
+
+/// Arguments of `app remove`.
+#[derive(Debug, Default, clap::Args)]
+pub struct RemoveArgs {
+    /// Its name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Why.
+    #[command(flatten)]
+    pub reason: ReasonArgs,
 }
 
 /// Arguments of `app add`.
@@ -45,9 +72,35 @@ pub struct AddArgs {
 /// # Errors
 /// Usage and configuration (2), a name that is taken (1), the store's failures (3).
 pub fn run(command: AppCommand, globals: &Globals) -> CommandResult {
-    let AppCommand::Add(args) = command;
-    let admin = Admin::open(globals, true)?;
-    add(&args, &admin, &mut std::io::stdout().lock())
+    let admin = Admin::open(globals, matches!(command, AppCommand::Add(_)))?;
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    execute(command, &admin, &mut out, &mut err)
+}
+
+fn execute(command: AppCommand, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {
+    match command {
+        AppCommand::Add(args) => add(&args, admin, out),
+        AppCommand::List(args) => show::list(&args, admin, out),
+        AppCommand::Show(args) => show::show(&args, admin, out),
+        AppCommand::RotateSecret(args) => secret::rotate(&args, admin, out, err),
+        AppCommand::Remove(args) => remove(&args, admin, out, err),
+    }
+}
+
+fn remove(args: &RemoveArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {
+    let by = provenance(&args.reason)?;
+    admin.store.remove_app(&args.name, &by)?;
+    if args.json {
+        let object = serde_json::json!({ "name": args.name, "result": "removed" });
+        print(out, &format!("{object}\n"))?;
+    }
+    // Nobody to tell if stderr is gone.
+    let _ = writeln!(
+        err,
+        "removed `{}` and destroyed its secrets; they still work at HubSpot until the app is deleted there",
+        args.name
+    );
+    Ok(Exit::Fine)
 }
 
 fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
@@ -78,6 +131,10 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     print(out, &format!("{} client {}\n", args.name, args.client_id))?;
     Ok(Exit::Fine)
 }
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod life;
 
 #[cfg(test)]
 mod tests {

@@ -1,17 +1,35 @@
 //! `scopegate connection`: HubSpot accounts the gate can act in.
 
+mod change;
+mod import;
+mod label;
+mod outcome;
+mod rotate;
+mod rotation;
+mod select;
+mod sheet;
+mod surroundings;
+
 use std::io::Write;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::admin::{Admin, ReasonArgs, columns, print, provenance};
+pub use self::change::{ChangeArgs, RemoveArgs};
+pub use self::import::ImportArgs;
+pub use self::label::{LabelArgs, MarkArgs};
+pub use self::rotate::RotateArgs;
+pub use self::select::{Chosen, Selectors};
+use self::surroundings::Surroundings;
+use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime};
 use super::connection_install::{InstallArgs, install};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
+use crate::access::label::{Label, Labels};
+use crate::access::rotation::rotation_due;
 use crate::hubspot::oauth::Endpoints;
-use crate::store::{ConnectionRow, Resumed};
-use crate::tokens::Enrolment;
+use crate::store::ConnectionRow;
+use crate::tokens::{Candidate, Enrolment};
 use crate::vault::secret_file;
 
 /// Commands about connections.
@@ -21,16 +39,24 @@ pub enum ConnectionCommand {
     Add(AddArgs),
     /// Make a link by which a person connects an account, or consents again.
     Install(InstallArgs),
+    /// Add many accounts of one app from a file of refresh tokens; again is no change.
+    Import(ImportArgs),
     /// List connections: never their credentials.
     List(ListArgs),
-    /// Show one connection.
+    /// Show connections, each whole.
     Show(ShowArgs),
-    /// Stop all calls to a connection, until it is resumed.
+    /// Set and unset labels, which pick connections in other commands.
+    Label(LabelArgs),
+    /// Replace a connection's credential in place: keys and policies stay bound to it.
+    Rotate(RotateArgs),
+    /// Say that credentials must be rotated now, whatever their age: after an incident.
+    MarkRotation(MarkArgs),
+    /// Stop all calls to connections, until they are resumed.
     Suspend(ChangeArgs),
-    /// Let calls pass again, or for the first time if it is pending.
+    /// Let calls pass again, or at last on one that waits to be accepted.
     Resume(ChangeArgs),
-    /// Remove a connection, destroy its credential, revoke the keys bound to it.
-    Remove(ChangeArgs),
+    /// Remove connections, destroy their credentials, revoke the keys bound to them.
+    Remove(RemoveArgs),
 }
 
 /// Arguments of `connection add`.
@@ -51,6 +77,9 @@ pub struct AddArgs {
     /// A file with the grant's refresh token.
     #[arg(long, value_name = "FILE", requires = "app")]
     pub refresh_token_file: Option<PathBuf>,
+    /// A label to sort it by; may be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<Label>,
     /// Why.
     #[command(flatten)]
     pub reason: ReasonArgs,
@@ -59,31 +88,26 @@ pub struct AddArgs {
 /// Arguments of `connection list`.
 #[derive(Debug, Default, clap::Args)]
 pub struct ListArgs {
+    /// Which: all without a selector.
+    #[command(flatten)]
+    pub by: Selectors,
+    /// Only those whose credential is due for rotation.
+    #[arg(long)]
+    pub rotation_due: bool,
     /// One JSON object a line.
     #[arg(long)]
     pub json: bool,
 }
 
 /// Arguments of `connection show`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct ShowArgs {
-    /// Its name.
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// One JSON object.
+    /// Which.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// One JSON object a line.
     #[arg(long)]
     pub json: bool,
-}
-
-/// Arguments of `connection suspend`, `resume`, `remove`.
-#[derive(Debug, clap::Args)]
-pub struct ChangeArgs {
-    /// Its name.
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Why.
-    #[command(flatten)]
-    pub reason: ReasonArgs,
 }
 
 /// Runs a command about connections.
@@ -105,11 +129,15 @@ fn execute(
     match command {
         ConnectionCommand::Add(args) => add(&args, admin, out, err),
         ConnectionCommand::Install(args) => install(&args, admin, out, err),
+        ConnectionCommand::Import(args) => import::import(&args, admin, out, err),
         ConnectionCommand::List(args) => list(&args, admin, out),
         ConnectionCommand::Show(args) => show(&args, admin, out),
-        ConnectionCommand::Suspend(args) => suspend(&args, admin, err),
-        ConnectionCommand::Resume(args) => resume(&args, admin, err),
-        ConnectionCommand::Remove(args) => remove(&args, admin, err),
+        ConnectionCommand::Label(args) => label::label(&args, admin, out, err),
+        ConnectionCommand::Rotate(args) => rotate::rotate(&args, admin, out, err),
+        ConnectionCommand::MarkRotation(args) => label::mark(&args, admin, out, err),
+        ConnectionCommand::Suspend(args) => change::suspend(&args, admin, out, err),
+        ConnectionCommand::Resume(args) => change::resume(&args, admin, out, err),
+        ConnectionCommand::Remove(args) => change::remove(&args, admin, out, err),
     }
 }
 
@@ -122,6 +150,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
     let portal = PortalId::parse(&args.portal).ok_or_else(|| {
         CommandError::usage("`--portal` is the account's id: digits, as HubSpot shows them")
     })?;
+    let labels = Labels::new(args.labels.clone()).map_err(|error| CommandError::usage(error.to_string()))?;
     let by = provenance(&args.reason)?;
     let file = match (&args.token_file, &args.refresh_token_file) {
         (Some(file), None) | (None, Some(file)) => file,
@@ -140,10 +169,14 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
         endpoints: &endpoints,
     };
     let runtime = runtime()?;
-    let added = match &args.app {
-        Some(app) => runtime.block_on(enrolment.add_grant(&name, portal, app, &credential, &by)),
-        None => runtime.block_on(enrolment.add_static(&name, portal, &credential, &by)),
-    }?;
+    let candidate = Candidate {
+        name: &name,
+        portal,
+        app: args.app.as_deref(),
+        credential: &credential,
+        labels: &labels,
+    };
+    let added = runtime.block_on(enrolment.enrol(candidate, &by))?;
     if let Some(why) = added.unverified {
         // Nobody to tell if stderr is gone.
         let _ = writeln!(
@@ -167,16 +200,32 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
 }
 
 fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
-    let rows = admin.store.connections()?;
+    let around = Surroundings::read(admin)?;
+    let mut rows = args.by.rows(admin)?;
+    if args.rotation_due {
+        rows.retain(|row| rotation_due(&row.credential_age(), around.max_age, around.now()).is_some());
+    }
     if args.json {
-        let lines: String = rows.iter().map(|row| format!("{}\n", json_of(row))).collect();
+        let lines: String = rows
+            .iter()
+            .map(|row| format!("{}\n", json_of(row, &around)))
+            .collect();
         print(out, &lines)?;
         return Ok(Exit::Fine);
     }
     let mut table = vec![
-        ["NAME", "PORTAL", "KIND", "APP", "STATE", "TOKEN UNTIL", "TROUBLE"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "NAME",
+            "PORTAL",
+            "KIND",
+            "APP",
+            "STATE",
+            "HEALTH",
+            "TOKEN UNTIL",
+            "TROUBLE",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     ];
     for row in rows {
         table.push(vec![
@@ -184,7 +233,8 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
             row.portal.to_string(),
             row.kind.as_str().to_owned(),
             row.app.clone().unwrap_or_else(|| "-".to_owned()),
-            row.standing.as_str().to_owned(),
+            around.state(&row).to_owned(),
+            sheet::mark(&row, &around).to_owned(),
             expires_of(&row).map_or_else(|| "-".to_owned(), short),
             trouble_of(row).unwrap_or_default(),
         ]);
@@ -194,127 +244,20 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
 }
 
 fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
-    let row = find(&args.name, admin)?;
-    if args.json {
-        print(out, &format!("{}\n", json_of(&row)))?;
-        return Ok(Exit::Fine);
-    }
-    let none = || "-".to_owned();
-    let fields = [
-        ("name", row.name.to_string()),
-        ("id", row.id.to_string()),
-        ("portal", row.portal.to_string()),
-        ("kind", row.kind.as_str().to_owned()),
-        ("app", row.app.clone().unwrap_or_else(none)),
-        ("state", row.standing.as_str().to_owned()),
-        ("since", short(row.standing_since)),
-        ("why", row.standing_why.clone().unwrap_or_else(none)),
-        ("trouble", row.health.clone().unwrap_or_else(none)),
-        ("token until", expires_of(&row).map_or_else(none, short)),
-        ("refreshing since", row.intent.map_or_else(none, short)),
-        ("installer", row.user_id.map_or_else(none, |id| id.to_string())),
-        ("scopes", row.scopes.join(" ")),
-        ("added", short(row.created)),
-    ];
-    let rows: Vec<_> = fields
-        .into_iter()
-        .map(|(name, value)| vec![name.to_owned(), value])
-        .collect();
-    print(out, &columns(&rows))?;
-    Ok(Exit::Fine)
-}
-
-fn suspend(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
-    let by = provenance(&args.reason)?;
-    let row = find(&args.name, admin)?;
-    let (from, to) = ([Standing::Unverified, Standing::Ok], Standing::Suspended);
-    let why = by.reason.as_deref();
-    let before = admin
-        .store
-        .change_standing(&row.id, &from, to, why, "connection suspend", &by)?;
-    if !from.contains(&before) {
-        return unchanged(&row, before, to, err);
-    }
-    admin.tell_followers(err);
-    Ok(Exit::Fine)
-}
-
-fn resume(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
-    let by = provenance(&args.reason)?;
-    let row = find(&args.name, admin)?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
-    let enrolment = Enrolment {
-        store: &admin.store,
-        vault: &vault,
-        client: &client,
-        endpoints: &endpoints,
-    };
-    let to = match runtime()?.block_on(enrolment.resume(&row, &by))? {
-        Resumed::Passes(to) => to,
-        Resumed::NotSuspended(before @ Standing::Unverified) => return unchanged(&row, before, before, err),
-        Resumed::NotSuspended(before) => return unchanged(&row, before, Standing::Ok, err),
-        // Invariant: the enrolment asks and says so itself.
-        Resumed::Foreign => return Err(CommandError::findings("the connection stays suspended")),
-    };
-    if to == Standing::Unverified {
-        // Nobody to tell if stderr is gone.
-        let _ = writeln!(
-            err,
-            "warning: connection `{}` is `unverified`: it was suspended before HubSpot said whose its credential \
-             is; calls pass, and the gate verifies it as soon as it can",
-            row.name
-        );
-    }
-    admin.tell_followers(err);
-    Ok(Exit::Fine)
-}
-
-/// Says that a connection has the wished standing already, or that it can't have it.
-fn unchanged(row: &ConnectionRow, is: Standing, wished: Standing, err: &mut dyn Write) -> CommandResult {
-    if is == wished {
-        // Nobody to tell if stderr is gone.
-        let _ = writeln!(err, "connection `{}` is `{}` already", row.name, is.as_str());
-        return Ok(Exit::Fine);
-    }
-    Err(CommandError::findings(format!(
-        "connection `{}` is `{}`: that can't be changed to `{}`",
-        row.name,
-        is.as_str(),
-        wished.as_str()
-    )))
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::internal(format!("no runtime: {error}")))
-}
-
-fn remove(args: &ChangeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
-    let by = provenance(&args.reason)?;
-    let row = find(&args.name, admin)?;
-    let revoked = admin.store.remove_connection(&row.id, &by)?;
-    // Nobody to tell if stderr is gone.
-    let _ = writeln!(
-        err,
-        "removed `{}`, destroyed its credential, revoked {revoked} of its keys; the credential still works at \
-         HubSpot until it is revoked there",
-        row.name
-    );
-    admin.tell_followers(err);
-    Ok(Exit::Fine)
-}
-
-fn find(name: &str, admin: &Admin) -> Result<ConnectionRow, CommandError> {
-    ConnectionName::parse(name)
-        .map(|name| admin.store.connection_by_name(&name))
-        .transpose()?
-        .flatten()
-        .ok_or_else(|| {
-            CommandError::findings("there is no connection of that name")
-                .hint("see `scopegate connection list`")
+    let around = Surroundings::read(admin)?;
+    let rows = args.chosen.rows(admin)?;
+    let shown: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            if args.json {
+                format!("{}\n", json_of(row, &around))
+            } else {
+                sheet::sheet(row, &around)
+            }
         })
+        .collect();
+    print(out, &shown.join(if args.json { "" } else { "\n" }))?;
+    Ok(Exit::Fine)
 }
 
 /// The one trouble a list has room for: why nothing passes, or else what is the matter now, or else
@@ -330,14 +273,14 @@ fn expires_of(row: &ConnectionRow) -> Option<Timestamp> {
     row.access.as_ref().and_then(|token| token.expires)
 }
 
-fn json_of(row: &ConnectionRow) -> serde_json::Value {
-    serde_json::json!({
+fn json_of(row: &ConnectionRow, around: &Surroundings) -> serde_json::Value {
+    let mut json = serde_json::json!({
         "name": row.name.as_str(),
         "id": row.id.as_str(),
         "portal": row.portal.get(),
         "kind": row.kind.as_str(),
         "app": row.app,
-        "state": row.standing.as_str(),
+        "state": around.state(row),
         "why": row.standing_why,
         "since": row.standing_since.to_string(),
         "trouble": row.health,
@@ -345,7 +288,9 @@ fn json_of(row: &ConnectionRow) -> serde_json::Value {
         "user_id": row.user_id,
         "scopes": row.scopes,
         "created": row.created.to_string(),
-    })
+    });
+    sheet::extend(&mut json, row, around);
+    json
 }
 
 fn short(at: Timestamp) -> String {

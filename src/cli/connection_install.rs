@@ -9,8 +9,9 @@ use jiff::Timestamp;
 
 use super::admin::{Admin, ReasonArgs, columns, print, provenance};
 use super::{CommandError, CommandResult, Exit};
-use crate::access::connection::{ConnectionName, CredentialKind, PortalId, Standing, is_name};
+use crate::access::connection::{ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::consent::{AskedScope, Consent, asked};
+use crate::access::label::{Label, Labels};
 use crate::access::policy::Policy;
 use crate::access::policy::tables::ConnectionRef;
 use crate::access::policy_set::{CeilingState, PolicySet, PolicyState};
@@ -18,10 +19,6 @@ use crate::config::Config;
 use crate::install::{Binding, mint, start_url};
 use crate::store::{ConnectionRow, gate_runs};
 use crate::{catalogue_file, policy_files};
-
-/// Most labels of a connection, and most characters of a key or a value.
-const LABELS_MAX: usize = 16;
-const LABEL_CHARACTERS_MAX: usize = 64;
 
 /// Arguments of `connection install`.
 #[derive(Debug, Default, clap::Args)]
@@ -37,7 +34,7 @@ pub struct InstallArgs {
     pub portal: Option<String>,
     /// A label for the connection; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
-    pub label: Vec<String>,
+    pub label: Vec<Label>,
     /// Make no link: print the scopes, and for each the rules that ask for it.
     #[arg(long)]
     pub dry_run: bool,
@@ -70,7 +67,8 @@ pub(super) fn install(
             })
         })
         .transpose()?;
-    let labels = labels(&args.label)?;
+    let labels = Labels::new(args.label.iter().cloned())
+        .map_err(|mistake| CommandError::usage(mistake.to_string()))?;
     let by = provenance(&args.reason)?;
     let before = admin.store.connection_by_name(&name)?;
     let portal = expected_portal(args, admin, &name, before.as_ref(), portal)?;
@@ -292,29 +290,6 @@ fn table(consent: &Consent) -> String {
     columns(&rows)
 }
 
-fn labels(given: &[String]) -> Result<Vec<(String, String)>, CommandError> {
-    let mut labels: Vec<(String, String)> = Vec::new();
-    for label in given {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let parts = label.split_once('=').filter(|(key, value)| {
-            is_name(key) && (1..=LABEL_CHARACTERS_MAX).contains(&value.len()) && value.bytes().all(plain)
-        });
-        let (key, value) = parts.ok_or_else(|| {
-            CommandError::usage("`--label` is `KEY=VALUE`: a key of a-z, 0-9 and `-`, a value of letters, digits, `.`, `_` and `-`")
-        })?;
-        if labels.iter().any(|(known, _)| known == key) {
-            return Err(CommandError::usage(format!("label `{key}` is given twice")));
-        }
-        labels.push((key.to_owned(), value.to_owned()));
-    }
-    if labels.len() > LABELS_MAX {
-        return Err(CommandError::usage(format!(
-            "a connection has {LABELS_MAX} labels at most"
-        )));
-    }
-    Ok(labels)
-}
-
 fn say(err: &mut dyn Write, text: &str) {
     // Nobody to tell if stderr is gone.
     let _ = writeln!(err, "{text}");
@@ -365,7 +340,7 @@ mod tests {
             name: name.to_owned(),
             app: "agency".to_owned(),
             portal: Some("1001".to_owned()),
-            label: vec!["tier=gold".to_owned()],
+            label: vec!["tier=gold".parse().unwrap()],
             ..Default::default()
         }
     }
@@ -440,8 +415,7 @@ mod tests {
         for change in [
             (|args| args.name = "123".to_owned()) as fn(&mut InstallArgs),
             |args| args.portal = Some("0".to_owned()),
-            |args| args.label = vec!["nothing".to_owned()],
-            |args| args.label = vec!["a=b".to_owned(), "a=c".to_owned()],
+            |args| args.label = vec!["a=b".parse().unwrap(), "a=c".parse().unwrap()],
         ] {
             assert_eq!(refused(change, &admin).exit, Exit::Usage);
         }

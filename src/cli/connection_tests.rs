@@ -1,6 +1,8 @@
 use super::*;
+use crate::access::effect::Class;
 use crate::cli::admin::testing::{NOWHERE, admin};
 use crate::secret::Secret;
+use crate::store::{ClassHealth, ConnectionHealth, LastUse};
 
 fn token_file(dir: &tempfile::TempDir) -> PathBuf {
     let path = dir.path().join("token");
@@ -18,16 +20,32 @@ fn add_args(dir: &tempfile::TempDir, name: &str, portal: &str) -> ConnectionComm
         token_file: Some(token_file(dir)),
         app: None,
         refresh_token_file: None,
+        labels: Vec::new(),
         reason: ReasonArgs::default(),
     })
 }
 
+fn named(name: &str) -> Chosen {
+    Chosen {
+        names: vec![name.to_owned()],
+        ..Chosen::default()
+    }
+}
+
 fn change_args(name: &str) -> ChangeArgs {
     ChangeArgs {
-        name: name.to_owned(),
+        chosen: named(name),
+        json: false,
         reason: ReasonArgs {
             reason: Some("maintenance".to_owned()),
         },
+    }
+}
+
+fn remove_args(name: &str) -> RemoveArgs {
+    RemoveArgs {
+        change: change_args(name),
+        yes: false,
     }
 }
 
@@ -44,7 +62,14 @@ fn an_unreachable_upstream_means_unverified_with_a_warning() {
     assert_eq!(out, "acme portal 62515 private-app unverified\n");
     assert!(err.contains("could not be reached"), "{err}");
     assert!(!format!("{out}{err}").contains("canary"));
-    let (json, _) = ran(ConnectionCommand::List(ListArgs { json: true }), &admin).unwrap();
+    let (json, _) = ran(
+        ConnectionCommand::List(ListArgs {
+            json: true,
+            ..ListArgs::default()
+        }),
+        &admin,
+    )
+    .unwrap();
     let row: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
     assert_eq!(
         (&row["state"], &row["portal"]),
@@ -125,16 +150,75 @@ fn the_list_shows_what_is_the_matter_now() {
 }
 
 #[test]
+fn a_sheet_shows_whose_consent_it_stands_on_how_it_fares_and_who_uses_it() {
+    let (dir, admin) = admin(NOWHERE);
+    ran(add_args(&dir, "acme", "1"), &admin).unwrap();
+    let policy = "integration: report\nowner: o@example.com\nconnections: [acme]\nallow:\n  - scope: crm.objects.contacts.read\n";
+    std::fs::write(admin.config.policies.join("report.yaml"), policy).unwrap();
+    let id = admin.store.connections().unwrap()[0].id;
+    let at = |hour: i64| Timestamp::from_second(1_800_000_000 + hour * 3_600).unwrap();
+    let health = ConnectionHealth {
+        read: ClassHealth {
+            success: Some(at(30)),
+            successes: 9,
+            ..ClassHealth::default()
+        },
+        write: ClassHealth {
+            failure: Some(at(25)),
+            cause: Some("user_permission".to_owned()),
+            failures: 4,
+            failing_since: Some(at(0)),
+            ..ClassHealth::default()
+        },
+    };
+    let read = LastUse {
+        integration: "report".to_owned(),
+        connection: id,
+        class: Class::Read,
+        at: at(30),
+    };
+    admin.store.save_health(&[(id, health)], &[read]).unwrap();
+    let show = |json| {
+        let args = ShowArgs {
+            chosen: named("acme"),
+            json,
+        };
+        ran(ConnectionCommand::Show(args), &admin).unwrap().0
+    };
+    let sheet = show(false);
+    for line in [
+        "state             unverified",
+        "reads             ok; last success 2027-01-16 14:00Z",
+        "writes            FAIL; last success never; last refusal 2027-01-16 09:00Z (user_permission), 4 since the last success",
+        "integration       report: no key, last read 2027-01-16 14:00Z, last write never",
+        "open findings     1",
+        "finding           every write has been refused since 2027-01-15 08:00Z (4 times, user_permission); reads work",
+    ] {
+        assert!(sheet.lines().any(|shown| shown == line), "{line}: {sheet}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&show(true)).unwrap();
+    assert_eq!(json["health"]["write"]["failing"], true);
+    assert_eq!(json["integrations"][0]["covered"], true);
+    assert_eq!(json["findings"].as_array().unwrap().len(), 1);
+    let (list, _) = ran(ConnectionCommand::List(ListArgs::default()), &admin).unwrap();
+    assert!(list.contains("writes fail"), "{list}");
+    assert!(!format!("{sheet}{json}{list}").contains("canary"));
+    // Policies that can't be read hide who is covered, never the connection.
+    std::fs::remove_dir_all(&admin.config.policies).unwrap();
+    assert!(show(false).contains("report: no key, its policy can't be read"));
+}
+
+#[test]
 fn removing_says_what_went_with_it() {
     let (dir, admin) = admin(NOWHERE);
     ran(add_args(&dir, "acme", "1"), &admin).unwrap();
     let show = ShowArgs {
-        name: "acme".to_owned(),
+        chosen: named("acme"),
         json: false,
     };
     let (shown, _) = ran(ConnectionCommand::Show(show), &admin).unwrap();
     assert!(shown.contains("portal            1\n"), "{shown}");
-    let (_, err) = ran(ConnectionCommand::Remove(change_args("acme")), &admin).unwrap();
+    let (_, err) = ran(ConnectionCommand::Remove(remove_args("acme")), &admin).unwrap();
     assert!(err.contains("revoked 0 of its keys"), "{err}");
     assert!(admin.store.connections().unwrap().is_empty());
 }

@@ -7,14 +7,18 @@ pub mod config;
 pub mod connection;
 pub mod connection_install;
 pub mod demo;
+pub mod denials;
 pub mod explain;
 pub mod health;
 pub mod init;
 pub mod key;
 mod key_life;
+pub mod kill;
 pub mod master_key;
+pub mod people;
 pub mod policy;
 mod reserved;
+mod retire;
 pub mod run;
 pub mod sim;
 pub mod store;
@@ -126,11 +130,20 @@ enum Command {
     /// HubSpot accounts the gate can act in.
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
+    /// Stop an integration, a connection, an app, a portal, a person or everything, now.
+    Kill(kill::KillArgs),
+    /// End what `kill` stopped.
+    Revive(kill::ReviveArgs),
+    /// The people behind connections, and what happens when they leave.
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// What a request is, and what a policy says to it.
     Explain(explain::ExplainArgs),
     /// Check, test and show policies.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// What was not let through lately, by whom and why, with what to do about it.
+    Denials(denials::DenialsArgs),
     /// HubSpot's operations as the gate knows them.
     #[command(subcommand)]
     Catalogue(catalogue::CatalogueCommand),
@@ -191,8 +204,12 @@ fn execute(cli: Cli) -> CommandResult {
         Command::Key(command) => key::run(command, &globals),
         Command::App(command) => app::run(command, &globals),
         Command::Connection(command) => connection::run(command, &globals),
+        Command::Kill(args) => kill::kill(args, &globals),
+        Command::Revive(args) => kill::revive(args, &globals),
+        Command::People(command) => people::run(command, &globals),
         Command::Explain(args) => explain::run(args, &globals),
         Command::Policy(command) => policy::run(command, &globals),
+        Command::Denials(args) => denials::run(args, &globals),
         Command::Catalogue(command) => catalogue::run(command, &globals),
         Command::Store(command) => store::run(command, &globals),
         Command::MasterKey(command) => master_key::run(command, &globals),

@@ -10,39 +10,17 @@ use super::CommandError;
 
 /// Commands, and groups of commands.
 const COMMANDS: &[&str] = &[
-    "kill",
-    "revive",
     "doctor",
-    "people",
     "coverage",
-    "denials",
     "audit",
     "completions",
     "man",
     "catalogue import",
     "catalogue diff",
-    "connection import",
-    "connection rotate",
-    "app list",
-    "app show",
-    "app rotate-secret",
-    "app remove",
     "store backup",
     "master-key rotate",
     "master-key verify",
 ];
-
-/// Commands that will take selectors.
-const SELECTING: &[&str] = &[
-    "connection list",
-    "connection show",
-    "connection suspend",
-    "connection resume",
-    "connection remove",
-];
-
-/// Arguments that will select connections.
-const SELECTORS: &[&str] = &["--app", "--label", "--state", "--portal"];
 
 /// The error for the reserved word in the arguments of the process (its own name first), if there is one.
 pub(super) fn find(arguments: impl IntoIterator<Item = OsString>) -> Option<CommandError> {
@@ -53,17 +31,7 @@ pub(super) fn find(arguments: impl IntoIterator<Item = OsString>) -> Option<Comm
             .split(' ')
             .all(|word| given.next().is_some_and(|given| given == word))
     };
-    if let Some(command) = COMMANDS.iter().find(begins) {
-        return Some(not_yet(command));
-    }
-    let command = SELECTING.iter().find(begins)?;
-    let selector = SELECTORS.iter().find(|selector| {
-        words.iter().any(|word| {
-            word.strip_prefix(**selector)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-        })
-    })?;
-    Some(not_yet(&format!("{command} {selector}")))
+    COMMANDS.iter().find(begins).map(|command| not_yet(command))
 }
 
 fn not_yet(what: &str) -> CommandError {
@@ -119,27 +87,10 @@ mod tests {
             assert_reserved(&format!("scopegate --config x.yaml {command}"), command);
         }
         for (line, command) in [
-            ("people list", "people"),
-            ("people offboard a@example.com", "people"),
             ("audit verify", "audit"),
-            ("connection --config=x import --app a f", "connection import"),
+            ("catalogue --config=x import d", "catalogue import"),
         ] {
             assert_reserved(&format!("scopegate {line}"), command);
-        }
-    }
-
-    #[test]
-    fn a_reserved_selector_is_not_supported_yet() {
-        for command in SELECTING {
-            for selector in SELECTORS {
-                for line in [
-                    format!("{command} {selector} x"),
-                    format!("{command} {selector}=x --reason y"),
-                    format!("{command} acme {selector} x"),
-                ] {
-                    assert_reserved(&format!("scopegate {line}"), &format!("{command} {selector}"));
-                }
-            }
         }
     }
 

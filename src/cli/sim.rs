@@ -28,8 +28,8 @@ pub struct SimArgs {
     /// Serve TLS, with a certificate of an authority whose `ca.pem` is written here.
     #[arg(long, value_name = "DIR")]
     tls_dir: Option<PathBuf>,
-    /// How many accounts there are, numbered from 1001.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
+    /// How many accounts there are, numbered from 1001; many are quicker with `--empty`.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     portals: u64,
     /// Start without records, with definitions only.
     #[arg(long)]

@@ -40,6 +40,7 @@ pub fn run(command: StoreCommand, globals: &Globals) -> CommandResult {
 fn check(admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let mut found = admin.store.integrity()?;
     found.extend(findings(&admin.store, &admin.vault()?)?);
+    found.extend(admin.store.unreadable_kills()?);
     if found.is_empty() {
         let (connections, keys) = (admin.store.connections()?.len(), admin.store.keys()?.len());
         print(
@@ -58,6 +59,24 @@ fn check(admin: &Admin, out: &mut dyn Write) -> CommandResult {
 mod tests {
     use super::super::admin::testing::{NOWHERE, admin};
     use super::*;
+
+    #[test]
+    fn an_emergency_stop_that_can_not_be_read_is_found() {
+        let (_dir, admin) = admin(NOWHERE);
+        let raw = rusqlite::Connection::open(admin.store.path()).unwrap();
+        raw.execute(
+            "INSERT INTO kills (kind, subject, reason, actor, at) VALUES ('planet', 'x', 'r', 'a', 0)",
+            [],
+        )
+        .unwrap();
+        let mut out = Vec::new();
+        assert_eq!(check(&admin, &mut out).unwrap(), Exit::Findings);
+        let said = String::from_utf8(out).unwrap();
+        assert!(
+            said.contains("`planet`") && said.contains("gates let nothing pass"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn a_sound_store_is_said_to_be_sound() {

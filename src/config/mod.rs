@@ -61,12 +61,18 @@ pub struct Config {
     pub instance: String,
     /// Data-plane threads, at least 1.
     pub workers: usize,
+    /// Age at which a long-lived credential is due for rotation; zero = never by age alone.
+    pub rotation_max_age: Duration,
     /// Draining.
     pub shutdown: ShutdownSettings,
     /// Bounds of the request path.
     pub limits: Limits,
+    /// Reads or writes of a connection that were all refused for this long are a finding.
+    pub health_failing_after: Duration,
     /// How log lines look.
     pub log: LogFormat,
+    /// The people behind credentials.
+    pub people: PeopleSettings,
 }
 
 impl Config {
@@ -105,12 +111,15 @@ impl Config {
             },
             instance: host_name(),
             workers: cores(),
+            rotation_max_age: Duration::from_secs(365 * 86_400),
             shutdown: ShutdownSettings {
                 delay: Duration::from_secs(5),
                 grace: Duration::from_secs(25),
             },
             limits: Limits::default(),
+            health_failing_after: Duration::from_secs(86_400),
             log: LogFormat::Auto,
+            people: PeopleSettings::default(),
         }
     }
 
@@ -213,6 +222,27 @@ pub struct AuditSettings {
     pub max_wait: Duration,
     /// Size at which a new file is begun.
     pub file_bytes: u64,
+}
+
+/// Who watches the people behind credentials, and who of them is no natural person.
+#[derive(Clone, Debug)]
+pub struct PeopleSettings {
+    /// Names of connections set aside for it: each watches its own portal.
+    pub watchers: Vec<String>,
+    /// How often.
+    pub every: Duration,
+    /// Addresses of service users; `*` stands for anything.
+    pub technical_users: Vec<String>,
+}
+
+impl Default for PeopleSettings {
+    fn default() -> Self {
+        Self {
+            watchers: Vec::new(),
+            every: Duration::from_secs(300),
+            technical_users: Vec::new(),
+        }
+    }
 }
 
 /// How the gate goes down.

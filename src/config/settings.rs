@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::value::{Reading, Value};
 use super::{Config, LogFormat, MasterKeySource, TlsFiles, apps};
+use crate::access::connection::ConnectionName;
 
 /// One setting.
 pub(super) struct Setting {
@@ -110,9 +111,14 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "audit.file_size" = "256MiB" => |c, v, _| c.audit.file_bytes = v.size(1 << 20..=1 << 40)?;
     "instance" = "null" => |c, v, _| if let Some(instance) = v.optional(name)? { c.instance = instance };
     "workers" = "0" => |c, v, _| c.workers = workers(v)?;
+    "rotation.max_age" = "365d" => |c, v, _| c.rotation_max_age = age(v)?;
+    "people.watchers" = "[]" => |c, v, _| c.people.watchers = watchers(v)?;
+    "people.every" = "5m" => |c, v, _| c.people.every = v.duration(seconds(1, 86_400))?;
+    "people.technical_users" = "[]" => |c, v, _| c.people.technical_users = technical_users(v)?;
     "shutdown.delay" = "5s" => |c, v, _| c.shutdown.delay = v.duration(seconds(0, 3600))?;
     "shutdown.grace" = "25s" => |c, v, _| c.shutdown.grace = v.duration(seconds(0, 3600))?;
     "log.format" = "auto" => |c, v, _| c.log = log_format(v)?;
+    "health.write_failing_after" = "24h" => |c, v, _| c.health_failing_after = v.duration(seconds(1, 30 * 86_400))?;
     "metrics.series" = "20000" => |c, v, _| c.limits.metrics_series = count(v, 2_000..=1_000_000)?;
     "metrics.connections" = "500" => |c, v, _| c.limits.metrics_connections = count(v, 0..=100_000)?;
     "limits.target_size" = "32KiB" => |c, v, _| c.limits.target_bytes = size(v, 1 << 10..=1 << 20)?;
@@ -172,6 +178,14 @@ fn workers(value: &Value) -> Reading<usize> {
     }
 }
 
+/// An age in days, as a rule; `0` needs no unit.
+fn age(value: &Value) -> Reading<Duration> {
+    if *value == Value::Text("0".to_owned()) {
+        return Ok(Duration::ZERO);
+    }
+    value.duration(seconds(0, 36_500 * 86_400))
+}
+
 fn store(value: &Value, base: &Path) -> Reading<std::path::PathBuf> {
     let url = value.text()?;
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -194,6 +208,28 @@ fn versions(value: &Value) -> Reading<Vec<String>> {
         Ok(versions)
     } else {
         Err("version segments are needed here, as `v5` or `2027-03`".to_owned())
+    }
+}
+
+fn watchers(value: &Value) -> Reading<Vec<String>> {
+    let names = value.list();
+    if names.iter().all(|name| ConnectionName::parse(name).is_some()) {
+        Ok(names)
+    } else {
+        Err("names of connections are needed here, as `[hubspot-watcher]`".to_owned())
+    }
+}
+
+fn technical_users(value: &Value) -> Reading<Vec<String>> {
+    let patterns = value.list();
+    let fits = |pattern: &String| {
+        // A pattern that fits everybody would switch the finding off without saying so.
+        (3..=254).contains(&pattern.len()) && pattern.contains('@') && !pattern.starts_with("*@*")
+    };
+    if patterns.iter().all(fits) {
+        Ok(patterns)
+    } else {
+        Err("addresses are needed here, as `svc-*@example.com`; `*` stands for anything".to_owned())
     }
 }
 

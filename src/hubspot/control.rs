@@ -91,6 +91,15 @@ impl ControlClient {
         self.send(Method::GET, path, None, Some(authorization)).await
     }
 
+    /// Deletes.
+    pub async fn delete(
+        &self,
+        path: &str,
+        authorization: HeaderValue,
+    ) -> Result<ControlAnswer, ControlError> {
+        self.send(Method::DELETE, path, None, Some(authorization)).await
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -7,4 +7,6 @@ pub mod control;
 pub mod errors;
 pub mod forbidden;
 pub mod oauth;
+pub mod people;
 pub mod pool;
+pub mod retire;

@@ -19,9 +19,6 @@ const LIFE_ASSUMED: Duration = Duration::from_secs(300);
 /// Longest token that is taken. HubSpot says to allow 512 characters.
 const TOKEN_MAX: usize = 8 * 1024;
 
-/// Longest address (RFC 5321, section 4.5.3.1, leaves 254).
-const ADDRESS_MAX: usize = 254;
-
 /// Most scopes that are taken from an answer: HubSpot has about 400.
 const SCOPES_MAX: usize = 2_000;
 
@@ -36,6 +33,10 @@ pub struct Endpoints {
     pub private_app_info: String,
     /// `GET`: the account of any token.
     pub account_details: String,
+    /// `POST`, form: end a refresh token.
+    pub revoke: String,
+    /// `DELETE`: the app leaves the portal whose access token it shows.
+    pub uninstall: String,
 }
 
 impl Default for Endpoints {
@@ -45,6 +46,8 @@ impl Default for Endpoints {
             introspect: "/oauth/2026-03/token/introspect".to_owned(),
             private_app_info: "/oauth/v2/private-apps/get/access-token-info".to_owned(),
             account_details: "/account-info/2026-03/details".to_owned(),
+            revoke: "/oauth/2026-03/token/revoke".to_owned(),
+            uninstall: "/appinstalls/2026-03/external-install".to_owned(),
         }
     }
 }
@@ -197,7 +200,7 @@ pub struct Identity {
     /// The installer, if told.
     pub user_id: Option<u64>,
     /// The installer's address, if told.
-    pub email: Option<String>,
+    pub user: Option<String>,
     /// Granted scopes; empty when not told.
     pub scopes: Vec<String>,
 }
@@ -261,7 +264,7 @@ pub async fn introspect_grant(
         }) => Introspection::Known(Identity {
             hub_id,
             user_id,
-            email: user.filter(|user| is_address(user)),
+            user: user.and_then(address),
             scopes: bounded(scopes),
         }),
         _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
@@ -369,7 +372,7 @@ async fn private_app_info(
     Some(Identity {
         hub_id: body.hub_id,
         user_id: body.user_id,
-        email: None,
+        user: None,
         scopes: bounded(body.scopes),
     })
 }
@@ -389,7 +392,7 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
                 Introspection::Known(Identity {
                     hub_id: body.portal_id,
                     user_id: None,
-                    email: None,
+                    user: None,
                     scopes: Vec::new(),
                 }),
             ),
@@ -399,7 +402,7 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
     }
 }
 
-fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
+pub(super) fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     // Room for every byte escaped: a buffer that grew would leave secrets behind.
     let room = fields
         .iter()
@@ -410,19 +413,19 @@ fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     Zeroizing::new(serializer.finish())
 }
 
-/// Whether a text from outside can stand in the store and on a page as a person's address.
-fn is_address(text: &str) -> bool {
-    text.len() <= ADDRESS_MAX
-        && text.contains('@')
-        && !text.chars().any(|c| c.is_control() || c.is_whitespace())
-}
-
 /// A token as a header can carry it.
 fn token(text: String) -> Option<Secret> {
     let fine =
         !text.is_empty() && text.len() <= TOKEN_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
     let token = Secret::new(text);
     fine.then_some(token)
+}
+
+/// An address as it may stand in the store and in lists: of a length that mail allows, no white space
+/// and nothing a terminal would act upon.
+pub fn address(text: String) -> Option<String> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    ((3..=254).contains(&text.len()) && text.contains('@') && text.chars().all(plain)).then_some(text)
 }
 
 /// Scopes as they may stand in the store: no more than there can be, no white space in them.
@@ -450,6 +453,21 @@ mod tests {
             assert!(token(bad.to_owned()).is_none(), "{bad:.20}");
         }
         assert!(token("CJr0-x_y~".to_owned()).is_some());
+    }
+
+    #[test]
+    fn an_address_that_lists_could_not_show_is_none() {
+        for bad in [
+            "",
+            "@",
+            "ann",
+            "a nn@x",
+            "ann@x\u{1b}[2J",
+            &format!("a@{}", "x".repeat(300)),
+        ] {
+            assert_eq!(address(bad.to_owned()), None, "{bad:.20}");
+        }
+        assert!(address("ann@example.com".to_owned()).is_some());
     }
 
     #[test]

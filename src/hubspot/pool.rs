@@ -193,15 +193,17 @@ where
         still: &dyn Fn() -> bool,
     ) -> Result<Response<AnswerBody<B>>, ExchangeError> {
         let mut request = request;
+        let mut again = false;
         loop {
             let (halves, fresh) = match self.check_out() {
                 Some(halves) => (halves, false),
                 None => (self.open().await?, true),
             };
-            // Making a connection may have taken seconds.
-            if fresh && !still() {
+            // Making a connection may have taken seconds, and so may finding out that one was dead.
+            if (fresh || again) && !still() {
                 return Err(ExchangeError::Withdrawn);
             }
+            again = true;
             match self.exchange(halves, request, progress).await {
                 Ok(response) => {
                     self.stats.sent.fetch_add(1, Ordering::Relaxed);

@@ -221,7 +221,7 @@ impl Inner {
                 ConnectionId::generate(random)
             }
         };
-        let over = before.map(|before| (before.generation, &before.data_key));
+        let over = before.map(|before| before.generation);
         let sealed = self
             .enrolment()
             .seal_consent(&id, over, consented)
@@ -245,8 +245,9 @@ impl Inner {
             app: app.name.clone(),
             standing,
             standing_why,
-            over: over.map(|(generation, _)| generation),
+            over,
             data_key: sealed.data_key,
+            handed: sealed.handed,
             access: sealed.access,
             refresh: sealed.refresh,
             obtained: sealed.obtained,

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::random::{hash_of, is_same};
 use crate::access::connection::{ConnectionId, ConnectionName, PortalId};
+use crate::access::label::Labels;
 use crate::secret::Secret;
 use crate::store::{InstallRow, NewInstall};
 use crate::vault::{Vault, VaultError};
@@ -34,7 +35,7 @@ pub struct Binding {
     /// The account it must be; `None`: whichever the person picks.
     pub portal: Option<PortalId>,
     /// Labels of the connection.
-    pub labels: Vec<(String, String)>,
+    pub labels: Labels,
     /// Scopes without which nothing is stored.
     pub required: Vec<String>,
     /// Scopes that may be missing.
@@ -66,11 +67,6 @@ pub(super) enum TicketFault {
 pub fn mint(vault: &Vault, binding: &Binding, now: Timestamp) -> Result<Minted, VaultError> {
     let mut id = [0; ID_BYTES];
     aws_lc_rs::rand::fill(&mut id).map_err(|_| VaultError::NoRandomness)?;
-    let labels: Vec<String> = binding
-        .labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
     // Whole milliseconds, as the store keeps them.
     let expires = now.checked_add(TICKET_LIFE).unwrap_or(now).as_millisecond();
     let expires = Timestamp::from_millisecond(expires).unwrap_or(now);
@@ -81,7 +77,7 @@ pub fn mint(vault: &Vault, binding: &Binding, now: Timestamp) -> Result<Minted, 
         name: Some(binding.name.clone()),
         connection: binding.connection,
         portal: binding.portal,
-        labels: labels.join(" "),
+        labels: binding.labels.to_text(),
         required: binding.required.clone(),
         optional: binding.optional.clone(),
         expires,
@@ -199,7 +195,7 @@ mod tests {
             app: "agency".to_owned(),
             connection: None,
             portal: PortalId::new(1001),
-            labels: vec![("tier".to_owned(), "gold".to_owned())],
+            labels: Labels::new(["tier=gold".parse().unwrap()]).unwrap(),
             required: vec!["oauth".to_owned()],
             optional: vec!["tickets".to_owned()],
         }

@@ -4,8 +4,6 @@
 //! verdicts) or from names that operators chose (integrations, apps, connections); never a path,
 //! an id, an address or a property. Names and units follow the Prometheus conventions: base units,
 //! `_total` on counters.
-//!
-//! Deliberately absent: series of parts that do not exist yet (kills).
 
 mod requests;
 mod state;
@@ -19,11 +17,12 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-pub use crate::hubspot::forbidden::ForbiddenCause;
+pub use crate::hubspot::forbidden::{ForbiddenCause, ForbiddenDetail};
 pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
-pub use state::{ConnectionSample, KeySample, PolicySample};
-pub use words::{AuditResult, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
+pub use state::{ConnectionSample, HealthSample, KeySample, PolicySample};
+pub use words::{AuditResult, FindingKind, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
 
+use crate::access::kill::KillKind;
 use crate::audit::Watch;
 use crate::logging::LineBudget;
 use requests::SeriesBound;
@@ -65,9 +64,15 @@ pub struct Metrics {
     forbidden: IntCounterVec,
     stripped: IntCounterVec,
     token_refreshes: IntCounterVec,
+    installer_alerts: IntCounterVec,
+    findings: IntGaugeVec,
     connections: IntGaugeVec,
     connection_state: IntGaugeVec,
     token_expires: GaugeVec,
+    last_refresh: GaugeVec,
+    connection_health: IntGaugeVec,
+    connections_failing: IntGaugeVec,
+    rotation_due: IntGaugeVec,
     policy_invalid: IntGaugeVec,
     policy_expires: GaugeVec,
     key_expires: GaugeVec,
@@ -75,6 +80,7 @@ pub struct Metrics {
     reload_success_time: Gauge,
     policy_info: IntGaugeVec,
     catalogue_info: IntGaugeVec,
+    killed: IntGaugeVec,
     audit_records: IntCounterVec,
     audit_oldest: Gauge,
     store_errors: IntCounterVec,
@@ -87,6 +93,7 @@ pub struct Metrics {
     #[allow(clippy::type_complexity)] // a list of hooks, named by its use
     hooks: Mutex<Vec<Box<dyn Fn(&Metrics) + Send + Sync>>>,
     pub(crate) denial_lines: LineBudget,
+    pub(crate) forbidden_lines: LineBudget,
     pub(crate) upstream_lines: LineBudget,
     pub(crate) install_lines: LineBudget,
     pub(crate) store_lines: LineBudget,
@@ -161,6 +168,18 @@ impl Metrics {
                 "Token refreshes, by how they ended.",
                 &["app", "result"],
             )?,
+            installer_alerts: counters(
+                &r,
+                "scopegate_installer_alerts_total",
+                "Requests that passed although the connection's installer is gone or lost rights.",
+                &["integration", "installer"],
+            )?,
+            findings: gauges(
+                &r,
+                "scopegate_findings",
+                "Findings about the people behind credentials that are open and not acknowledged.",
+                &["kind"],
+            )?,
             connections: gauges(
                 &r,
                 "scopegate_connections",
@@ -178,6 +197,30 @@ impl Metrics {
                 "scopegate_token_expires_timestamp_seconds",
                 "When a connection's access token expires; only while there are few connections.",
                 &["connection"],
+            )?,
+            last_refresh: float_gauges(
+                &r,
+                "scopegate_connection_last_refresh_timestamp_seconds",
+                "When a connection's access token was last refreshed; only while there are few connections.",
+                &["connection"],
+            )?,
+            connection_health: gauges(
+                &r,
+                "scopegate_connection_health",
+                "0 while HubSpot has refused every read, or every write, of a connection for long; only while there are few connections.",
+                &["connection", "class"],
+            )?,
+            connections_failing: gauges(
+                &r,
+                "scopegate_connections_failing",
+                "Connections whose reads, or writes, HubSpot has refused for long.",
+                &["app", "class"],
+            )?,
+            rotation_due: gauges(
+                &r,
+                "scopegate_connections_rotation_due",
+                "Connections whose long-lived credential is due for rotation.",
+                &["app"],
             )?,
             policy_invalid: gauges(
                 &r,
@@ -223,6 +266,7 @@ impl Metrics {
                 "1 for the catalogue in force.",
                 &["digest"],
             )?,
+            killed: gauges(&r, "scopegate_killed", "Emergency stops in force.", &["kind"])?,
             audit_records: counters(
                 &r,
                 "scopegate_audit_records_total",
@@ -267,6 +311,7 @@ impl Metrics {
             audit: Mutex::default(),
             hooks: Mutex::default(),
             denial_lines: LineBudget::default(),
+            forbidden_lines: LineBudget::default(),
             upstream_lines: LineBudget::default(),
             install_lines: LineBudget::default(),
             store_lines: LineBudget::default(),
@@ -290,6 +335,12 @@ impl Metrics {
         }
         for result in AuditResult::ALL {
             self.audit_records.with_label_values(&[result.as_str()]);
+        }
+        for kind in KillKind::ALL {
+            self.killed.with_label_values(&[kind.as_str()]);
+        }
+        for kind in FindingKind::ALL {
+            self.findings.with_label_values(&[kind.as_str()]);
         }
         for state in UpstreamConnection::ALL {
             self.upstream_connections.with_label_values(&[state.as_str()]);

@@ -14,6 +14,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::{ForbiddenCause, Metrics, OTHER, UNKNOWN};
 use crate::access::effect::Effect;
+use crate::access::installer::Installer;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 
@@ -175,6 +176,14 @@ impl Worker {
         self.metrics
             .forbidden
             .with_label_values(&[integration, cause.as_str()])
+            .inc();
+    }
+
+    /// Counts a request that passed although nobody is behind its credential as there should be.
+    pub fn installer_alert(&self, integration: &str, installer: Installer) {
+        self.metrics
+            .installer_alerts
+            .with_label_values(&[integration, installer.as_str()])
             .inc();
     }
 

@@ -5,7 +5,9 @@ use std::sync::PoisonError;
 
 use jiff::Timestamp;
 
-use super::{Metrics, UNKNOWN};
+use super::{FindingKind, Metrics, UNKNOWN};
+use crate::access::effect::Class;
+use crate::access::kill::{KillKind, Kills};
 
 /// One integration's policy.
 #[derive(Clone, Debug)]
@@ -40,7 +42,52 @@ pub struct ConnectionSample<'a> {
     pub token_expires: Option<Timestamp>,
 }
 
+/// How one connection fares.
+#[derive(Clone, Debug)]
+pub struct HealthSample<'a> {
+    /// Its name.
+    pub connection: &'a str,
+    /// The app of an OAuth grant.
+    pub app: Option<&'a str>,
+    /// Its reads have been refused for long.
+    pub read_fails: bool,
+    /// Its writes have.
+    pub write_fails: bool,
+    /// When its access token was refreshed.
+    pub last_refresh: Option<Timestamp>,
+}
+
 impl Metrics {
+    /// Replaces the series of the connections' health: sums always, each of its own only while there
+    /// are at most `metrics.connections`.
+    pub fn set_connection_health(&self, connections: &[HealthSample<'_>]) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.connections_failing.reset();
+        self.connection_health.reset();
+        self.last_refresh.reset();
+        let each = connections.len() <= self.bounds.connections;
+        for sample in connections {
+            for (class, fails) in [
+                (Class::Read, sample.read_fails),
+                (Class::Write, sample.write_fails),
+            ] {
+                self.connections_failing
+                    .with_label_values(&[sample.app.unwrap_or(UNKNOWN), class.as_str()])
+                    .add(fails.into());
+                if each {
+                    self.connection_health
+                        .with_label_values(&[sample.connection, class.as_str()])
+                        .set((!fails).into());
+                }
+            }
+            if let Some(at) = sample.last_refresh.filter(|_| each) {
+                self.last_refresh
+                    .with_label_values(&[sample.connection])
+                    .set(seconds(at));
+            }
+        }
+    }
+
     /// Replaces the policies' series.
     pub fn set_policies(&self, digest: &str, policies: &[PolicySample<'_>]) {
         let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +153,36 @@ impl Metrics {
                     .with_label_values(&[sample.connection])
                     .set(seconds(expires));
             }
+        }
+    }
+
+    /// Counts the emergency stops in force, each kind always.
+    pub fn set_killed(&self, kills: &Kills) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in KillKind::ALL {
+            let count = i64::try_from(kills.count(kind)).unwrap_or(i64::MAX);
+            self.killed.with_label_values(&[kind.as_str()]).set(count);
+        }
+    }
+
+    /// Says how many findings of each kind are open.
+    pub fn set_findings(&self, counts: &[(FindingKind, usize)]) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, count) in counts {
+            self.findings
+                .with_label_values(&[kind.as_str()])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Replaces the count of credentials due for rotation. `due` has an entry for every connection:
+    /// its app, and whether it is due, so that an app with none shows 0.
+    pub fn set_rotation_due<'a>(&self, due: impl IntoIterator<Item = (Option<&'a str>, bool)>) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rotation_due.reset();
+        for (app, is_due) in due {
+            let gauge = self.rotation_due.with_label_values(&[app.unwrap_or(UNKNOWN)]);
+            gauge.add(is_due.into());
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::access::connection::Standing;
 use crate::access::effect::Effect;
+use crate::access::installer::Installer;
+use crate::access::kill::KillKind;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 
@@ -31,9 +33,23 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_forbidden_total", "counter", "cause,integration"),
     ("scopegate_properties_stripped_total", "counter", "integration"),
     ("scopegate_token_refreshes_total", "counter", "app,result"),
+    (
+        "scopegate_installer_alerts_total",
+        "counter",
+        "installer,integration",
+    ),
+    ("scopegate_findings", "gauge", "kind"),
     ("scopegate_connections", "gauge", "app,state"),
     ("scopegate_connection_state", "gauge", "connection,state"),
     ("scopegate_token_expires_timestamp_seconds", "gauge", "connection"),
+    (
+        "scopegate_connection_last_refresh_timestamp_seconds",
+        "gauge",
+        "connection",
+    ),
+    ("scopegate_connection_health", "gauge", "class,connection"),
+    ("scopegate_connections_failing", "gauge", "app,class"),
+    ("scopegate_connections_rotation_due", "gauge", "app"),
     ("scopegate_policy_invalid", "gauge", "integration"),
     (
         "scopegate_policy_expires_timestamp_seconds",
@@ -49,6 +65,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ),
     ("scopegate_policy_info", "gauge", "digest"),
     ("scopegate_catalogue_info", "gauge", "digest"),
+    ("scopegate_killed", "gauge", "kind"),
     ("scopegate_audit_records_total", "counter", "result"),
     ("scopegate_audit_oldest_unwritten_seconds", "gauge", ""),
     ("scopegate_store_errors_total", "counter", "op"),
@@ -101,6 +118,7 @@ fn busy() -> Arc<Metrics> {
     worker.answered(&answer(200));
     worker.forbidden("contact-report", ForbiddenCause::Tier);
     worker.stripped("contact-report", 3);
+    worker.installer_alert("contact-report", Installer::Gone);
     let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     metrics.token_refresh(None, RefreshResult::Ok);
     metrics.set_connections(&[ConnectionSample {
@@ -109,6 +127,14 @@ fn busy() -> Arc<Metrics> {
         state: "ok",
         token_expires: Some(now),
     }]);
+    metrics.set_connection_health(&[HealthSample {
+        connection: "acme",
+        app: None,
+        read_fails: false,
+        write_fails: true,
+        last_refresh: Some(now),
+    }]);
+    metrics.set_rotation_due([(None, true)]);
     metrics.set_policies(
         "sha256:p",
         &[PolicySample {
@@ -378,6 +404,11 @@ fn every_word_of_the_program_is_explained_and_no_other() {
             .map(|word| (ForbiddenCause::SET, word.as_str())),
     );
     program.extend(
+        ForbiddenDetail::ALL
+            .iter()
+            .map(|word| (ForbiddenDetail::SET, word.as_str())),
+    );
+    program.extend(
         RefreshResult::ALL
             .iter()
             .map(|word| (RefreshResult::SET, word.as_str())),
@@ -397,6 +428,12 @@ fn every_word_of_the_program_is_explained_and_no_other() {
         Standing::ALL
             .iter()
             .map(|word| ("connection_state", word.as_str())),
+    );
+    program.extend(KillKind::ALL.iter().map(|word| (KillKind::SET, word.as_str())));
+    program.extend(
+        FindingKind::ALL
+            .iter()
+            .map(|word| (FindingKind::SET, word.as_str())),
     );
     let table = include_str!("../../catalogue/reasons.tsv");
     let rows: Vec<Vec<&str>> = table

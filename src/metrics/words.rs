@@ -69,6 +69,22 @@ words! {
 }
 
 words! {
+    /// What somebody should act upon about the people behind credentials
+    /// (`scopegate_findings{kind}`).
+    FindingKind, "finding" {
+        InstallerRemoved = "installer_removed",
+        InstallerDeactivated = "installer_deactivated",
+        InstallerOffboarded = "installer_offboarded",
+        InstallerLostRights = "installer_lost_rights",
+        InstallerUnknown = "installer_unknown",
+        InstallerIsNaturalPerson = "installer_is_natural_person",
+        InstallerIsSuperAdmin = "installer_is_super_admin",
+        WatchUnknown = "watch_unknown_24h",
+        WatcherCoveredByPolicy = "watcher_covered_by_policy",
+    }
+}
+
+words! {
     /// What became of audit records (`scopegate_audit_records_total{result}`).
     AuditResult, "audit_result" {
         Written = "written",

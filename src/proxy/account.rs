@@ -29,7 +29,8 @@ pub fn take_selector(headers: &mut HeaderMap) -> Option<Selector> {
 }
 
 /// Chooses the connection, in the order of the contract: the key's own, the one named, the policy's
-/// only one. A connection outside the policy and one that does not exist get the same answer.
+/// only one. A connection outside the policy and one that does not exist get the same answer. Whether it
+/// is in service is asked next, when it is known which it is.
 pub fn choose(
     live: &Live,
     key: &KeyEntry,
@@ -55,13 +56,11 @@ pub fn choose(
                 .map_or_else(|| Err(foreign()), |selector| one_of(live, policy, &selector))?
         }
     };
-    if !policy.covers(as_ref(&chosen)) {
+    // A watcher is the gate's own, whatever a policy says.
+    if chosen.is_watcher() || !policy.covers(as_ref(&chosen)) {
         return Err(foreign());
     }
-    match chosen.standing().refusal() {
-        Some(reason) => Err(Stop::Connection(reason)),
-        None => Ok(chosen),
-    }
+    Ok(chosen)
 }
 
 fn is_selected(connection: &ConnectionState, selector: &Selector) -> bool {

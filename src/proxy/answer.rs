@@ -17,10 +17,9 @@ use super::links::LinkRewriter;
 use super::outcome::Outcome;
 use super::rights::Rights;
 use super::stop::{self, Stop};
+use crate::access::facts::Facts;
 use crate::access::fields::AnswerRule;
 use crate::access::verdict::{Source, Verdict};
-use crate::events::UpstreamForbade;
-use crate::hubspot::forbidden::ForbiddenCause;
 
 /// What goes back to the client.
 pub enum Answer {
@@ -41,6 +40,7 @@ impl Case {
         (response, lease): Answered,
         rights: Rights,
         rule: AnswerRule,
+        facts: &Facts,
     ) -> Result<Answer, Stop> {
         let (parts, answer) = response.into_parts();
         if parts.status.is_informational() || parts.status.is_redirection() {
@@ -48,6 +48,7 @@ impl Case {
                 "scopegate: HubSpot answered with a redirect, which the gate never follows.",
             ));
         }
+        self.note_success(parts.status);
         let gunzip = match coding(&parts.headers)? {
             Coding::Plain => None,
             Coding::Gzip => Some(Gunzip::new(self.worker.limits().body_bytes)),
@@ -83,6 +84,7 @@ impl Case {
             until: self.outcome.started() + self.worker.limits().total,
             pending: Bytes::new(),
             ended: false,
+            withdrawn: None,
         };
         match rule {
             AnswerRule::Filter(by) if parts.status.is_success() => {
@@ -92,47 +94,44 @@ impl Case {
                     .await;
             }
             AnswerRule::Filter(by) => {
-                return self.read_failure(parts.status, headers, download, by.1).await;
+                return self
+                    .read_failure(parts.status, headers, download, by.1, facts)
+                    .await;
             }
             AnswerRule::Errors if !parts.status.is_success() => {
                 let views = filtered::no_views();
-                return self.read_failure(parts.status, headers, download, views).await;
+                return self
+                    .read_failure(parts.status, headers, download, views, facts)
+                    .await;
             }
             AnswerRule::Errors | AnswerRule::Pass => {}
         }
         if parts.status == StatusCode::FORBIDDEN {
-            return self.read_forbidden(headers, download).await;
+            return self.read_forbidden(headers, download, facts).await;
         }
         Ok(Answer::Upstream(parts.status, headers, Box::new(download)))
     }
 
     /// A 403 of HubSpot is read whole: why it stands there is worth a count of its own.
-    async fn read_forbidden(&mut self, headers: HeaderMap, mut download: Download) -> Result<Answer, Stop> {
+    async fn read_forbidden(
+        &mut self,
+        headers: HeaderMap,
+        mut download: Download,
+        facts: &Facts,
+    ) -> Result<Answer, Stop> {
         let mut whole = BytesMut::new();
         while let Some(data) = poll_fn(|cx| download.poll(cx, &mut self.outcome)).await {
             let data = data.map_err(|_| Stop::Upstream { unsure: false })?;
             if whole.len() + data.len() > self.worker.limits().error_body_bytes {
+                self.note_forbidden(facts, &headers, None);
                 return Err(Stop::Answer(
                     "scopegate: HubSpot's refusal is too long to be passed on.",
                 ));
             }
             whole.extend_from_slice(&data);
         }
-        self.note_forbidden(&whole);
+        self.note_forbidden(facts, &headers, Some(&whole));
         Ok(Answer::Whole(StatusCode::FORBIDDEN, headers, whole.freeze()))
-    }
-
-    /// Counts a 403 by what HubSpot itself said.
-    pub(super) fn note_forbidden(&self, body: &[u8]) {
-        if let Some(integration) = self.outcome.integration.as_deref() {
-            let cause = ForbiddenCause::of(body);
-            UpstreamForbade {
-                id: self.outcome.id(),
-                integration,
-                cause,
-            }
-            .emit(self.worker.metrics());
-        }
     }
 
     /// The answer with the gate's own header fields.
@@ -156,6 +155,7 @@ impl Case {
             headers.insert(stop::CORRELATION, id);
         }
         headers.insert(stop::SOURCE, HeaderValue::from_static(source.as_str()));
+        self.insert_cause(&mut headers);
         self.outcome.status = status.as_u16();
         self.outcome.source = source;
         let (head, outcome) = self.finish_head(headers);

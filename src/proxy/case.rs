@@ -77,7 +77,13 @@ impl Case {
         if self.recorded {
             return stop;
         }
-        match self.decision_record(verdict, reason) {
+        let record = self
+            .decision_record(verdict, reason)
+            .map(|record| DecisionRecord {
+                lacks: stop.lacks(),
+                ..record
+            });
+        match record {
             None => {
                 self.worker.audit().stranger(reason, self.network);
                 stop
@@ -132,6 +138,7 @@ impl Case {
             verdict,
             rule: self.rule.clone(),
             reason,
+            lacks: Vec::new(),
             policy: Arc::clone(&self.snapshot.policy_digest),
             catalogue: Arc::clone(&self.snapshot.catalogue_digest),
             snapshot: self.snapshot.version,

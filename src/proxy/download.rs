@@ -4,6 +4,7 @@
 //! An error ends the transfer without a proper end (no last chunk, `RST_STREAM`): a client never
 //! takes a shortened answer for a whole one.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -125,6 +126,8 @@ pub struct Download {
     pub pending: Bytes,
     /// The stream has ended; the stages' rest is being handed on.
     pub ended: bool,
+    /// Waits for the rights to be withdrawn while the upstream is silent.
+    pub withdrawn: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 enum Kind {
@@ -182,11 +185,15 @@ impl Download {
         cx: &mut Context<'_>,
         outcome: &mut Outcome,
     ) -> Poll<Option<Result<Bytes, DownloadError>>> {
+        if self.ended && self.first.is_empty() {
+            return Poll::Ready(None);
+        }
+        let is_read = outcome.effect == Some(Effect::Read);
+        if is_read && self.rights.check().is_err() {
+            return Poll::Ready(Some(Err(DownloadError::Stopped)));
+        }
         if !self.first.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
-        }
-        if self.ended {
-            return Poll::Ready(None);
         }
         if !self.pending.is_empty() {
             let step = self.pending.split_to(self.pending.len().min(STEP_BYTES));
@@ -194,17 +201,14 @@ impl Download {
             return Poll::Ready(Some(self.noted(out, outcome)));
         }
         let frame = match Pin::new(&mut self.answer).poll_frame(cx) {
+            Poll::Pending if is_read && self.poll_withdrawn(cx) => {
+                return Poll::Ready(Some(Err(DownloadError::Stopped)));
+            }
             Poll::Pending => return Poll::Pending,
             Poll::Ready(frame) => frame,
         };
         if Instant::now() > self.until {
             return Poll::Ready(Some(Err(DownloadError::Total)));
-        }
-        if self.rights.check().is_err() {
-            outcome.after_kill = true;
-            if outcome.effect == Some(Effect::Read) {
-                return Poll::Ready(Some(Err(DownloadError::Stopped)));
-            }
         }
         let out = match frame {
             None => {
@@ -224,6 +228,19 @@ impl Download {
             },
         };
         Poll::Ready(Some(self.noted(out, outcome)))
+    }
+
+    /// Whether the call may no longer go on; wakes the reader when that happens while the upstream is
+    /// silent.
+    fn poll_withdrawn(&mut self, cx: &mut Context<'_>) -> bool {
+        let rights = &self.rights;
+        let withdrawn = self.withdrawn.get_or_insert_with(|| {
+            let rights = rights.clone();
+            Box::pin(async move {
+                rights.withdrawn().await;
+            })
+        });
+        withdrawn.as_mut().poll(cx).is_ready()
     }
 
     /// What the filter did goes into the books, whatever becomes of the answer.
@@ -268,7 +285,10 @@ impl Body for GateBody {
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Poll::Ready(Some(Err(error))) => {
-                outcome.reason = Reason::Upstream;
+                outcome.reason = match (&error, download.rights.check()) {
+                    (DownloadError::Stopped, Err(stop)) => stop.reason(),
+                    _ => Reason::Upstream,
+                };
                 tracing::warn!(event = "answer.broken_off", id = %outcome.id(), error = %error, "an answer was broken off");
                 this.kind = Kind::Own(None);
                 Poll::Ready(Some(Err(error)))

@@ -29,6 +29,11 @@ impl Face {
     /// What the caller of a call that ended so is told.
     pub(super) fn of(stop: &Stop) -> Self {
         match stop {
+            Stop::Key(Reason::Killed) => Face::unauthorized(
+                "key",
+                "killed",
+                "scopegate: this integration was stopped in an emergency. Ask whoever runs the gate; do not rotate the HubSpot token.",
+            ),
             Stop::Key(_) => Face::unauthorized(
                 "key",
                 "invalid_key",
@@ -173,6 +178,7 @@ fn connection_state(reason: Reason) -> &'static str {
         Reason::ConnectionPending => "pending",
         Reason::ConnectionSuspended => "suspended",
         Reason::ConnectionInstallerRemoved => "installer_removed",
+        Reason::ConnectionInstallerLostRights => "installer_lost_rights",
         Reason::ConnectionReauthorise => "reauthorise",
         Reason::ConnectionDead => "dead",
         Reason::ConnectionKilled => "killed",
@@ -186,10 +192,16 @@ fn connection_text(reason: Reason) -> &'static str {
         Reason::ConnectionSuspended => {
             "scopegate: this connection is suspended. Ask whoever runs the gate to resume it; do not rotate the HubSpot token."
         }
-        Reason::ConnectionDead | Reason::ConnectionReauthorise | Reason::ConnectionInstallerRemoved => {
+        Reason::ConnectionInstallerRemoved | Reason::ConnectionInstallerLostRights => {
+            "scopegate: the person who authorised this connection has left or lost rights, and this integration's policy lets nothing pass then. Somebody else must authorise it: ask whoever runs the gate; do not rotate the HubSpot token."
+        }
+        Reason::ConnectionDead | Reason::ConnectionReauthorise => {
             "scopegate: HubSpot no longer accepts this connection. It must be authorised again by whoever runs the gate; do not rotate the HubSpot token."
         }
-        Reason::ConnectionPending | Reason::ConnectionKilled | Reason::ConnectionRejected => {
+        Reason::ConnectionKilled => {
+            "scopegate: this connection was stopped in an emergency. Ask whoever runs the gate; do not rotate the HubSpot token."
+        }
+        Reason::ConnectionPending | Reason::ConnectionRejected => {
             "scopegate: this connection is not in service. Ask whoever runs the gate; do not rotate the HubSpot token."
         }
         _ => {
@@ -227,6 +239,7 @@ fn denied_face(denied: &Denied) -> Face {
     let mut face = match denied.reason {
         Reason::Property | Reason::Value => property_face(denied),
         Reason::LimitBatch => batch_face(denied),
+        Reason::ConnectionInstallerRemoved | Reason::ConnectionInstallerLostRights => installer_face(),
         _ => rule_face(denied),
     };
     face.code = denied.reason.as_str();
@@ -263,6 +276,12 @@ fn batch_face(denied: &Denied) -> Face {
     let mut face = Face::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITS", "limit", message);
     face.retry_after_seconds = Some(RETRY_AFTER_MOST_SECONDS);
     face
+}
+
+/// Not the policy's owner can repair it, so the message names whoever runs the gate.
+fn installer_face() -> Face {
+    let message = "scopegate: the person who authorised this connection has left or lost rights, and this integration's policy lets only reads pass then. Somebody else must authorise it: ask whoever runs the gate; do not rotate the HubSpot token.";
+    Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", "denied", message)
 }
 
 fn rule_face(denied: &Denied) -> Face {

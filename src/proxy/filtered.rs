@@ -21,6 +21,7 @@ use super::judged::Share;
 use super::links::LinkRewriter;
 use super::stop::{self, Stop};
 use crate::access::effect::Effect;
+use crate::access::facts::Facts;
 use crate::access::fields::filter::{Filter, SCRATCH_BYTES, Violation};
 use crate::access::fields::{Bounds, Shape, Views, shapes};
 
@@ -154,6 +155,7 @@ impl Case {
         mut headers: HeaderMap,
         mut download: Download,
         views: Views,
+        facts: &Facts,
     ) -> Result<Answer, Stop> {
         forget_descriptions(&mut headers);
         let links = download.stages.links.take();
@@ -162,12 +164,15 @@ impl Case {
         let mut share = Share::of(&self.worker.gate().answers);
         while let Some(piece) = self.next_piece(&mut download).await? {
             if whole.len() + piece.len() > most || share.grow(piece.len()).is_err() {
+                if status == StatusCode::FORBIDDEN {
+                    self.note_forbidden(facts, &headers, None);
+                }
                 return Ok(self.reworded(status, headers));
             }
             whole.extend_from_slice(&piece);
         }
         if status == StatusCode::FORBIDDEN {
-            self.note_forbidden(&whole);
+            self.note_forbidden(facts, &headers, Some(&whole));
         }
         if whole.is_empty() {
             return Ok(Answer::Whole(status, headers, Bytes::new()));

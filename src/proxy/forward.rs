@@ -16,11 +16,12 @@ use super::stop::Stop;
 use super::upload::{UpBody, UploadBounds, UploadError, UploadWatch};
 use super::worker::Worker;
 use crate::access::effect::Effect;
+use crate::access::refusal::Reason;
 use crate::events::UpstreamFailed;
 use crate::hubspot::answer_body::AnswerBody;
 use crate::hubspot::pool::{ExchangeError, Progress};
 use crate::metrics::UpstreamErrorKind;
-use crate::tokens::{CredentialError, Lease};
+use crate::tokens::{CredentialError, FailureCause, Lease};
 
 /// The body on its way up.
 pub enum Outgoing {
@@ -86,8 +87,9 @@ pub async fn forward(
     let request = build(worker, &method, &target, headers.clone(), &lease, first);
     outcome.forwarding();
     outcome.sent_upstream = true;
-    let still = || rights.check().is_ok();
-    let sent = worker.pool().send(request, &progress, &still).await;
+    outcome.rights = Some(rights.clone());
+    let is_read = outcome.effect == Some(Effect::Read);
+    let sent = send(worker, request, &progress, rights, is_read).await?;
     if let Some(watch) = &watch {
         outcome.request_bytes = watch.sent_bytes();
     }
@@ -100,12 +102,15 @@ pub async fn forward(
         return Ok((response, lease));
     }
     drop(response);
-    let renewed = worker
-        .gate()
-        .live
-        .rejected(&lease)
-        .await
-        .map_err(|error| credential(&error))?;
+    let renewed = tokio::select! {
+        biased;
+        renewed = worker.gate().live.rejected(&lease) => renewed.map_err(|error| {
+            note_unauthorised(outcome, &lease, error.reason());
+            credential(&error)
+        })?,
+        // A 401 was not executed, whatever the method: nothing is under way.
+        stop = rights.withdrawn() => return Err(stop),
+    };
     let held = match &watch {
         Some(watch) => watch.replayable().ok_or(Stop::Credential {
             retry_after_seconds: 1,
@@ -116,13 +121,12 @@ pub async fn forward(
     rights.check()?;
     outcome.replayed = true;
     let request = build(worker, &method, &target, headers, &renewed, UpBody::full(held));
-    let response = worker
-        .pool()
-        .send(request, &Progress::default(), &still)
-        .await
+    let response = send(worker, request, &Progress::default(), rights, is_read)
+        .await?
         .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
     if response.status() == StatusCode::UNAUTHORIZED {
         // The second one: the connection is marked, and says so until something works again.
+        note_unauthorised(outcome, &renewed, Reason::ConnectionRejected);
         let error = worker.gate().live.rejected(&renewed).await.err();
         return Err(error.map_or(
             Stop::Credential {
@@ -133,6 +137,43 @@ pub async fn forward(
     }
     renewed.accepted();
     Ok((response, renewed))
+}
+
+/// Notes a 401 that no other token helps against: the connection's reads, or writes, fail. A token
+/// endpoint that can't be reached says nothing about them.
+fn note_unauthorised(outcome: &Outcome, lease: &Lease, reason: Reason) {
+    if reason == Reason::ConnectionRejected
+        && let Some(class) = outcome.effect.and_then(Effect::class)
+    {
+        let connection = lease.connection();
+        connection.note_failure(class, FailureCause::Unauthorised, jiff::Timestamp::now());
+    }
+}
+
+/// One exchange up to the answer's head. A read is given up the moment its rights are withdrawn; anything
+/// else whose head has gone up runs on: half of a write helps nobody.
+async fn send(
+    worker: &Worker,
+    request: Request<UpBody>,
+    progress: &Progress,
+    rights: &Rights,
+    is_read: bool,
+) -> Result<Result<Response<AnswerBody<UpBody>>, ExchangeError>, Stop> {
+    let still = || rights.check().is_ok();
+    let sending = worker.pool().send(request, progress, &still);
+    if !is_read {
+        return Ok(sending.await);
+    }
+    let sent = tokio::select! {
+        biased;
+        sent = sending => sent,
+        stop = rights.withdrawn() => return Err(stop),
+    };
+    // A refused call says why by itself.
+    if sent.is_ok() {
+        rights.check()?;
+    }
+    Ok(sent)
 }
 
 /// What a caller is told when there is no token: 401 when a person must act, else 503.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::judged::Budget;
+use super::kills::Stops;
 use crate::config::Limits;
 use crate::hubspot::connect::{SharedUpstream, Upstream};
 use crate::hubspot::pool::PoolStats;
@@ -49,6 +50,8 @@ pub struct Gate {
     pub upstream: SharedUpstream,
     /// How long what the gate knows is fresh enough to decide on.
     pub freshness: Freshness,
+    /// Emergency stops.
+    pub stops: Stops,
 }
 
 /// How long the last look into the store is good for. Whoever should look and does not, dead or
@@ -93,9 +96,9 @@ impl Gate {
         (current.upstream.clone(), current.version)
     }
 
-    /// Whether the gate may decide: its store was read lately.
+    /// Whether the gate may decide: its store was read lately, for changes and for emergency stops.
     pub fn may_decide(&self, now: Instant) -> bool {
-        self.freshness.holds(now)
+        self.freshness.holds(now) && self.stops.are_fresh(now)
     }
 }
 

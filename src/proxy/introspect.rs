@@ -4,6 +4,8 @@
 //! Passing that on would leak the upstream's identity, or fail. The key asked about is the
 //! credential of the request: an `Authorization` that differs is an unknown key.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -14,7 +16,9 @@ use super::ask::Ask;
 use super::case::Case;
 use super::judged::{self, Share};
 use super::stop::Stop;
+use crate::access::connection::Selector;
 use crate::access::effect::Effect;
+use crate::access::installer::Barred;
 use crate::access::introspection::Question;
 use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
@@ -137,6 +141,18 @@ fn covers(granted: &str, wanted: &str) -> bool {
 }
 
 impl Case {
+    /// What the key stands for now, if it opens anything.
+    fn usable(
+        &mut self,
+        key: Secret,
+        selector: Option<Selector>,
+    ) -> Result<(Arc<Policy>, Arc<ConnectionState>), Stop> {
+        let caller = self.authenticate(key, selector)?;
+        let policy = self.policy(&caller)?;
+        let connection = self.connection(&caller, &policy)?;
+        Ok((policy, connection))
+    }
+
     /// Answers a question about the credential itself.
     pub async fn introspect(
         &mut self,
@@ -161,24 +177,29 @@ impl Case {
         let differs =
             authorization.is_some_and(|sent| key.as_ref().is_none_or(|key| sent.expose() != key.expose()));
         let known = match &key {
-            Some(key) if !differs => self.authenticate(key.clone(), selector.clone()),
+            Some(key) if !differs => self.usable(key.clone(), selector),
             Some(_) => Err(Stop::Key(Reason::KeyUnknown)),
             None => Err(Stop::Key(Reason::KeyMissing)),
         };
-        let (caller, key) = match (known, key, question.unknown()) {
-            (Ok(caller), Some(key), _) => (caller, key),
-            (Err(stop), _, Some((status, body))) => {
-                self.count(Verdict::Deny, stop.reason());
-                self.worker.audit().stranger(stop.reason(), self.network);
-                self.verdict = Some(Verdict::Deny);
-                return Ok(Answer::Own(status, body));
+        let (policy, connection, key) = match (known, key, question.unknown()) {
+            (Ok((policy, connection)), Some(key), _) => (policy, connection, key),
+            // With a key that opens nothing here, whatever the reason, nothing else may be told.
+            (Err(stop @ (Stop::Key(_) | Stop::Policy(_) | Stop::Connection(_))), _, Some((status, body))) => {
+                let stop = self.note(stop);
+                self.verdict = Some(stop.verdict());
+                return match stop {
+                    Stop::Audit => Err(stop),
+                    _ => Ok(Answer::Own(status, body)),
+                };
             }
-            (Err(stop), _, None) => return Err(stop),
+            (Err(stop), _, _) => return Err(stop),
             (Ok(_), None, _) => return Err(Stop::Key(Reason::KeyMissing)),
         };
-        let policy = self.policy(&caller)?;
-        let connection = self.connection(&caller, &policy)?;
         self.outcome.effect = Some(Effect::Auth);
+        // Asked about a key that nothing works with, the gate does not say that it is good.
+        if let Err(Barred::Whole(reason)) = policy.installer.judge(connection.installer(), Effect::Auth) {
+            return Err(Stop::Connection(reason));
+        }
         let record = self
             .decision_record(Verdict::Allow, Reason::None)
             .ok_or(Stop::Unready)?;

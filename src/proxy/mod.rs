@@ -13,6 +13,7 @@ pub mod download;
 pub mod echo;
 mod face;
 pub mod filtered;
+mod forbidden;
 pub mod forward;
 pub mod gate;
 pub mod guard;
@@ -21,6 +22,7 @@ pub mod headers;
 pub mod introspect;
 pub mod io;
 pub mod judged;
+pub mod kills;
 pub mod links;
 pub mod multipart;
 pub mod outcome;
@@ -68,10 +70,11 @@ async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, St
     let body = case.judge_body(&caller, &mut ask, &mut at).await?;
     let facts = case.gather(&ask, &at.recognised, body.judged())?;
     let mut permit = case.decide(&at, &facts, &ask, body.judged())?;
+    let rights = caller.rights(&at, facts.effect());
+    case.check_installer(&rights)?;
     let (call, answer_rule) = case.compose(ask, body, permit.take_plan())?;
     case.record(&permit).await?;
-    let rights = caller.rights(&at.connection);
     let lease = case.lease(&rights, &permit).await?;
     let answered = case.forward(call, lease, &rights).await?;
-    case.read_answer(answered, rights, answer_rule).await
+    case.read_answer(answered, rights, answer_rule, &facts).await
 }

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::io::ActiveGuard;
+use super::rights::Rights;
 use super::worker::Worker;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Source;
-use crate::audit::{OutcomeRecord, Record};
+use crate::audit::{OutcomeRecord, Record, RefusedRecord};
 use crate::events::{PropertiesStripped, RequestEnded, UpstreamFailed};
+use crate::hubspot::forbidden::Forbidden;
 use crate::metrics::{AnswerLabels, InFlight, UpstreamErrorKind};
 
 /// The books of one call, closed when dropped.
@@ -38,10 +40,13 @@ pub struct Outcome {
     pub sent_upstream: bool,
     /// The request went up twice.
     pub replayed: bool,
-    /// A kill or suspension came while it was under way.
-    pub after_kill: bool,
+    /// What it stands on, once it goes up: what was withdrawn before its end was not stopped by that,
+    /// unless it is a read.
+    pub rights: Option<Rights>,
     /// Values that property rules removed from the answer.
     pub stripped: u64,
+    /// Why HubSpot answered 403.
+    pub refused: Option<Box<Refused>>,
     /// Body bytes from the integration.
     pub request_bytes: u64,
     /// Body bytes to the integration.
@@ -68,8 +73,9 @@ impl Outcome {
             reason: Reason::None,
             sent_upstream: false,
             replayed: false,
-            after_kill: false,
+            rights: None,
             stripped: 0,
+            refused: None,
             request_bytes: 0,
             response_bytes: 0,
             open: true,
@@ -100,6 +106,12 @@ impl Outcome {
             detail: violation,
         }
         .emit(self.worker.metrics().metrics());
+    }
+
+    /// Whether it went on although it was killed, suspended or revoked meanwhile.
+    fn ran_on(&self) -> bool {
+        let withdrawn = || self.rights.as_ref().is_some_and(|rights| rights.check().is_err());
+        self.sent_upstream && self.effect != Some(Effect::Read) && withdrawn()
     }
 
     fn upstream_time(&self, now: Instant) -> Duration {
@@ -143,8 +155,9 @@ impl Drop for Outcome {
             sent_upstream: self.sent_upstream,
             cut_short: self.open,
             replayed: self.replayed,
-            after_kill: self.after_kill,
+            after_kill: self.ran_on(),
             stripped: self.stripped,
+            refused: self.refused.take().map(|refused| refused.record()),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             duration,
@@ -152,5 +165,29 @@ impl Drop for Outcome {
         };
         // It has happened: what finds no room is counted, and shows as a gap in the log.
         let _ = self.worker.audit().push(Record::Outcome(Box::new(record)));
+    }
+}
+
+/// A 403 of HubSpot's, with what its record needs to stand alone.
+pub struct Refused {
+    /// Why.
+    pub forbidden: Forbidden,
+    /// The connection's name.
+    pub connection: Arc<str>,
+    /// The operation's id.
+    pub operation: Option<Arc<str>>,
+}
+
+impl Refused {
+    fn record(self) -> Box<RefusedRecord> {
+        let forbidden = &self.forbidden;
+        Box::new(RefusedRecord {
+            cause: forbidden.cause.as_str(),
+            lacks: forbidden.lacks.scopes().to_vec(),
+            lacks_any: forbidden.lacks.is_any(),
+            detail: forbidden.detail.map(|detail| detail.as_str()),
+            connection: self.connection,
+            operation: self.operation,
+        })
     }
 }

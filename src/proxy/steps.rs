@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Version, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::account;
 use super::ask::Ask;
@@ -22,12 +23,14 @@ use crate::access::catalogue::{BodyNeed, Recognised};
 use crate::access::connection::Selector;
 use crate::access::decide::{self, Permit};
 use crate::access::decision::Decision;
+use crate::access::effect::Effect;
 use crate::access::facts::Facts;
 use crate::access::fields::{self, AnswerRule, Plan};
 use crate::access::gather::gather;
-use crate::access::integration::KeyEntry;
+use crate::access::installer::Installer;
+use crate::access::integration::{KeyEntry, KeyFault};
 use crate::access::json::{JudgedBody, check_content_type};
-use crate::access::key::PresentedKey;
+use crate::access::key::{self, PresentedKey};
 use crate::access::policy::Policy;
 use crate::access::policy_set::PolicyState;
 use crate::access::refusal::{Reason, Refusal};
@@ -49,14 +52,18 @@ pub struct Caller {
     key: Arc<KeyEntry>,
     by_key: Option<Selector>,
     by_header: Option<Selector>,
+    stirred: Arc<Notify>,
 }
 
 impl Caller {
     /// What the call stands on from here on.
-    pub fn rights(&self, connection: &Arc<ConnectionState>) -> Rights {
+    pub fn rights(&self, at: &Standpoint, effect: Effect) -> Rights {
         Rights {
             key: Arc::clone(&self.key),
-            connection: Arc::clone(connection),
+            connection: Arc::clone(&at.connection),
+            policy: Arc::clone(&at.policy),
+            effect,
+            stirred: Arc::clone(&self.stirred),
         }
     }
 }
@@ -114,20 +121,31 @@ impl Case {
 
     /// Who calls. Nothing else is said to a caller without a good key.
     pub fn authenticate(&mut self, credential: Secret, by_header: Option<Selector>) -> Result<Caller, Stop> {
-        let presented =
-            PresentedKey::parse(credential.expose()).map_err(|mistake| Stop::Key(mistake.reason()))?;
-        let key = self
-            .snapshot
-            .keys
-            .authenticate(&presented, Timestamp::now())
-            .map_err(|fault| Stop::Key(fault.reason()))?;
-        self.key = Some(Arc::clone(key));
-        self.outcome.integration = Some(Arc::clone(&key.integration));
-        Ok(Caller {
-            key: Arc::clone(key),
-            by_key: presented.selector,
-            by_header,
-        })
+        let text = credential.expose();
+        let presented = PresentedKey::read(text).map_err(|mistake| Stop::Key(mistake.reason()))?;
+        let keys = &self.snapshot.keys;
+        let (key, fault) = match keys.authenticate(&presented, Timestamp::now()) {
+            Ok(key) => (Some(key), None),
+            // Its holder knows the secret: what a stopped integration goes on trying is on record as its own.
+            Err(fault @ KeyFault::Killed) => (keys.find(&presented.id), Some(fault)),
+            Err(fault) => (None, Some(fault)),
+        };
+        if let Some(key) = key {
+            self.key = Some(Arc::clone(key));
+            self.outcome.integration = Some(Arc::clone(&key.integration));
+        }
+        match (key, fault) {
+            (Some(key), None) => Ok(Caller {
+                key: Arc::clone(key),
+                by_key: presented.selector,
+                by_header,
+                stirred: Arc::clone(self.worker.stirred()),
+            }),
+            (_, Some(fault)) if fault != KeyFault::Unknown => Err(Stop::Key(fault.reason())),
+            _ => Err(Stop::Key(
+                key::mistyped(text).map_or(Reason::KeyUnknown, |mistake| mistake.reason()),
+            )),
+        }
     }
 
     /// The policy in force for the caller.
@@ -149,8 +167,12 @@ impl Case {
         let live = &self.worker.gate().live;
         let (by_key, by_header) = (caller.by_key.as_ref(), caller.by_header.as_ref());
         let chosen = account::choose(live, &caller.key, policy, by_key, by_header)?;
+        // Before it is asked whether it is in service: the record says which was not.
         self.connection = Some(Arc::clone(&chosen));
-        Ok(chosen)
+        match chosen.standing().refusal() {
+            Some(reason) => Err(Stop::Connection(reason)),
+            None => Ok(chosen),
+        }
     }
 
     /// Which operation is asked for.
@@ -176,7 +198,14 @@ impl Case {
     ) -> Result<ReadBody, Stop> {
         let mut read = ReadBody::Nothing;
         loop {
-            read = self.read_body(ask, at, read).await?;
+            // What the body asks for is not known yet: only what stops everything stops this wait.
+            let rights = caller.rights(at, Effect::Read);
+            read = tokio::select! {
+                biased;
+                read = self.read_body(ask, at, read) => read?,
+                stop = rights.withdrawn() => return Err(stop),
+            };
+            rights.check()?;
             if !self.renew() {
                 return Ok(read);
             }
@@ -292,6 +321,21 @@ impl Case {
         }
     }
 
+    /// Whether the person behind the connection is there as the policy wants it. Looked at before the
+    /// record, so that it says what became of the call, and again wherever [`Rights::check`] is.
+    pub fn check_installer(&mut self, rights: &Rights) -> Result<(), Stop> {
+        let rule = match rights.connection.installer() {
+            Installer::Present => return Ok(()),
+            Installer::Gone => "installer_removed",
+            Installer::LostRights => "installer_lost_rights",
+        };
+        let allowed = self.rule.take();
+        self.rule = Some(format!("{}#{rule}", rights.policy.integration).into());
+        rights.check()?;
+        self.rule = allowed;
+        Ok(())
+    }
+
     /// The record: on the disk before anything that changes data goes up.
     pub async fn record(&mut self, permit: &Permit) -> Result<(), Stop> {
         let verdict = if permit.observed_deny() {
@@ -321,11 +365,16 @@ impl Case {
     /// A live token, and one last look at what may have changed while waiting.
     pub async fn lease(&mut self, rights: &Rights, permit: &Permit) -> Result<Lease, Stop> {
         let leasing = self.worker.gate().live.lease(&rights.connection, permit);
-        let lease = match tokio::time::timeout(self.worker.limits().token, leasing).await {
-            Ok(leased) => leased.map_err(|error| forward::credential(&error)),
-            Err(_) => Err(Stop::Credential {
-                retry_after_seconds: 1,
-            }),
+        let leasing = tokio::time::timeout(self.worker.limits().token, leasing);
+        let lease = tokio::select! {
+            biased;
+            leased = leasing => match leased {
+                Ok(leased) => leased.map_err(|error| forward::credential(&error)),
+                Err(_) => Err(Stop::Credential {
+                    retry_after_seconds: 1,
+                }),
+            },
+            stop = rights.withdrawn() => Err(stop),
         };
         match (lease, rights.check()) {
             (Ok(lease), Ok(())) => {
@@ -335,6 +384,11 @@ impl Case {
                     Reason::None
                 };
                 self.count(self.verdict.unwrap_or(Verdict::Allow), reason);
+                let installer = rights.connection.installer();
+                if installer != Installer::Present {
+                    let integration = &rights.policy.integration;
+                    self.worker.metrics().installer_alert(integration, installer);
+                }
                 Ok(lease)
             }
             (_, Err(stop)) | (Err(stop), Ok(())) => {

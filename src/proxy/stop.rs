@@ -24,9 +24,14 @@ pub const SOURCE: HeaderName = HeaderName::from_static("x-scopegate-source");
 pub const STRIPPED: HeaderName = HeaderName::from_static("x-scopegate-stripped");
 /// The header that names the connection.
 pub const CONNECTION: HeaderName = HeaderName::from_static("x-scopegate-connection");
+/// The header that says why HubSpot answered 403: `CAUSE[; lacks="SCOPES"]`.
+pub const CAUSE: HeaderName = HeaderName::from_static("x-scopegate-cause");
 /// The correlation id, where HubSpot's clients look for it.
 pub const CORRELATION: HeaderName = HeaderName::from_static("x-hubspot-correlation-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Most of what is lacking that a record names.
+const LACKS_RECORDED: usize = 16;
 
 /// What a policy did not open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +110,24 @@ impl Stop {
             Stop::Timeout { .. } => Reason::Timeout,
             Stop::Body => Reason::RefusedBody,
         }
+    }
+
+    /// What a policy lacks, for the record: never the name of a property, which came with the request.
+    pub fn lacks(&self) -> Vec<Box<str>> {
+        let Stop::Denied(denied) = self else {
+            return Vec::new();
+        };
+        let mut lacks: Vec<Box<str>> = Vec::new();
+        for lack in &denied.lacks {
+            let lack = match lack.split_once(':') {
+                Some((kind @ ("property" | "value"), _)) => kind,
+                _ => lack,
+            };
+            if lacks.len() < LACKS_RECORDED && lacks.iter().all(|known| **known != *lack) {
+                lacks.push(lack.into());
+            }
+        }
+        lacks
     }
 
     /// The decision this is, in one word.
@@ -262,6 +285,14 @@ mod tests {
             Stop::Answer("scopegate: HubSpot answered with a redirect."),
             Stop::Timeout { unsure: false },
             Stop::Body,
+            Stop::Connection(Reason::ConnectionInstallerRemoved),
+            denied(Denied {
+                reason: Reason::ConnectionInstallerRemoved,
+                lacks: vec!["installer".to_owned()],
+                properties: Vec::new(),
+                place: None,
+                ..by_property(Reason::Property)
+            }),
         ]
     }
 
@@ -305,7 +336,8 @@ mod tests {
         assert_eq!(
             statuses,
             [
-                401, 401, 401, 400, 400, 403, 413, 403, 403, 403, 429, 503, 503, 503, 503, 502, 502, 504, 400
+                401, 401, 401, 400, 400, 403, 413, 403, 403, 403, 429, 503, 503, 503, 503, 502, 502, 504,
+                400, 401, 403
             ]
         );
     }

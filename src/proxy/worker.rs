@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -35,6 +35,7 @@ pub struct Worker {
     audit: audit::Handle,
     metrics: metrics::Worker,
     ids: IdSource,
+    stirred: Arc<Notify>,
 }
 
 impl Worker {
@@ -58,6 +59,7 @@ impl Worker {
             audit,
             metrics,
             ids: IdSource::default(),
+            stirred: Arc::default(),
             gate,
         })
     }
@@ -90,6 +92,12 @@ impl Worker {
     /// This worker's counters.
     pub fn metrics(&self) -> &metrics::Worker {
         &self.metrics
+    }
+
+    /// Wakes this worker's calls when a live flag may have changed: calls wait for it without a lock
+    /// that another worker holds, too.
+    pub fn stirred(&self) -> &Arc<Notify> {
+        &self.stirred
     }
 
     /// A new correlation id.
@@ -153,6 +161,7 @@ pub fn spawn(
 async fn run(worker: Rc<Worker>, mut sockets: mpsc::UnboundedReceiver<Accepted>, ending: Ending) {
     let open = TaskTracker::new();
     let mut ticks = tokio::time::interval(TICK);
+    let stirring = tokio::task::spawn_local(stir(Rc::clone(&worker)));
     loop {
         tokio::select! {
             biased;
@@ -171,5 +180,14 @@ async fn run(worker: Rc<Worker>, mut sockets: mpsc::UnboundedReceiver<Accepted>,
     tokio::select! {
         () = open.wait() => {}
         () = ending.abort.cancelled() => {}
+    }
+    stirring.abort();
+}
+
+/// Passes on that live flags may have changed. Until the last call is over, a shutdown's included.
+async fn stir(worker: Rc<Worker>) {
+    let mut changes = worker.gate.stops.changes();
+    while changes.changed().await.is_ok() {
+        worker.stirred.notify_waiters();
     }
 }

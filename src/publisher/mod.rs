@@ -4,8 +4,12 @@
 //! A thread of its own: it reads files and the store, and neither may hold up a runtime. Nobody
 //! else writes the snapshot.
 
+mod kills;
+mod rotation;
 mod shown;
 
+pub use kills::KillFollower;
+pub use rotation::RotationWatch;
 pub use shown::log_mistakes;
 
 use std::collections::BTreeSet;
@@ -75,6 +79,8 @@ pub struct Publisher {
     pub said: Vec<String>,
     /// What `/readyz?verbose` lists on the publisher's word.
     pub warned: BTreeSet<String>,
+    /// What was said about credentials due for rotation.
+    pub rotation: RotationWatch,
 }
 
 /// The upstream, with the trust it is verified by.
@@ -112,6 +118,7 @@ impl Publisher {
                 self.reload();
             }
             self.follow_store();
+            self.look_after_rotation();
         }
         // The line is only for commands that wait: a failure leaves them waiting, no more.
         let _ = self.store.forget_instance(&self.config.instance);
@@ -266,8 +273,10 @@ impl Publisher {
     fn follow_store(&mut self) {
         match self.apply_changes() {
             Ok(()) => {
-                self.readiness.set(Condition::Store, true);
                 self.gate.freshness.renew(self.config.limits.store_max_staleness);
+                // Whether emergency stops can be followed is another thread's business.
+                let may_decide = self.gate.may_decide(Instant::now());
+                self.readiness.set(Condition::Store, may_decide);
             }
             Err(error) => {
                 StoreFailed {
@@ -299,12 +308,19 @@ impl Publisher {
                 match change.kind {
                     ChangeKind::Key => self.apply_key(&change.id, &mut keys)?,
                     ChangeKind::Connection | ChangeKind::App => self.gate.live.apply_change(change)?,
+                    // In force by now, or here: what is shown below must be what is in force.
+                    ChangeKind::Kill => {
+                        let kills = self.store.kill_state()?;
+                        self.show_kills(&kills);
+                        self.gate.apply_kills(kills);
+                    }
                 }
             }
             if let Some(keys) = keys {
                 let next = self.gate.snapshot.load().with_keys(keys);
                 self.gate.snapshot.store(Arc::new(next));
             }
+            self.gate.stir();
             self.applied = last;
             self.store.note_applied(&self.config.instance, self.applied)?;
             self.show_keys_and_connections();
@@ -344,6 +360,10 @@ impl Publisher {
         }
         self.gate.snapshot.store(Arc::new(before.with_keys(keys)));
         self.gate.live.reload()?;
+        let kills = self.store.kill_state()?;
+        self.show_kills(&kills);
+        self.gate.apply_kills(kills);
+        self.gate.stir();
         self.applied = last;
         Ok(())
     }

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 
 use super::Publisher;
 use crate::access::connection::Standing;
+use crate::access::kill::{KillKind, Kills};
 use crate::access::policy_text::mistake::Mistake;
-use crate::metrics::{ConnectionSample, KeySample, PolicySample};
+use crate::health;
+use crate::metrics::{KeySample, PolicySample};
 use crate::snapshot::Snapshot;
 
 impl Publisher {
@@ -68,27 +70,33 @@ impl Publisher {
             .collect();
         self.gate.metrics.set_keys(&keys);
         let all = self.gate.live.all();
-        let connections: Vec<ConnectionSample<'_>> = all
+        let standings = all
             .iter()
-            .map(|connection| ConnectionSample {
-                connection: connection.name().as_str(),
-                app: connection.app(),
-                state: connection.standing().as_str(),
-                token_expires: connection.token_expires(),
-            })
-            .collect();
-        let troubled = connections
-            .iter()
-            .filter(|sample| sample.state != Standing::Ok.as_str());
-        let found = troubled.map(|sample| {
+            .map(|connection| (connection.name(), connection.shown_standing()));
+        let troubled = standings.filter(|(_, standing)| *standing != Standing::Ok);
+        let found = troubled.map(|(name, standing)| {
             (
-                format!("connection {}", sample.connection),
-                format!("is `{}`", sample.state),
+                format!("connection {name}"),
+                format!("is `{}`", standing.as_str()),
             )
         });
         let found = found.collect();
-        self.gate.metrics.set_connections(&connections);
+        health::show_connections(&self.gate.metrics, &all);
         self.warn_about("connection ", found);
+        self.show_rotation();
+    }
+
+    /// Lists emergency stops by kind: whom they name stands in the audit log and `kill --list`.
+    pub fn show_kills(&mut self, kills: &Kills) {
+        let found = KillKind::ALL
+            .into_iter()
+            .filter(|kind| kills.count(*kind) > 0)
+            .map(|kind| {
+                let (subject, count) = (format!("kill {}", kind.as_str()), kills.count(kind));
+                (subject, format!("{count} in force; see `scopegate kill --list`"))
+            })
+            .collect();
+        self.warn_about("kill ", found);
     }
 
     /// Lists these warnings, and takes earlier ones of the kind off the list.

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::call::Cx;
-use super::clock::iso;
+use super::clock::{iso, parse_time_ms};
 use super::credentials::BearerKind;
+use super::options::ActivityNames;
+use super::people::page_of;
 use super::portal::{Tier, UserState};
 use super::problem::{Handled, Problem};
 use super::rate_limit;
@@ -14,6 +16,8 @@ use super::scopes::Need;
 
 const BASE: Need = &[&["oauth"]];
 const SECURITY: Need = &[&["account-info.security.read"]];
+/// Default and largest page of the security log.
+const SECURITY_PAGE: u64 = 100;
 
 /// Everything under `/account-info/`.
 pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
@@ -24,7 +28,7 @@ pub(super) fn route(cx: Cx<'_>, words: &[&str]) -> Handled<Answer> {
         ["details"] => details(cx),
         ["api-usage", "daily", "private-apps"] | ["api-usage", "daily"] => usage(cx),
         ["activity", "login"] => activity(cx, login),
-        ["activity", "security"] => activity(cx, security),
+        ["activity", "security"] => security(cx),
         ["activity", "audit-logs"] => activity(cx, audit),
         _ => Err(Problem::not_found()),
     }
@@ -89,25 +93,54 @@ fn login(cx: Cx<'_>) -> Vec<Value> {
         .collect()
 }
 
-fn security(cx: Cx<'_>) -> Vec<Value> {
+/// The security log, oldest first.
+fn security(cx: Cx<'_>) -> Handled<Answer> {
+    cx.who.scopes().require(SECURITY)?;
+    let query = &cx.call.query;
+    let limit = query.limit(SECURITY_PAGE, SECURITY_PAGE)?;
+    let after = query.number("after")?.unwrap_or(0);
+    let moment = |name: &str| match query.first(name) {
+        None | Some("") => Ok(None),
+        Some(text) => parse_time_ms(text)
+            .map(Some)
+            .ok_or_else(|| Problem::validation(format!("Invalid value for query parameter {name}"))),
+    };
+    let (from, to, user) = (
+        moment("fromTimestamp")?,
+        moment("toTimestamp")?,
+        query.number("userId")?,
+    );
     let data = cx.who.portal.read();
-    let gone = data.users.iter().filter(|user| user.state != UserState::Active);
-    gone.map(|user| {
-        let kind = if user.state == UserState::Removed {
-            "REMOVE_USER"
-        } else {
-            "DEACTIVATE_USER"
-        };
-        json!({
-            "id": format!("security-{}", user.id),
-            "type": kind,
-            "userId": user.id,
-            "actingUser": user.email,
-            "objectId": user.id.to_string(),
-            "createdAt": iso(cx.call.now_ms),
+    let acting = data.users.iter().find(|user| user.super_admin);
+    let named = |affected: u64| match cx.sim.options.activity_names {
+        ActivityNames::Affected => affected,
+        ActivityNames::Acting => acting.map_or(affected, |user| user.id),
+    };
+    let mut found = (1u64..)
+        .zip(&data.security)
+        .filter(|(number, event)| {
+            *number > after
+                && from.is_none_or(|from| event.at_ms >= from)
+                && to.is_none_or(|to| event.at_ms <= to)
+                && user.is_none_or(|user| named(event.user_id) == user)
         })
-    })
-    .collect()
+        .map(|(number, event)| {
+            let row = json!({
+                "id": format!("security-{number}"),
+                "type": event.kind,
+                "userId": named(event.user_id),
+                "actingUser": acting.map(|user| user.email.as_str()),
+                "objectId": event.user_id.to_string(),
+                "createdAt": iso(event.at_ms),
+            });
+            (number, row)
+        });
+    let page: Vec<(u64, Value)> = found.by_ref().take(limit).collect();
+    let more = found.next().is_some();
+    let next = page.last().filter(|_| more).map(|(number, _)| *number);
+    let rows = page.into_iter().map(|(_, row)| row).collect();
+    let path = format!("/account-info/{}/activity/security", cx.call.version);
+    Ok(Answer::ok(&page_of(cx, rows, next, &path)))
 }
 
 fn audit(cx: Cx<'_>) -> Vec<Value> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::{Answer, JSON};
 use super::faults::text_bytes;
-use super::problem::{LimitFacts, Problem};
+use super::problem::{Context, Detail, LimitFacts, Problem};
 
 /// An answer given whole.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -75,20 +75,36 @@ pub enum KnownFault {
     InvalidToken,
     /// 403 HTML of the edge: an address was banned.
     EdgeBlock,
+    /// 403 HTML of the edge: solve a challenge first.
+    EdgeChallenge,
+    /// 403 text of the edge, its short form for programs.
+    EdgeCode,
     /// 403: the endpoint is not for this tier; adding scopes will not help.
     NotPublic,
     /// 403 with `requiredGranularScopes`.
     MissingScope,
+    /// 403 with `requiredScopes`, the older member, and all of them needed.
+    MissingScopeOlder,
+    /// 403 that asks for `contacts`, whatever was called: seen where the owners' scope was missing.
+    WrongScope,
+    /// 403 of a protected property (wording unverified).
+    SensitiveScope,
     /// 403 of old APIs: scopes in the text, and the token's beginning, too.
     MissingScopeText,
     /// 403: the person behind the credential may not.
     UserPermission,
     /// 403 that names object type, portal and scopes.
     UserPermissionOnType,
+    /// 403 of the same kind, about the product library.
+    ProductLibrary,
     /// 403 `GATED`.
     Gated,
+    /// 403 `MISSING_PERMISSIONS`, and gated all the same.
+    GatedText,
     /// 403 of a suspended portal (wording unverified).
     PortalPaused,
+    /// 403 `BANNED` that is about a client, not about the portal.
+    ClientNotListed,
     /// 403 about an archived record (wording unverified).
     Archived,
     /// 403 without anything to go by.
@@ -127,6 +143,21 @@ impl KnownFault {
                  access</title></head><body><h1>Error 1006</h1><p>The owner of this website (api.hubapi.com) has \
                  banned your IP address.</p></body></html>",
             ),
+            Self::EdgeChallenge => html(
+                403,
+                "<!DOCTYPE html><html lang=\"en-US\"><head><title>Just a moment...</title></head><body><noscript>Enable \
+                 JavaScript and cookies to continue</noscript><script src=\"/cdn-cgi/challenge-platform/h/g/orchestrate\"\
+                 ></script></body></html>",
+            ),
+            Self::EdgeCode => {
+                let mut answer =
+                    Answer::bytes(StatusCode::FORBIDDEN, Bytes::from_static(b"error code: 1020"));
+                answer.set(
+                    "content-type",
+                    HeaderValue::from_static("text/plain; charset=UTF-8"),
+                );
+                answer
+            }
             Self::BadGateway => html(502, "<html><head><title>502 Bad Gateway</title></head></html>"),
             Self::EdgeTimeout => html(
                 524,
@@ -143,6 +174,21 @@ impl KnownFault {
             Self::MissingScope => {
                 Problem::missing_scopes(vec!["crm.objects.contacts.read".to_owned()], false)
             }
+            Self::WrongScope => Problem::missing_scopes(vec!["contacts".to_owned()], false),
+            Self::MissingScopeOlder => Problem::new(
+                StatusCode::FORBIDDEN,
+                Some("MISSING_SCOPES"),
+                "This app hasn't been granted all required scopes to make this call.",
+            )
+            .detail(Detail {
+                message: "All of the following scopes are required.".to_owned(),
+                code: None,
+                place: None,
+                context: Some(Context(vec![(
+                    "requiredScopes".to_owned(),
+                    vec!["crm.objects.contacts.read".to_owned()],
+                )])),
+            }),
             Self::UserPermission => Problem::user_permission(),
             Self::TenSecondly | Self::Daily | Self::Secondly => self.limit(),
             Self::Migrating => {
@@ -178,7 +224,21 @@ impl KnownFault {
                 "You do not have permissions to view objects of object type 0-5 in portal 1 (requires one of \
                  [tickets-read, tickets-access])",
             ),
+            Self::ProductLibrary => (
+                None,
+                "You do not have permissions to view objects of object type PRODUCT in portal 1 (requires one of \
+                 [product library])",
+            ),
+            Self::SensitiveScope => (
+                None,
+                "Reading sensitive data properties requires a sensitive data scope.",
+            ),
             Self::Gated => (Some("GATED"), "The feature is gated for this portal."),
+            Self::GatedText => (
+                Some("MISSING_PERMISSIONS"),
+                "This feature is gated for this portal",
+            ),
+            Self::ClientNotListed => (Some("BANNED"), "The client is not allow-listed."),
             Self::PortalPaused => (
                 Some("BANNED"),
                 "HIGH_RISK_PORTAL: this portal has been suspended.",

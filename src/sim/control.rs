@@ -127,6 +127,15 @@ struct NewApp {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NewSecret {
+    client_id: String,
+    /// In place of a new secret: all but the newest are taken away.
+    #[serde(default)]
+    retire: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NewInstall {
     client_id: String,
     hub_id: u64,
@@ -140,7 +149,26 @@ struct NewInstall {
 struct ChangeUser {
     hub_id: u64,
     user_id: u64,
-    state: String,
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default)]
+    rights: Option<ChangeRights>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeRights {
+    super_admin: bool,
+    #[serde(default)]
+    role_id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reauthorise {
+    client_id: String,
+    hub_id: u64,
+    user_id: u64,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +202,15 @@ fn make(sim: &Sim, what: &str, body: &Bytes) -> Controlled {
                 "client_secret": app.client_secret.expose(),
             }))
         }
+        "client-secrets" => {
+            let new: NewSecret = read(body)?;
+            if new.retire {
+                sim.retire_client_secrets(&new.client_id);
+                return Ok(json!({}));
+            }
+            let secret = sim.rotate_client_secret(&new.client_id).ok_or_else(missing)?;
+            Ok(json!({ "client_secret": secret.expose() }))
+        }
         "installs" => {
             let new: NewInstall = read(body)?;
             let mut install = Install::new(&new.client_id, new.hub_id, Scopes::new(new.scopes));
@@ -182,23 +219,35 @@ fn make(sim: &Sim, what: &str, body: &Bytes) -> Controlled {
             Ok(json!({ "refresh_token": token.expose() }))
         }
         "users" => change_user(sim, &read(body)?),
+        "reauthorisations" => {
+            let new: Reauthorise = read(body)?;
+            if sim.reauthorise(&new.client_id, new.hub_id, new.user_id) {
+                Ok(json!({}))
+            } else {
+                Err(missing())
+            }
+        }
         "portal-states" => change_portal(sim, &read(body)?),
         _ => Err(missing()),
     }
 }
 
 fn change_user(sim: &Sim, change: &ChangeUser) -> Controlled {
-    let state = match change.state.as_str() {
-        "active" => UserState::Active,
-        "deactivated" => UserState::Deactivated,
-        "removed" => UserState::Removed,
-        _ => return Err(wrong("state is active, deactivated or removed")),
+    let state = match change.state.as_deref() {
+        None => None,
+        Some("active") => Some(UserState::Active),
+        Some("deactivated") => Some(UserState::Deactivated),
+        Some("removed") => Some(UserState::Removed),
+        Some(_) => return Err(wrong("state is active, deactivated or removed")),
     };
-    if sim.set_user_state(change.hub_id, change.user_id, state) {
-        Ok(json!({}))
-    } else {
-        Err(missing())
-    }
+    let (hub, user) = (change.hub_id, change.user_id);
+    let known = sim.users(hub).contains(&user)
+        && state.is_none_or(|state| sim.set_user_state(hub, user, state))
+        && change
+            .rights
+            .as_ref()
+            .is_none_or(|rights| sim.set_user_rights(hub, user, rights.super_admin, rights.role_id));
+    if known { Ok(json!({})) } else { Err(missing()) }
 }
 
 fn change_portal(sim: &Sim, change: &ChangePortal) -> Controlled {

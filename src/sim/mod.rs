@@ -32,6 +32,7 @@ mod faults;
 mod files;
 mod files_upload;
 mod fixtures;
+mod fleet;
 mod graphql;
 mod imports;
 mod legacy;
@@ -64,7 +65,8 @@ pub use self::credentials::{AppScopes, OnInstallerRemoved};
 pub use self::faults::{Action, EchoPlace, Fault, FaultId, Matching};
 pub use self::fixtures::{PLANTED_NUMBER, PLANTED_TEXT, Planted};
 pub use self::options::{
-    AbsentValues, AssociationScopes, EmailContent, PairedScopes, RateLimits, Rotation, SimOptions, V1Errors,
+    AbsentValues, ActivityNames, AssociationScopes, EmailContent, PairedScopes, RateLimits, Rotation,
+    SimOptions, V1Errors,
 };
 pub use self::portal::{Fixtures, PortalOptions, PortalState, Tier, UserState};
 pub use self::recorder::Received;

@@ -69,6 +69,16 @@ pub enum AssociationScopes {
     EitherSide,
 }
 
+/// Whom `userId` in the security log names; the documentation does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ActivityNames {
+    /// The person it happened to.
+    #[default]
+    Affected,
+    /// The person who did it; `objectId` has the other.
+    Acting,
+}
+
 /// The shape of an error of `/oauth/v1/token`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum V1Errors {
@@ -98,6 +108,8 @@ pub struct SimOptions {
     pub v1_errors: V1Errors,
     /// Whether token answers of v3 and later name `hub_id`, `user_id` and `scopes`.
     pub token_details: bool,
+    /// Whom `userId` in the security log names.
+    pub activity_names: ActivityNames,
     /// Whether limits are enforced.
     pub rate_limits: RateLimits,
     /// `Retry-After` on a 429; undocumented, so absent by default.
@@ -147,6 +159,7 @@ impl Default for SimOptions {
             bad_hub_status: 400,
             v1_errors: V1Errors::default(),
             token_details: true,
+            activity_names: ActivityNames::default(),
             rate_limits: RateLimits::default(),
             retry_after: None,
             public_origin: None,

@@ -107,6 +107,18 @@ pub(super) struct User {
     pub(super) created_ms: i64,
 }
 
+/// An entry of the account's security log.
+#[derive(Clone, Debug)]
+pub(super) struct SecurityEvent {
+    pub(super) kind: &'static str,
+    /// Whom it happened to.
+    pub(super) user_id: u64,
+    pub(super) at_ms: i64,
+}
+
+/// Entries of the security log that are kept.
+const SECURITY_EVENTS: usize = 10_000;
+
 /// A custom object type.
 #[derive(Clone, Debug)]
 pub(super) struct CustomSchema {
@@ -144,6 +156,7 @@ pub(super) struct PortalData {
     pub(super) associations: Associations,
     pub(super) schemas: Vec<CustomSchema>,
     pub(super) users: Vec<User>,
+    pub(super) security: Vec<SecurityEvent>,
     pub(super) lists: Vec<List>,
     pub(super) files: BTreeMap<u64, StoredFile>,
     pub(super) imports: Vec<Import>,
@@ -170,6 +183,14 @@ impl PortalData {
             .get(&kind)?
             .get(name)
             .filter(|property| !property.archived)
+    }
+
+    /// Writes an entry into the security log.
+    pub(super) fn log_security(&mut self, kind: &'static str, user_id: u64, at_ms: i64) {
+        if self.security.len() >= SECURITY_EVENTS {
+            self.security.remove(0);
+        }
+        self.security.push(SecurityEvent { kind, user_id, at_ms });
     }
 
     /// The user with this provisioning id.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use http::header::HeaderMap;
 pub struct Received {
     /// Counts from 1 in order of arrival.
     pub sequence: u64,
+    /// When its head was complete.
+    pub at: Instant,
     /// Method.
     pub method: String,
     /// Path and query exactly as on the wire.
@@ -76,6 +79,7 @@ impl Recorder {
             }
             log.requests.push_back(Received {
                 sequence,
+                at: Instant::now(),
                 method: method.to_owned(),
                 target: target.to_owned(),
                 headers: headers.clone(),

@@ -8,8 +8,9 @@ use super::clock::{Clock, millis};
 use super::credentials::{App, AppScopes, Bearer, BearerKind, Code, Credentials, Grant, OnInstallerRemoved};
 use super::faults::{Fault, FaultId, Faults};
 use super::fixtures::{self, Planted};
+use super::object_types::ObjectKind;
 use super::options::SimOptions;
-use super::portal::{Portal, PortalOptions, PortalState, UserState};
+use super::portal::{Portal, PortalData, PortalOptions, PortalState, UserState};
 use super::random;
 use super::rate_limit::Buckets;
 use super::recorder::{Received, Recorder};
@@ -242,8 +243,71 @@ impl Sim {
             return false;
         };
         let mut data = portal.write();
-        let user = data.users.iter_mut().find(|user| user.id == user_id);
-        user.map(|user| user.state = state).is_some()
+        let Some(user) = data.users.iter_mut().find(|user| user.id == user_id) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut user.state, state);
+        let kind = match (before, state) {
+            (UserState::Active, UserState::Active)
+            | (UserState::Deactivated, UserState::Deactivated)
+            | (UserState::Removed, UserState::Removed) => return true,
+            (_, UserState::Removed) => "REMOVE_USER",
+            (_, UserState::Deactivated) => "DEACTIVATE_USER",
+            (UserState::Deactivated, UserState::Active) => "REACTIVATE_USER",
+            (UserState::Removed, UserState::Active) => "ADD_USER",
+        };
+        data.log_security(kind, user_id, self.now_ms());
+        show_deactivated(&mut data, user_id, state != UserState::Active, self.now_ms());
+        true
+    }
+
+    /// Gives a person other rights, by provisioning id. `false` when there is none of that number.
+    pub fn set_user_rights(
+        &self,
+        hub_id: u64,
+        user_id: u64,
+        super_admin: bool,
+        role_id: Option<u64>,
+    ) -> bool {
+        let Some(portal) = self.portal(hub_id) else {
+            return false;
+        };
+        let mut data = portal.write();
+        let Some(user) = data.users.iter_mut().find(|user| user.id == user_id) else {
+            return false;
+        };
+        user.role_id = role_id;
+        let before = std::mem::replace(&mut user.super_admin, super_admin);
+        let kind = match (before, super_admin) {
+            (true, false) => "REMOVE_ADMIN_USER",
+            (false, true) => "ADD_ADMIN_USER",
+            _ => return true,
+        };
+        data.log_security(kind, user_id, self.now_ms());
+        true
+    }
+
+    /// Another person consents to an app that is installed already: from the next token on it acts for
+    /// that one. `false` when it is not installed there.
+    pub fn reauthorise(&self, client_id: &str, hub_id: u64, user_id: u64) -> bool {
+        let mut credentials = self.credentials();
+        let Some(app_id) = credentials.app(client_id).map(|app| app.id) else {
+            return false;
+        };
+        let grants = credentials.grants_of(app_id, hub_id);
+        for id in &grants {
+            if let Some(grant) = credentials.grant_mut(*id) {
+                grant.user_id = user_id;
+            }
+        }
+        !grants.is_empty()
+    }
+
+    /// A person's address, by provisioning id.
+    pub fn user_email(&self, hub_id: u64, user_id: u64) -> Option<String> {
+        let portal = self.portal(hub_id)?;
+        let data = portal.read();
+        data.user(user_id).map(|user| user.email.clone())
     }
 
     /// Provisioning ids of a portal's people, in order.
@@ -367,5 +431,23 @@ impl Sim {
             installed: true,
             on_installer_removed: install.on_installer_removed,
         })
+    }
+}
+
+/// The same person as a CRM record says so, too.
+fn show_deactivated(data: &mut PortalData, user_id: u64, deactivated: bool, now_ms: i64) {
+    let Some(users) = ObjectKind::named("users") else {
+        return;
+    };
+    let table = data.table_mut(users);
+    let number = user_id.to_string();
+    let record = table
+        .live()
+        .find(|record| record.value("hs_internal_user_id") == Some(&number))
+        .map(|record| record.id);
+    if let Some(id) = record {
+        let values = [("hs_deactivated".to_owned(), deactivated.to_string())];
+        // The property is not unique: nothing can be taken.
+        let _ = table.update(id, values.into(), now_ms);
     }
 }

@@ -22,6 +22,8 @@ pub enum ChangeKind {
     Connection,
     /// An app. `id` is its name.
     App,
+    /// An emergency stop. `id` is its kind: gates read all of them, by their own version.
+    Kill,
 }
 
 impl ChangeKind {
@@ -30,11 +32,12 @@ impl ChangeKind {
             Self::Key => "key",
             Self::Connection => "connection",
             Self::App => "app",
+            Self::Kill => "kill",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Key, Self::Connection, Self::App]
+        [Self::Key, Self::Connection, Self::App, Self::Kill]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }

@@ -5,15 +5,21 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
 use super::keys::end_keys_of;
+use super::people::read_note;
 use super::standings::Whose;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
-use crate::vault::{Sealed, WrappedKey};
+use crate::access::installer::{Installer, InstallerNote};
+use crate::access::label::Labels;
+use crate::access::rotation::CredentialAge;
+use crate::vault::{CredentialDigest, Sealed, WrappedKey};
 
 const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, whose, health, \
      user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
      intent_at, created_at, installer_email, installer_rights, installed_at, requested_scopes, labels, refreshed_at, \
-     credential_at";
+     credential_at, rotation_marked_at, rotation_why, handed_digest, \
+     (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_states \
+     WHERE connection = connections.id) AS installer_note";
 
 /// An access token as stored.
 #[derive(Clone, Debug)]
@@ -79,6 +85,32 @@ pub struct ConnectionRow {
     pub refreshed: Option<Timestamp>,
     /// When the long-lived credential in use was issued: what its rotation is counted from.
     pub credential_at: Timestamp,
+    /// What there is to say about the installer: derived from what is known of people.
+    pub installer: Option<InstallerNote>,
+    /// Since when it must be rotated on somebody's word, and why.
+    pub rotation_marked: Option<(Timestamp, Option<String>)>,
+    /// What the credential was when it was handed over.
+    pub handed: Option<CredentialDigest>,
+}
+
+impl ConnectionRow {
+    /// The state to show: of a connection that lets calls pass, that its installer is gone.
+    pub fn shown_standing(&self) -> Standing {
+        self.standing
+            .shown(InstallerNote::installer(self.installer.as_ref()))
+    }
+
+    /// What its rotation is counted from.
+    pub fn credential_age(&self) -> CredentialAge {
+        let gone = self
+            .installer
+            .filter(|note| note.about.installer() == Installer::Gone);
+        CredentialAge {
+            issued: self.credential_at,
+            marked: self.rotation_marked.as_ref().map(|(at, _)| *at),
+            installer_gone: gone.map(|note| note.since),
+        }
+    }
 }
 
 /// A connection to be stored.
@@ -100,6 +132,8 @@ pub struct NewConnection {
     pub standing_why: Option<String>,
     /// The installer's numeric id.
     pub user_id: Option<u64>,
+    /// The installer's address.
+    pub installer_email: Option<String>,
     /// Granted scopes.
     pub scopes: Vec<String>,
     /// Its data key, wrapped.
@@ -108,6 +142,10 @@ pub struct NewConnection {
     pub access: Option<StoredToken>,
     /// OAuth: sealed for generation 1.
     pub refresh: Option<Sealed>,
+    /// Its labels.
+    pub labels: Labels,
+    /// What the credential is as it was handed over; `None` when nobody will hand it over again.
+    pub handed: Option<CredentialDigest>,
 }
 
 impl Store {
@@ -132,6 +170,16 @@ impl Store {
     /// One connection by name.
     pub fn connection_by_name(&self, name: &ConnectionName) -> Result<Option<ConnectionRow>, StoreError> {
         self.one_connection("name", name.as_str())
+    }
+
+    /// The connection of an app to a portal.
+    pub fn connection_of(&self, app: &str, portal: PortalId) -> Result<Option<ConnectionRow>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM connections WHERE app = ?1 AND portal = ?2"
+        ))?;
+        let mut found = statement.query(params![app, stored_number(portal.get())?])?;
+        found.next()?.map(read).transpose()
     }
 
     fn one_connection(&self, column: &'static str, value: &str) -> Result<Option<ConnectionRow>, StoreError> {
@@ -164,8 +212,8 @@ impl Store {
             tx.execute(
                 "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
                      data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
-                     standing_since, created_at, credential_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, now, now, now
+                     installer_email, labels, handed_digest, standing_since, created_at, credential_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, ?16, ?17, ?18, now, now, now
                  FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
                 params![
                     new.id.as_str(),
@@ -183,6 +231,9 @@ impl Store {
                     access.map(|token| token.obtained.as_millisecond()),
                     access.and_then(|token| token.expires.map(Timestamp::as_millisecond)),
                     new.refresh.as_ref().map(Sealed::as_stored),
+                    new.installer_email,
+                    new.labels.to_text(),
+                    new.handed.as_ref().map(|digest| digest.as_stored().as_slice()),
                 ],
             )?;
             record_change(tx, ChangeKind::Connection, new.id.as_str())?;
@@ -192,22 +243,38 @@ impl Store {
 
     /// Removes a connection, destroys its data key, and revokes the keys bound to it; says how many.
     pub fn remove_connection(&self, id: &ConnectionId, by: &Provenance) -> Result<usize, StoreError> {
-        let revoked = self.write(|tx| {
-            let name: Option<String> = tx
-                .query_row(
-                    "DELETE FROM connections WHERE id = ?1 RETURNING name",
-                    params![id.as_str()],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            let name = name.ok_or_else(|| gone(id))?;
-            let revoked = end_keys_of(tx, id, by)?;
-            record_change(tx, ChangeKind::Connection, id.as_str())?;
-            record_event(tx, by, "connection remove", &name)?;
-            Ok(revoked)
-        })?;
+        let revoked = self.write(|tx| remove(tx, id, by))?;
         self.forget_log();
         Ok(revoked)
+    }
+
+    /// Removes connections, all or none; says how many keys of each are revoked. One whose standing is
+    /// no longer what the row says is left alone (`None`): it may be none that was meant.
+    pub fn remove_connections(
+        &self,
+        rows: &[ConnectionRow],
+        by: &Provenance,
+    ) -> Result<Vec<Option<usize>>, StoreError> {
+        let removed = self.write(|tx| {
+            let mut removed = Vec::with_capacity(rows.len());
+            for row in rows {
+                let standing: Option<String> = tx
+                    .query_row(
+                        "SELECT standing FROM connections WHERE id = ?1",
+                        params![row.id.as_str()],
+                        |row| row.get(0),
+                    )
+                    .optional()?;
+                removed.push(if standing.as_deref() == Some(row.standing.as_str()) {
+                    Some(remove(tx, &row.id, by)?)
+                } else {
+                    None
+                });
+            }
+            Ok(removed)
+        })?;
+        self.forget_log();
+        Ok(removed)
     }
 
     /// Notes what troubles a connection, for lists; changes nothing a gate must see.
@@ -220,6 +287,21 @@ impl Store {
             Ok(())
         })
     }
+}
+
+fn remove(tx: &Transaction<'_>, id: &ConnectionId, by: &Provenance) -> Result<usize, StoreError> {
+    let name: Option<String> = tx
+        .query_row(
+            "DELETE FROM connections WHERE id = ?1 RETURNING name",
+            params![id.as_str()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let name = name.ok_or_else(|| gone(id))?;
+    let revoked = end_keys_of(tx, id, by)?;
+    record_change(tx, ChangeKind::Connection, id.as_str())?;
+    record_event(tx, by, "connection remove", &name)?;
+    Ok(revoked)
 }
 
 pub(super) fn check_free(
@@ -314,6 +396,15 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
             .collect(),
         refreshed: timestamp_opt(row.get("refreshed_at")?)?,
         credential_at: timestamp(row.get("credential_at")?)?,
+        installer: read_note(row.get("installer_note")?)?,
+        rotation_marked: match timestamp_opt(row.get("rotation_marked_at")?)? {
+            None => None,
+            Some(at) => Some((at, row.get("rotation_why")?)),
+        },
+        handed: row
+            .get::<_, Option<Vec<u8>>>("handed_digest")?
+            .map(|bytes| CredentialDigest::from_stored(&bytes).ok_or(damaged("a digest")))
+            .transpose()?,
     })
 }
 

@@ -11,6 +11,7 @@ pub(in crate::store) fn new(seed: u8, name: &str, portal: u64) -> NewConnection 
         standing: Standing::Ok,
         standing_why: None,
         user_id: Some(7),
+        installer_email: None,
         scopes: vec!["a".to_owned(), "b".to_owned()],
         data_key: WrappedKey::from_stored(vec![0xd7; 61]),
         access: Some(StoredToken {
@@ -19,6 +20,8 @@ pub(in crate::store) fn new(seed: u8, name: &str, portal: u64) -> NewConnection 
             expires: None,
         }),
         refresh: None,
+        labels: Labels::default(),
+        handed: None,
     }
 }
 

@@ -67,7 +67,8 @@ pub enum StoreError {
     },
     /// The app is connected to the portal already.
     #[error(
-        "app `{app}` is connected to portal {portal} already, as `{connection}`: remove that connection first"
+        "app `{app}` is connected to portal {portal} already, as `{connection}`: give that connection the new grant with \
+         `scopegate connection rotate`, or remove it first"
     )]
     PortalTaken {
         /// The app.
@@ -76,6 +77,17 @@ pub enum StoreError {
         portal: u64,
         /// The connection there is.
         connection: String,
+    },
+    /// The app is used.
+    #[error(
+        "app `{app}` is used by {connections} connections: see them with `scopegate connection list --app {app}`, and \
+         remove them first"
+    )]
+    AppInUse {
+        /// The app.
+        app: String,
+        /// How many connections use it.
+        connections: u64,
     },
     /// It is not there.
     #[error("there is no {what} `{name}`: see `scopegate {list}`")]
@@ -87,6 +99,9 @@ pub enum StoreError {
         /// The command that lists them.
         list: &'static str,
     },
+    /// An emergency stop, or its end, that nobody accounts for.
+    #[error("an emergency stop, and its end, need a reason: give `--reason`")]
+    NoReason,
     /// The process is going down.
     #[error("work on the store was interrupted")]
     Interrupted,

@@ -206,6 +206,30 @@ impl Store {
         })
     }
 
+    /// Stops a connection whose grant is dead, as the attempt found out, and ends the attempt. False when
+    /// the grant is no longer the one it asked with: somebody has replaced it meanwhile, and nothing is
+    /// known about the new one. An operator's standing stays.
+    pub fn end_grant(
+        &self,
+        ticket: &Ticket,
+        (to, why, action): (Standing, &str, &str),
+        by: &Provenance,
+    ) -> Result<bool, StoreError> {
+        let (fence, generation) = (stored_number(ticket.fence)?, stored_number(ticket.generation)?);
+        self.write(|tx| {
+            let changed = tx.execute(
+                "UPDATE connections SET lease_holder = NULL, lease_until = NULL, health = NULL, intent_at = NULL
+                 WHERE id = ?1 AND fence = ?2 AND generation = ?3",
+                params![ticket.connection.as_str(), fence, generation],
+            )?;
+            if changed > 0 && may_become(tx, &ticket.connection, to)? {
+                set_standing(tx, &ticket.connection, to, Some(why))?;
+                record_event(tx, by, action, ticket.connection.as_str())?;
+            }
+            Ok(changed > 0)
+        })
+    }
+
     /// Ends the attempt without a grant. `keep_intent`: the question may have reached the server, so
     /// the next attempt must know. False when the attempt no longer has the lease.
     pub fn end_refresh(

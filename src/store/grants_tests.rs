@@ -26,10 +26,13 @@ fn with_grant() -> (tempfile::TempDir, Store, ConnectionId) {
         standing: Standing::Unverified,
         standing_why: None,
         user_id: None,
+        installer_email: None,
         scopes: Vec::new(),
         data_key: WrappedKey::from_stored(vec![1]),
         access: None,
         refresh: Some(sealed()),
+        labels: crate::access::label::Labels::default(),
+        handed: None,
     };
     store.add_connection(&connection, &by_test()).unwrap();
     (dir, store, id)

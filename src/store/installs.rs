@@ -8,10 +8,11 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
 use super::connections::{check_free, words};
+use super::rotation::standing_after;
 use super::standings::set_standing;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
 use crate::access::connection::{ConnectionId, ConnectionName, PortalId, Standing};
-use crate::vault::{Sealed, WrappedKey};
+use crate::vault::{CredentialDigest, Sealed, WrappedKey};
 
 /// How long a row is kept after its end, so that a late click is told what happened.
 const KEPT_MILLISECONDS: i64 = 7 * 86_400_000;
@@ -149,8 +150,10 @@ pub struct Grant {
     /// The generation the row must have; `None` for a new connection. Sealed for the next one, a
     /// new one's for 1.
     pub over: Option<u64>,
-    /// The data key of a new connection.
-    pub data_key: Option<WrappedKey>,
+    /// A new data key.
+    pub data_key: WrappedKey,
+    /// What the grant is.
+    pub handed: CredentialDigest,
     /// Field `access`.
     pub access: Sealed,
     /// Field `refresh`.
@@ -299,7 +302,7 @@ impl Store {
         grant: &Grant,
         by: &Provenance,
     ) -> Result<bool, StoreError> {
-        self.write(|tx| {
+        let stored = self.write(|tx| {
             if let Some((id, attempt)) = install
                 && !is_mine(tx, id, attempt)?
             {
@@ -318,7 +321,12 @@ impl Store {
             }
             record_event(tx, by, "connection install", grant.name.as_str())?;
             Ok(true)
-        })
+        })?;
+        if grant.over.is_some() {
+            // The old sealed bytes and their data key are gone from the log, too.
+            self.forget_log();
+        }
+        Ok(stored)
     }
 }
 
@@ -335,17 +343,13 @@ fn is_mine(tx: &Transaction<'_>, id: &str, attempt: u64) -> Result<bool, StoreEr
 
 fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
     check_free(tx, &grant.name, Some(&grant.app), grant.portal)?;
-    let data_key = grant
-        .data_key
-        .as_ref()
-        .ok_or(StoreError::Damaged("a new connection's data key"))?;
     tx.execute(
         "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
              data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
              installer_email, requested_scopes, labels, installer_rights, standing_since, created_at, credential_at,
-             installed_at)
+             installed_at, handed_digest)
          SELECT ?1, ?2, ?3, 'oauth', ?4, ?5, ?6, 'own', ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-             now, now, now, now
+             now, now, now, now, ?18
          FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
         params![
             grant.id.as_str(),
@@ -356,7 +360,7 @@ fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
             grant.standing_why,
             grant.user_id.map(stored_number).transpose()?,
             grant.scopes.join(" "),
-            data_key.as_stored(),
+            grant.data_key.as_stored(),
             grant.access.as_stored(),
             grant.obtained.as_millisecond(),
             grant.expires.as_millisecond(),
@@ -365,51 +369,73 @@ fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
             grant.requested.join(" "),
             grant.labels,
             grant.rights,
+            grant.handed.as_stored().as_slice(),
         ],
     )?;
     record_change(tx, ChangeKind::Connection, grant.id.as_str())
 }
 
-/// A new grant over an old one. Whatever was known of the old one's installer and health is gone with
-/// it; an operator's suspension stays, and so does a kill.
+/// A new grant over an old one, under a new data key. Whatever was known of the old one's installer and
+/// health is gone with it; an operator's suspension stays, and so does a kill.
 fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool, StoreError> {
-    let standing: Option<String> = tx
+    let before: Option<(String, Option<i64>)> = tx
         .query_row(
-            "UPDATE connections SET generation = generation + 1, fence = fence + 1, access_token = ?3,
-                 access_obtained_at = ?4, access_expires_at = ?5, refresh_token = ?6, user_id = ?7,
-                 installer_email = ?8, installer_rights = ?14, scopes = ?9, requested_scopes = ?10,
-                 labels = CASE ?11 WHEN '' THEN labels ELSE ?11 END, whose = 'own', health = NULL,
-                 intent_at = NULL, lease_holder = NULL, lease_until = NULL,
-                 installed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
-                 credential_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
-             WHERE id = ?1 AND generation = ?2 AND app = ?12 AND portal = ?13 RETURNING standing",
+            "SELECT standing, user_id FROM connections
+             WHERE id = ?1 AND generation = ?2 AND app = ?3 AND portal = ?4",
             params![
                 grant.id.as_str(),
                 stored_number(generation)?,
-                grant.access.as_stored(),
-                grant.obtained.as_millisecond(),
-                grant.expires.as_millisecond(),
-                grant.refresh.as_stored(),
-                grant.user_id.map(stored_number).transpose()?,
-                grant.email,
-                grant.scopes.join(" "),
-                grant.requested.join(" "),
-                grant.labels,
                 grant.app,
-                stored_number(grant.portal.get())?,
-                grant.rights,
+                stored_number(grant.portal.get())?
             ],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    let Some(word) = standing else { return Ok(false) };
+    let Some((word, user_before)) = before else {
+        return Ok(false);
+    };
     let before = Standing::parse(&word).ok_or(StoreError::Damaged("a connection's standing"))?;
-    match before {
-        Standing::Suspended | Standing::Killed => {
-            record_change(tx, ChangeKind::Connection, grant.id.as_str())?;
-        }
-        _ => set_standing(tx, &grant.id, Standing::Ok, None)?,
+    let user_id = grant.user_id.map(stored_number).transpose()?;
+    tx.execute(
+        "UPDATE connections SET generation = generation + 1, fence = fence + 1, data_key = ?2, access_token = ?3,
+             access_obtained_at = ?4, access_expires_at = ?5, refresh_token = ?6, handed_digest = ?7,
+             user_id = ?8, installer_rights = ?9, scopes = ?10, requested_scopes = ?11,
+             labels = CASE ?12 WHEN '' THEN labels ELSE ?12 END, whose = 'own', health = NULL,
+             intent_at = NULL, lease_holder = NULL, lease_until = NULL,
+             rotation_marked_at = NULL, rotation_why = NULL,
+             installed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
+             credential_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+         WHERE id = ?1",
+        params![
+            grant.id.as_str(),
+            grant.data_key.as_stored(),
+            grant.access.as_stored(),
+            grant.obtained.as_millisecond(),
+            grant.expires.as_millisecond(),
+            grant.refresh.as_stored(),
+            grant.handed.as_stored().as_slice(),
+            user_id,
+            grant.rights,
+            grant.scopes.join(" "),
+            grant.requested.join(" "),
+            grant.labels,
+        ],
+    )?;
+    // Apart: an address that stands beside another person than before is taken to be the other's.
+    tx.execute(
+        "UPDATE connections SET installer_email = ?2 WHERE id = ?1",
+        params![grant.id.as_str(), grant.email],
+    )?;
+    let another = user_id.is_some() && user_id != user_before;
+    let after = match before {
+        // An operator's link asks for it.
+        Standing::Pending => Standing::Ok,
+        before => standing_after(before, another),
+    };
+    if after != before {
+        set_standing(tx, &grant.id, after, None)?;
     }
+    record_change(tx, ChangeKind::Connection, grant.id.as_str())?;
     Ok(true)
 }
 

@@ -52,7 +52,8 @@ fn grant(seed: u8, name: &str, portal: u64) -> Grant {
         standing: Standing::Ok,
         standing_why: None,
         over: None,
-        data_key: Some(WrappedKey::from_stored(vec![5])),
+        data_key: WrappedKey::from_stored(vec![5]),
+        handed: CredentialDigest::of(&crate::secret::Secret::new("r".to_owned())),
         access: Sealed::from_stored(vec![6]),
         refresh: Sealed::from_stored(vec![7]),
         obtained: Timestamp::now(),
@@ -151,7 +152,7 @@ fn a_grant_over_an_old_one_heals_what_died_and_leaves_a_suspension() {
     for (before, after) in [
         (Standing::Dead, Standing::Ok),
         (Standing::Reauthorise, Standing::Ok),
-        (Standing::InstallerRemoved, Standing::Ok),
+        (Standing::InstallerRemoved, Standing::InstallerRemoved), // the same person
         (Standing::Suspended, Standing::Suspended),
     ] {
         let (_dir, store) = with_app();
@@ -164,7 +165,6 @@ fn a_grant_over_an_old_one_heals_what_died_and_leaves_a_suspension() {
             .unwrap();
         let again = Grant {
             over: Some(1),
-            data_key: None,
             labels: String::new(),
             ..grant(1, "acme", 1001)
         };

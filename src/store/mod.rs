@@ -6,27 +6,40 @@
 //! secret in plain form: sealing is the vault's.
 
 mod admin_events;
+mod app_secrets;
 mod apps;
 mod changes;
 mod connections;
 mod error;
 mod filesystem;
+mod findings;
 mod grants;
+mod health;
 mod installs;
 mod keys;
+mod kills;
+mod labels;
 mod lock;
+mod people;
+mod rotation;
 mod schema;
 mod standings;
 
 pub use admin_events::AdminEvent;
-pub use apps::{AppRow, NewApp};
+pub use app_secrets::SecretChange;
+pub use apps::{AppRow, NewApp, no_such_app};
 pub use changes::{Change, ChangeKind, Changes, Follower};
 pub use connections::{ConnectionRow, NewConnection, StoredToken};
 pub use error::StoreError;
+pub use findings::{Acknowledged, Acknowledging, FindingRow, NewFinding, Reconciled};
 pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
+pub use health::{ClassHealth, ConnectionHealth, LastUse};
 pub use installs::{Beginning, Grant, Hash, InstallPhase, InstallRow, NewInstall};
 pub use keys::{KeyRow, NewKey, Revoked};
+pub use kills::{KillRow, Killed, kills_covering};
 pub use lock::{GateLock, LockError, gate_runs};
+pub use people::{OffboardedRow, PersonRow, WatchRow};
+pub use rotation::NewCredential;
 pub use standings::{Resumed, Whose};
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -98,6 +111,12 @@ impl Store {
             schema::migrate(&connect(path)?)
         };
         migrate().map_err(|error: StoreError| error.at(path))
+    }
+
+    /// How long writes through this handle wait for another process's write from now on.
+    pub fn wait_for_writers(&self, patience: Duration) -> Result<(), StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(writer.busy_timeout(patience)?)
     }
 
     /// The file.
@@ -284,6 +303,16 @@ pub(crate) mod testing {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("scopegate.db")).unwrap();
         (dir, store)
+    }
+
+    /// A connection of portal 1 as a store gives it out, installed by this person.
+    pub fn installed_by(name: &str, user_id: Option<u64>, email: Option<&str>) -> ConnectionRow {
+        let (_dir, store) = store();
+        let mut new = connections::tests::new(name.len() as u8, name, 1);
+        new.user_id = user_id;
+        new.installer_email = email.map(str::to_owned);
+        store.add_connection(&new, &by_test()).unwrap();
+        store.connections().unwrap().remove(0)
     }
 
     pub fn by_test() -> Provenance {

@@ -53,10 +53,12 @@ impl Whose {
 pub enum Resumed {
     /// Traffic passes, in this standing: `ok`, or `unverified` when HubSpot never told whose it is.
     Passes(Standing),
-    /// It is not suspended, but in this standing; nothing changed.
+    /// It is neither suspended nor pending, but in this standing; nothing changed.
     NotSuspended(Standing),
     /// Its credential was another portal's when last asked: HubSpot must be asked first.
     Foreign,
+    /// It waits to be accepted, and HubSpot never told whose it is: better ask first.
+    Unasked,
 }
 
 impl Store {
@@ -71,37 +73,57 @@ impl Store {
         action: &str,
         by: &Provenance,
     ) -> Result<Standing, StoreError> {
+        self.write(|tx| stop(tx, id, from, to, (why, action), by))
+    }
+
+    /// The same for many, all or none; returns the standings they had.
+    pub fn change_standings(
+        &self,
+        ids: &[ConnectionId],
+        from: &[Standing],
+        to: Standing,
+        why: Option<&str>,
+        action: &str,
+        by: &Provenance,
+    ) -> Result<Vec<Standing>, StoreError> {
         self.write(|tx| {
-            let (before, _) = state(tx, id)?;
-            if from.contains(&before) && before != to && to.refusal().is_some() {
-                set_standing(tx, id, to, why)?;
-                record_event(tx, by, action, id.as_str())?;
-            }
-            Ok(before)
+            ids.iter()
+                .map(|id| stop(tx, id, from, to, (why, action), by))
+                .collect()
         })
     }
 
-    /// Lets traffic pass on a suspended or a pending connection, as far as what is known of its credential
-    /// allows.
+    /// Lets traffic pass again on a suspended connection, and at last on a pending one, as far as what
+    /// is known of its credential allows.
     pub fn resume(&self, id: &ConnectionId, by: &Provenance) -> Result<Resumed, StoreError> {
+        self.write(|tx| resume(tx, id, by))
+    }
+
+    /// The same for many, all or none.
+    pub fn resume_all(&self, ids: &[ConnectionId], by: &Provenance) -> Result<Vec<Resumed>, StoreError> {
+        self.write(|tx| ids.iter().map(|id| resume(tx, id, by)).collect())
+    }
+
+    /// Accepts a pending connection about whose credential HubSpot was asked and could not tell: traffic
+    /// passes, and the gate verifies it as soon as it can. False when it has changed since.
+    pub fn resume_unverified(
+        &self,
+        asked: &ConnectionRow,
+        why: &str,
+        by: &Provenance,
+    ) -> Result<bool, StoreError> {
         self.write(|tx| {
-            let (before, whose) = state(tx, id)?;
-            if !matches!(before, Standing::Suspended | Standing::Pending) {
-                return Ok(Resumed::NotSuspended(before));
+            let as_asked = state(tx, &asked.id)? == (Standing::Pending, Whose::Unknown);
+            if as_asked {
+                set_standing(tx, &asked.id, Standing::Unverified, Some(why))?;
+                record_event(tx, by, "connection resume", asked.id.as_str())?;
             }
-            let (to, why) = match whose {
-                Whose::Own => (Standing::Ok, None),
-                Whose::Unknown => (Standing::Unverified, Some("suspended before it was verified")),
-                Whose::Foreign => return Ok(Resumed::Foreign),
-            };
-            set_standing(tx, id, to, why)?;
-            record_event(tx, by, "connection resume", id.as_str())?;
-            Ok(Resumed::Passes(to))
+            Ok(as_asked)
         })
     }
 
-    /// Resumes a suspended connection after HubSpot said that the credential in `asked` is its
-    /// portal's. False when the credential or the standing has changed since: nothing is done.
+    /// Resumes a suspended or pending connection after HubSpot said that the credential in `asked` is
+    /// its portal's. False when the credential or the standing has changed since: nothing is done.
     pub fn resume_verified(
         &self,
         asked: &ConnectionRow,
@@ -113,7 +135,7 @@ impl Store {
         self.write(|tx| {
             let changed = tx.execute(
                 "UPDATE connections SET user_id = coalesce(?3, user_id), scopes = ?4, whose = 'own'
-                 WHERE id = ?1 AND generation = ?2 AND standing = 'suspended'",
+                 WHERE id = ?1 AND generation = ?2 AND standing IN ('suspended', 'pending')",
                 params![
                     asked.id.as_str(),
                     stored_number(asked.generation)?,
@@ -177,6 +199,37 @@ impl Store {
             Ok(())
         })
     }
+}
+
+fn stop(
+    tx: &Transaction<'_>,
+    id: &ConnectionId,
+    from: &[Standing],
+    to: Standing,
+    (why, action): (Option<&str>, &str),
+    by: &Provenance,
+) -> Result<Standing, StoreError> {
+    let (before, _) = state(tx, id)?;
+    if from.contains(&before) && before != to && to.refusal().is_some() {
+        set_standing(tx, id, to, why)?;
+        record_event(tx, by, action, id.as_str())?;
+    }
+    Ok(before)
+}
+
+fn resume(tx: &Transaction<'_>, id: &ConnectionId, by: &Provenance) -> Result<Resumed, StoreError> {
+    let (to, why) = match state(tx, id)? {
+        (Standing::Suspended | Standing::Pending, Whose::Own) => (Standing::Ok, None),
+        (Standing::Suspended, Whose::Unknown) => {
+            (Standing::Unverified, Some("suspended before it was verified"))
+        }
+        (Standing::Pending, Whose::Unknown) => return Ok(Resumed::Unasked),
+        (Standing::Suspended | Standing::Pending, Whose::Foreign) => return Ok(Resumed::Foreign),
+        (before, _) => return Ok(Resumed::NotSuspended(before)),
+    };
+    set_standing(tx, id, to, why)?;
+    record_event(tx, by, "connection resume", id.as_str())?;
+    Ok(Resumed::Passes(to))
 }
 
 pub(super) fn note_whose(tx: &Transaction<'_>, id: &ConnectionId, whose: Whose) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 //! Every part changes alone, without a lock a request could wait on: flags are atomics, the token is
 //! swapped whole.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +12,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
-use crate::store::ConnectionRow;
+use crate::access::effect::Class;
+use crate::access::installer::{Installer, InstallerNote};
+use crate::access::kill::{Covered, Kills};
+use crate::access::rotation::CredentialAge;
+use crate::store::{ConnectionHealth, ConnectionRow, LastUse};
 use crate::tokens::expiry::Phase;
 use crate::tokens::flight::Flight;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
+use crate::tokens::pulse::{FailureCause, Pulse};
+use crate::vault::WrappedKey;
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -46,21 +52,29 @@ pub struct ConnectionState {
     app: Option<Arc<str>>,
     kind: CredentialKind,
     standing: AtomicU8,
+    /// An emergency stop covers it. Apart from the standing, which a revival gives back untouched.
+    killed: AtomicBool,
+    /// Who installed it: a stop may name a person.
+    person: ArcSwapOption<String>,
+    installer: AtomicU8,
+    watcher: bool,
     account: ArcSwap<Account>,
     token: ArcSwapOption<LiveToken>,
-    /// The generation last read from the store together with the rest of the row.
-    stored: AtomicU64,
     used: AtomicBool,
     uncertain: AtomicBool,
     rejected: AtomicBool,
     rejection_noted: AtomicBool,
     probe: Mutex<Option<Instant>>,
     flight: Mutex<Flight>,
+    pulse: Pulse,
+    /// What its credential is sealed under: another data key means another credential.
+    data_key: ArcSwap<WrappedKey>,
+    age: ArcSwap<CredentialAge>,
 }
 
 impl ConnectionState {
     /// A connection as stored, without a token yet.
-    pub(super) fn of_row(row: &ConnectionRow) -> Self {
+    pub(super) fn of_row(row: &ConnectionRow, watcher: bool) -> Self {
         Self {
             id: row.id,
             name: row.name.clone(),
@@ -68,15 +82,21 @@ impl ConnectionState {
             app: row.app.as_deref().map(Arc::from),
             kind: row.kind,
             standing: AtomicU8::new(row.standing as u8),
+            killed: AtomicBool::new(false),
+            person: ArcSwapOption::from_pointee(row.installer_email.clone()),
+            installer: AtomicU8::new(InstallerNote::installer(row.installer.as_ref()) as u8),
+            watcher,
             account: ArcSwap::from_pointee(Account::of_row(row)),
             token: ArcSwapOption::empty(),
-            stored: AtomicU64::new(row.generation),
             used: AtomicBool::new(false),
             uncertain: AtomicBool::new(row.intent.is_some()),
             rejected: AtomicBool::new(false),
             rejection_noted: AtomicBool::new(row.health.as_deref() == Some(Trouble::Rejected.as_str())),
             probe: Mutex::new(None),
             flight: Mutex::default(),
+            pulse: Pulse::default(),
+            data_key: ArcSwap::from_pointee(row.data_key.clone()),
+            age: ArcSwap::from_pointee(row.credential_age()),
         }
     }
 
@@ -105,11 +125,64 @@ impl ConnectionState {
         self.kind
     }
 
-    /// Its standing now: read after authentication, after every wait, before the first upstream byte.
+    /// Its state now: `killed` while an emergency stop covers it, else its standing. Read after
+    /// authentication, after every wait, before the first upstream byte.
     pub fn standing(&self) -> Standing {
+        match self.is_killed() {
+            true => Standing::Killed,
+            false => self.standing_beneath(),
+        }
+    }
+
+    /// Whether an emergency stop covers it.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Sets the flag as `kills` want it; to be called with the lock that orders changes of the stops.
+    pub(super) fn follow_kills(&self, kills: &Kills) {
+        let person = self.person.load();
+        let covered = Covered {
+            name: self.name.as_str(),
+            app: self.app(),
+            portal: self.portal,
+            person: person.as_deref().map(String::as_str),
+        };
+        self.killed
+            .store(kills.stop_connection(covered), Ordering::Release);
+    }
+
+    pub(super) fn set_person(&self, person: Option<&str>) {
+        self.person
+            .store(person.map(|person| Arc::new(person.to_owned())));
+    }
+
+    /// Its standing without regard to emergency stops: what a refresh that was under way goes by.
+    pub(super) fn standing_beneath(&self) -> Standing {
         let index = usize::from(self.standing.load(Ordering::Acquire));
         // Invariant: only `set_standing` writes it; the fall-back blocks.
         Standing::ALL.get(index).copied().unwrap_or(Standing::Killed)
+    }
+
+    /// What is known of the person behind its credential, now: read wherever the standing is.
+    pub fn installer(&self) -> Installer {
+        let index = usize::from(self.installer.load(Ordering::Acquire));
+        // Invariant: only `set_installer` writes it; the fall-back is the strictest.
+        Installer::ALL.get(index).copied().unwrap_or(Installer::Gone)
+    }
+
+    pub(super) fn set_installer(&self, installer: Installer) {
+        self.installer.store(installer as u8, Ordering::Release);
+    }
+
+    /// The state to show people.
+    pub fn shown_standing(&self) -> Standing {
+        self.standing().shown(self.installer())
+    }
+
+    /// Whether it is the gate's own, to watch its portal's people with: no integration may use it.
+    pub fn is_watcher(&self) -> bool {
+        self.watcher
     }
 
     pub(super) fn set_standing(&self, standing: Standing) {
@@ -152,6 +225,40 @@ impl ConnectionState {
     /// Whether the upstream refused the connection's token and nothing has worked since.
     pub fn is_rejected(&self) -> bool {
         self.rejected.load(Ordering::Acquire)
+    }
+
+    /// HubSpot carried a call out for an integration.
+    pub fn note_success(&self, class: Class, integration: &Arc<str>, now: Timestamp) {
+        self.pulse.succeeded(class, integration, now);
+    }
+
+    /// HubSpot refused a call: 401 or 403.
+    pub fn note_failure(&self, class: Class, cause: FailureCause, now: Timestamp) {
+        self.pulse.failed(class, cause, now);
+    }
+
+    /// How its reads and writes fare.
+    pub fn health(&self) -> ConnectionHealth {
+        self.pulse.health()
+    }
+
+    /// When each integration last read and wrote, as far as this process knows.
+    pub fn uses(&self) -> Vec<LastUse> {
+        self.pulse.uses(self.id)
+    }
+
+    /// Whether health or uses changed since this was last asked.
+    pub fn take_pulse_change(&self) -> bool {
+        self.pulse.take_changed()
+    }
+
+    /// They could not be written down: they are to be, again.
+    pub fn owe_pulse(&self) {
+        self.pulse.owe();
+    }
+
+    pub(super) fn resume_health(&self, health: &ConnectionHealth) {
+        self.pulse.resume(health);
     }
 
     pub(super) fn check_standing(&self) -> Result<(), CredentialError> {
@@ -217,19 +324,42 @@ impl ConnectionState {
         (self.rejection_noted.swap(rejected, Ordering::Relaxed) != rejected).then_some(rejected)
     }
 
+    /// What the rotation of its credential is counted from.
+    pub fn credential_age(&self) -> CredentialAge {
+        *self.age.load_full()
+    }
+
+    /// Takes on the credential's age; when the row holds another credential than before, forgets all that
+    /// came of the old one: its token, its rejection, its back-off, what was still to be saved of it.
+    pub(super) fn follow_credential(&self, row: &ConnectionRow) {
+        self.age.store(Arc::new(row.credential_age()));
+        if **self.data_key.load() == row.data_key {
+            return;
+        }
+        self.data_key.store(Arc::new(row.data_key.clone()));
+        self.token.store(None);
+        self.set_uncertain(row.intent.is_some());
+        self.flight().forget();
+        self.forget_rejection();
+    }
+
+    /// What kept it from asking may be over: the next call asks at once. True when it was kept.
+    pub(super) fn ask_again(&self) -> bool {
+        let kept = self.flight().ask_again(Trouble::Configuration) || self.is_rejected();
+        if kept {
+            self.forget_rejection();
+        }
+        kept
+    }
+
+    fn forget_rejection(&self) {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.accepted();
+    }
+
     pub(super) fn accepted(&self) {
         if self.rejected.load(Ordering::Relaxed) {
             self.rejected.store(false, Ordering::Release);
-        }
-    }
-
-    /// Notes which grant is stored. After a later one than before, by a person's new consent perhaps,
-    /// what was held against the one before is over.
-    pub(super) fn see_generation(&self, stored: u64) {
-        if self.stored.fetch_max(stored, Ordering::AcqRel) < stored {
-            self.accepted();
-            self.set_uncertain(false);
-            self.flight().forget_failures();
         }
     }
 

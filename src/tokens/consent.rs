@@ -11,7 +11,7 @@ use crate::hubspot::oauth::{
 use crate::secret::Secret;
 use crate::store::AppRow;
 use crate::tokens::enrol::{EnrolError, Enrolment, seal};
-use crate::vault::{Owner, Place, Sealed, VaultError, WrappedKey};
+use crate::vault::{CredentialDigest, Owner, Place, Sealed, VaultError, WrappedKey};
 
 /// What a code brought, in plain form: to be sealed at once.
 pub struct Consented {
@@ -39,8 +39,8 @@ impl std::fmt::Debug for Consented {
 /// A grant's tokens, sealed.
 #[derive(Debug)]
 pub struct SealedGrant {
-    /// The wrapped key of a new connection; `None`: under the one it has.
-    pub data_key: Option<WrappedKey>,
+    /// A new data key: what was sealed under one before opens no more.
+    pub data_key: WrappedKey,
     /// Field `access`.
     pub access: Sealed,
     /// Field `refresh`.
@@ -49,6 +49,8 @@ pub struct SealedGrant {
     pub obtained: Timestamp,
     /// When it expires by the server's word.
     pub expires: Timestamp,
+    /// What the refresh token is.
+    pub handed: CredentialDigest,
 }
 
 /// Why a code brought no grant.
@@ -88,7 +90,7 @@ impl Enrolment<'_> {
                 (
                     identity.hub_id,
                     identity.user_id.or(tokens.user_id),
-                    identity.email,
+                    identity.user,
                     scopes,
                 )
             }
@@ -151,22 +153,16 @@ impl Enrolment<'_> {
         Err(last.into())
     }
 
-    /// Seals what a code brought, for a new connection or over a grant it has (`over`: its generation
-    /// and its data key).
+    /// Seals what a code brought, for a new connection or over a grant of this generation.
     pub fn seal_consent(
         &self,
         id: &ConnectionId,
-        over: Option<(u64, &WrappedKey)>,
+        over: Option<u64>,
         consented: &Consented,
     ) -> Result<SealedGrant, VaultError> {
         let owner = Owner::connection(id);
-        let (key, data_key, version) = match over {
-            Some((generation, wrapped)) => (self.vault.data_key(&owner, wrapped)?, None, generation + 1),
-            None => {
-                let (key, wrapped) = self.vault.new_data_key(&owner)?;
-                (key, Some(wrapped), 1)
-            }
-        };
+        let (key, data_key) = self.vault.new_data_key(&owner)?;
+        let version = over.map_or(1, |generation| generation + 1);
         let tokens = &consented.tokens;
         let life = jiff::SignedDuration::try_from(tokens.life).unwrap_or_default();
         Ok(SealedGrant {
@@ -175,6 +171,7 @@ impl Enrolment<'_> {
             refresh: seal(&key, &owner, REFRESH, version, &consented.refresh)?,
             obtained: consented.obtained,
             expires: consented.obtained.checked_add(life).unwrap_or(consented.obtained),
+            handed: CredentialDigest::of(&consented.refresh),
         })
     }
 

@@ -1,5 +1,6 @@
 //! What a refresh works with, and how one is started: single-flight, on the control plane, whoever asks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct LiveParts {
     pub metrics: Arc<Metrics>,
     /// Bounds.
     pub settings: TokenSettings,
+    /// Names of the connections that are the gate's own, to watch people with.
+    pub watchers: BTreeSet<String>,
 }
 
 pub(super) struct Engine {
@@ -108,6 +111,11 @@ impl Engine {
         let mut flight = connection.flight();
         if let Some(landing) = &flight.under_way {
             return Start::Flying(landing.clone());
+        }
+        // Nothing new begins for what is stopped in an emergency: whoever asked looks at the state next.
+        // What was received and could not be saved is still saved.
+        if connection.is_killed() && flight.unsaved.is_none() {
+            return Start::Met;
         }
         // Asked again under the lock: one may have landed since the caller looked.
         if is_met(connection, need, now) {

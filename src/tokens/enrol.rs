@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
+use crate::access::label::Labels;
 use crate::hubspot::control::ControlClient;
-use crate::hubspot::oauth::{self, ClientCredentials, Endpoints, Introspection, StaticKind};
+use crate::hubspot::oauth::{self, ClientCredentials, Endpoints, Identity, Introspection, StaticKind};
 use crate::secret::Secret;
 use crate::store::{AppRow, NewApp, NewConnection, Provenance, Store, StoreError, StoredToken};
 use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH};
-use crate::vault::{DataKey, Owner, Place, Sealed, Vault, VaultError};
+use crate::vault::{CredentialDigest, DataKey, Owner, Place, Sealed, Vault, VaultError, WrappedKey};
 
 /// What enrolling works with. Blocks on the disk: for commands and for the start of a process.
 pub struct Enrolment<'a> {
@@ -21,6 +22,21 @@ pub struct Enrolment<'a> {
     pub client: &'a ControlClient,
     /// Where.
     pub endpoints: &'a Endpoints,
+}
+
+/// A connection to be added.
+#[derive(Clone, Copy)]
+pub struct Candidate<'a> {
+    /// What to call it.
+    pub name: &'a ConnectionName,
+    /// The account, as it must turn out to be.
+    pub portal: PortalId,
+    /// The app whose grant it is; `None`: `credential` is a private-app token or a service key.
+    pub app: Option<&'a str>,
+    /// The token, or the grant's refresh token.
+    pub credential: &'a Secret,
+    /// Its labels.
+    pub labels: &'a Labels,
 }
 
 /// A connection as it was stored.
@@ -51,6 +67,15 @@ pub enum EnrolError {
     /// HubSpot refuses the app.
     #[error("HubSpot does not know app `{0}` by its client id and secrets: nothing was stored")]
     WrongClient(String),
+    /// HubSpot can't be asked, and this is not done without asking.
+    #[error("{0}: nothing was changed")]
+    NotTold(&'static str),
+    /// Somebody changed it in the meantime.
+    #[error("`{0}` was changed while HubSpot was asked about it: see what it is now and try again")]
+    Changed(String),
+    /// An OAuth grant in place of a token, or the other way round.
+    #[error("connection `{0}` holds a credential of another kind: remove it and add it anew with this one")]
+    OtherKind(String),
     /// There is no such app.
     #[error("there is no app `{0}`: add it with `scopegate app add`")]
     NoSuchApp(String),
@@ -89,7 +114,7 @@ impl Enrolment<'_> {
         Ok(self.store.add_app(&app, by)?)
     }
 
-    /// Adds a connection by a private-app token or a service key.
+    /// Adds a connection by a private-app token or a service key, without labels.
     pub async fn add_static(
         &self,
         name: &ConnectionName,
@@ -97,17 +122,18 @@ impl Enrolment<'_> {
         token: &Secret,
         by: &Provenance,
     ) -> Result<Enrolled, EnrolError> {
-        self.store.check_connection_free(name, None, portal)?;
-        let (kind, told) = oauth::introspect_static(self.client, self.endpoints, token).await;
-        let kind = match kind {
-            StaticKind::ServiceKey => CredentialKind::ServiceKey,
-            StaticKind::PrivateApp | StaticKind::Unknown => CredentialKind::PrivateApp,
+        let labels = Labels::default();
+        let candidate = Candidate {
+            name,
+            portal,
+            app: None,
+            credential: token,
+            labels: &labels,
         };
-        self.add(name, portal, kind, None, token, told, by)
+        self.enrol(candidate, by).await
     }
 
-    /// Adds a connection by an OAuth grant. The grant's refresh token is asked about, not used: a
-    /// server that rotates must not be made to rotate before the store can keep up.
+    /// Adds a connection by an OAuth grant, without labels.
     pub async fn add_grant(
         &self,
         name: &ConnectionName,
@@ -116,21 +142,52 @@ impl Enrolment<'_> {
         refresh_token: &Secret,
         by: &Provenance,
     ) -> Result<Enrolled, EnrolError> {
+        let labels = Labels::default();
+        let candidate = Candidate {
+            name,
+            portal,
+            app: Some(app),
+            credential: refresh_token,
+            labels: &labels,
+        };
+        self.enrol(candidate, by).await
+    }
+
+    /// Adds a connection.
+    pub async fn enrol(&self, candidate: Candidate<'_>, by: &Provenance) -> Result<Enrolled, EnrolError> {
+        let Candidate {
+            name, portal, app, ..
+        } = candidate;
+        if let Some(app) = app
+            && self.store.app(app)?.is_none()
+        {
+            return Err(EnrolError::NoSuchApp(app.to_owned()));
+        }
+        self.store.check_connection_free(name, app, portal)?;
+        let (kind, told) = self.ask(app, candidate.credential).await?;
+        self.add(candidate, kind, told, by)
+    }
+
+    /// Asks whose a credential is. A grant's refresh token is asked about, not used: a server that
+    /// rotates must not be made to rotate before the store can keep up.
+    pub(super) async fn ask(
+        &self,
+        app: Option<&str>,
+        credential: &Secret,
+    ) -> Result<(CredentialKind, Introspection), EnrolError> {
+        let Some(app) = app else {
+            let (kind, told) = oauth::introspect_static(self.client, self.endpoints, credential).await;
+            let kind = match kind {
+                StaticKind::ServiceKey => CredentialKind::ServiceKey,
+                StaticKind::PrivateApp | StaticKind::Unknown => CredentialKind::PrivateApp,
+            };
+            return Ok((kind, told));
+        };
         let row = self
             .store
             .app(app)?
             .ok_or_else(|| EnrolError::NoSuchApp(app.to_owned()))?;
-        self.store.check_connection_free(name, Some(app), portal)?;
-        let told = self.introspect(&row, refresh_token).await?;
-        self.add(
-            name,
-            portal,
-            CredentialKind::OAuth,
-            Some(app),
-            refresh_token,
-            told,
-            by,
-        )
+        Ok((CredentialKind::OAuth, self.introspect(&row, credential).await?))
     }
 
     /// Asks whose a grant is, with the app's secrets in turn.
@@ -153,49 +210,24 @@ impl Enrolment<'_> {
         Ok(told)
     }
 
-    #[allow(clippy::too_many_arguments)] // each is one column of the row
     fn add(
         &self,
-        name: &ConnectionName,
-        portal: PortalId,
+        candidate: Candidate<'_>,
         kind: CredentialKind,
-        app: Option<&str>,
-        credential: &Secret,
         told: Introspection,
         by: &Provenance,
     ) -> Result<Enrolled, EnrolError> {
+        let Candidate {
+            name, portal, app, ..
+        } = candidate;
         let (identity, unverified) = match told {
-            Introspection::Known(identity) if identity.hub_id != portal.get() => {
-                return Err(EnrolError::WrongPortal {
-                    found: identity.hub_id,
-                    expected: portal,
-                });
-            }
-            Introspection::Known(identity) => (Some(identity), None),
-            Introspection::NotGood => return Err(EnrolError::NotGood),
-            Introspection::WrongClient => {
-                return Err(EnrolError::WrongClient(app.unwrap_or_default().to_owned()));
-            }
             Introspection::CantTell(why) => (None, Some(why)),
+            told => (Some(own(told, portal, app)?), None),
         };
         let mut random = [0; 12];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| EnrolError::NoRandomness)?;
         let id = ConnectionId::generate(random);
-        let owner = Owner::connection(&id);
-        let (key, data_key) = self.vault.new_data_key(&owner)?;
-        let grant = kind == CredentialKind::OAuth;
-        let field = if grant { REFRESH } else { ACCESS };
-        let sealed = seal(&key, &owner, field, 1, credential)?;
-        let (access, refresh) = if grant {
-            (None, Some(sealed))
-        } else {
-            let token = StoredToken {
-                sealed,
-                obtained: Timestamp::now(),
-                expires: None,
-            };
-            (Some(token), None)
-        };
+        let sealed = self.seal_new(&id, kind, 1, candidate.credential)?;
         let connection = NewConnection {
             id,
             name: name.clone(),
@@ -209,13 +241,64 @@ impl Enrolment<'_> {
             },
             standing_why: unverified.map(str::to_owned),
             user_id: identity.as_ref().and_then(|identity| identity.user_id),
+            installer_email: identity.as_ref().and_then(|identity| identity.user.clone()),
             scopes: identity.map(|identity| identity.scopes).unwrap_or_default(),
-            data_key,
-            access,
-            refresh,
+            data_key: sealed.data_key,
+            access: sealed.access,
+            refresh: sealed.refresh,
+            labels: candidate.labels.clone(),
+            handed: Some(CredentialDigest::of(candidate.credential)),
         };
         self.store.add_connection(&connection, by)?;
         Ok(Enrolled { id, kind, unverified })
+    }
+
+    /// Seals a credential for a connection under a new data key.
+    pub(super) fn seal_new(
+        &self,
+        id: &ConnectionId,
+        kind: CredentialKind,
+        generation: u64,
+        credential: &Secret,
+    ) -> Result<NewlySealed, EnrolError> {
+        let owner = Owner::connection(id);
+        let (key, data_key) = self.vault.new_data_key(&owner)?;
+        let (access, refresh) = if kind == CredentialKind::OAuth {
+            (None, Some(seal(&key, &owner, REFRESH, generation, credential)?))
+        } else {
+            let token = StoredToken {
+                sealed: seal(&key, &owner, ACCESS, generation, credential)?,
+                obtained: Timestamp::now(),
+                expires: None,
+            };
+            (Some(token), None)
+        };
+        Ok(NewlySealed {
+            data_key,
+            access,
+            refresh,
+        })
+    }
+}
+
+/// A credential under a data key of its own: a static token or a grant.
+pub(super) struct NewlySealed {
+    pub(super) data_key: WrappedKey,
+    pub(super) access: Option<StoredToken>,
+    pub(super) refresh: Option<Sealed>,
+}
+
+/// The identity behind a credential, if it is the portal's.
+pub(super) fn own(told: Introspection, portal: PortalId, app: Option<&str>) -> Result<Identity, EnrolError> {
+    match told {
+        Introspection::Known(identity) if identity.hub_id == portal.get() => Ok(identity),
+        Introspection::Known(identity) => Err(EnrolError::WrongPortal {
+            found: identity.hub_id,
+            expected: portal,
+        }),
+        Introspection::NotGood => Err(EnrolError::NotGood),
+        Introspection::WrongClient => Err(EnrolError::WrongClient(app.unwrap_or_default().to_owned())),
+        Introspection::CantTell(why) => Err(EnrolError::NotTold(why)),
     }
 }
 

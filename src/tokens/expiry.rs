@@ -93,6 +93,12 @@ impl Validity {
     }
 }
 
+/// When a stored token of this life is renewed at the earliest, by the wall clock: for display.
+pub fn renewed_from(obtained: Timestamp, expires: Timestamp) -> Timestamp {
+    let early = expires.duration_since(obtained) / 4;
+    expires.saturating_sub(early).unwrap_or(expires)
+}
+
 /// How long to leave the token endpoint alone after `failures` failures in a row, at least 1: 1 s
 /// doubling to 60 s, less up to a quarter so that connections do not move in step; `asked` is the
 /// server's own `Retry-After`, believed up to five minutes.

@@ -50,17 +50,34 @@ impl Flight {
         (now < at).then(|| (at - now, trouble))
     }
 
-    /// The next attempt need not wait.
-    pub(super) fn forget_failures(&mut self) {
-        self.failures = 0;
-        self.not_before = None;
+    /// Ends a back-off that `trouble` began, and lets a forced refresh begin at once. True when there
+    /// was one.
+    pub(super) fn ask_again(&mut self, trouble: Trouble) -> bool {
+        let kept = self.not_before.is_some_and(|(_, why)| why == trouble);
+        if kept {
+            self.failures = 0;
+            self.not_before = None;
+        }
+        self.forced = None;
+        kept
+    }
+
+    /// Forgets all that was about an earlier credential; one under way lands all the same.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            under_way: self.under_way.take(),
+            ..Self::default()
+        };
     }
 
     /// Ends the one under way: a failure puts the next one off.
     pub(super) fn land(&mut self, outcome: Outcome, asked: Option<Duration>, now: Instant, jitter: u8) {
         self.under_way = None;
         match outcome {
-            Outcome::Settled => self.forget_failures(),
+            Outcome::Settled => {
+                self.failures = 0;
+                self.not_before = None;
+            }
             Outcome::Failed(trouble) => {
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = Some((now + backoff(self.failures, asked, jitter), trouble));

@@ -13,7 +13,7 @@ use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::Engine;
 use crate::tokens::flight::Outcome;
 use crate::tokens::lease::Trouble;
-use crate::tokens::refresh::{Attempt, Ended};
+use crate::tokens::refresh::{Attempt, Ended, read_again};
 use crate::vault::VaultError;
 
 impl Attempt<'_> {
@@ -59,17 +59,26 @@ impl Attempt<'_> {
                 "HubSpot says its grant is expired, revoked or uninstalled",
             )
         };
+        let (ticket, by) = (Arc::clone(&self.ticket), self.engine.provenance());
+        let action = "connection grant ended";
+        let ended = self
+            .engine
+            .on_disk(move |store| store.end_grant(&ticket, (standing, why, action), &by))
+            .await;
+        match ended {
+            Ok(true) => {}
+            // Somebody has put another grant in its place: the end of the old one is nobody's.
+            Ok(false) => {
+                self.tell(RefreshResult::Superseded);
+                return read_again(self.engine, self.connection).await;
+            }
+            Err(error) => {
+                tracing::error!(connection = %self.connection.name(), error = %error, "standing not written");
+            }
+        }
         self.tell(RefreshResult::DeadGrant);
         self.connection.set_uncertain(false);
-        settle(
-            self.engine,
-            self.connection,
-            standing,
-            why,
-            "connection grant ended",
-        )
-        .await;
-        self.end(false, None).await;
+        note_standing(self.connection, standing, why);
         (Outcome::Settled, None)
     }
 
@@ -120,7 +129,7 @@ pub(super) async fn verified(
     connection: &ConnectionState,
     identity: Identity,
 ) -> Result<(), StoreError> {
-    if connection.standing() != Standing::Unverified {
+    if connection.standing_beneath() != Standing::Unverified {
         return Ok(());
     }
     let (id, by) = (connection.id(), engine.provenance());
@@ -134,26 +143,6 @@ pub(super) async fn verified(
     connection.set_account(account);
     note_standing(connection, Standing::Ok, "verified");
     Ok(())
-}
-
-/// Takes on a standing that stops traffic and that the gate found out by itself, in memory and in the
-/// store; an operator's stays.
-pub(super) async fn settle(
-    engine: &Engine,
-    connection: &ConnectionState,
-    to: Standing,
-    why: &'static str,
-    action: &'static str,
-) {
-    note_standing(connection, to, why);
-    let (id, by) = (connection.id(), engine.provenance());
-    let passing = [Standing::Ok, Standing::Unverified];
-    let written = engine
-        .on_disk(move |store| store.change_standing(&id, &passing, to, Some(why), action, &by))
-        .await;
-    if let Err(error) = written {
-        tracing::error!(connection = %connection.name(), error = %error, "standing not written");
-    }
 }
 
 /// Takes on a standing in memory alone; an operator's stays.

@@ -24,6 +24,11 @@ pub(super) struct LiveToken {
 }
 
 impl LiveToken {
+    /// `Bearer …`, marked sensitive.
+    pub(super) fn authorization(&self) -> &HeaderValue {
+        &self.authorization
+    }
+
     /// `None` when the text can't stand in a header: no such token was ever HubSpot's.
     pub(super) fn new(
         plain: Secret,

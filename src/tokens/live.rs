@@ -1,7 +1,7 @@
 //! Every connection, live. The map never leaves this module: a look-up clones the `Arc` out, so no
 //! guard can be held across an await.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::decide::Permit;
+use crate::access::installer::InstallerNote;
+use crate::access::kill::Kills;
 use crate::store::{Change, ChangeKind, ConnectionRow, GateLock, StoreError};
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, LiveParts, Need, Start};
@@ -28,6 +30,9 @@ struct Inner {
     connections: DashMap<ConnectionId, Arc<ConnectionState>>,
     by_name: DashMap<ConnectionName, ConnectionId>,
     by_portal: DashMap<PortalId, SmallVec<[ConnectionId; 2]>>,
+    /// The emergency stops in force. The lock is held while flags are set and while a connection comes:
+    /// none slips in between.
+    kills: Mutex<Arc<Kills>>,
     engine: Arc<Engine>,
 }
 
@@ -40,26 +45,52 @@ impl Live {
     pub fn load(parts: LiveParts, alone: &GateLock) -> Result<Self, StoreError> {
         parts.store.take_over_leases(alone)?;
         let rows = parts.store.connections()?;
+        let kills = Arc::new(parts.store.kill_state()?);
         let live = Self(Arc::new(Inner {
             connections: DashMap::new(),
             by_name: DashMap::new(),
             by_portal: DashMap::new(),
+            kills: Mutex::new(kills),
             engine: Arc::new(Engine::new(parts)),
         }));
         for row in &rows {
             live.put(row);
         }
+        live.resume_health();
         Ok(live)
     }
 
+    /// Takes up the health that was written down. Without it every connection begins anew: no reason
+    /// not to start.
+    fn resume_health(&self) {
+        match self.0.engine.parts.store.connection_health() {
+            Ok(all) => {
+                for (id, health) in all {
+                    if let Some(connection) = self.connection(&id) {
+                        connection.resume_health(&health);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "what is known of connections' health can't be read: it begins anew");
+            }
+        }
+    }
+
     /// Reads what a change names again: what the publisher calls for each change. Changes of keys are
-    /// none of its business, an app's are seen at the next refresh. Blocks on the disk.
+    /// none of its business. An app's secrets are read at every refresh; what waited because of them
+    /// tries again at once. Blocks on the disk.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn apply_change(&self, change: &Change) -> Result<(), StoreError> {
-        if change.kind != ChangeKind::Connection {
-            return Ok(());
+        match change.kind {
+            ChangeKind::Connection => {}
+            ChangeKind::App => {
+                self.ask_again(|app| app == change.id);
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
         let id = ConnectionId::parse(&change.id).ok_or(StoreError::Damaged("a change"))?;
         match self.0.engine.parts.store.connection(&id)? {
@@ -81,7 +112,29 @@ impl Live {
             }
         }
         rows.iter().for_each(|row| self.put(row));
+        self.ask_again(|_| true);
         Ok(())
+    }
+
+    /// Takes other emergency stops in force: every connection's flag follows before this returns.
+    pub fn apply_kills(&self, kills: &Arc<Kills>) {
+        let mut in_force = self.kills();
+        *in_force = Arc::clone(kills);
+        for connection in self.all() {
+            connection.follow_kills(&in_force);
+        }
+    }
+
+    /// Connections of these apps that wait because HubSpot refused the app ask again now: those that
+    /// waited were in use. At most as many at once as the engine lets.
+    fn ask_again(&self, is_meant: impl Fn(&str) -> bool) {
+        for connection in self.all() {
+            let of_app = connection.app().is_some_and(&is_meant);
+            if of_app && connection.ask_again() && connection.standing().refusal().is_none() {
+                // Whether it flies or has a token already: the next call will tell.
+                let _ = Engine::start(&self.0.engine, &connection, Need::Now);
+            }
+        }
     }
 
     /// Looks after the tokens until `stop`: to be spawned on the control plane.
@@ -140,6 +193,12 @@ impl Live {
         connection: &Arc<ConnectionState>,
         _permit: &Permit,
     ) -> Result<Lease, CredentialError> {
+        self.lend(connection).await
+    }
+
+    /// The lending itself. Invariant: only [`Live::lease`], with a permit, and [`Live::ask`], for the
+    /// gate's own questions, come here.
+    pub(super) async fn lend(&self, connection: &Arc<ConnectionState>) -> Result<Lease, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;
         connection.check_rejected(now)?;
@@ -231,10 +290,16 @@ impl Live {
         if connection.mark_rejected(Instant::now()) {
             tracing::error!(
                 connection = %connection.name(),
-                "HubSpot refuses the connection's token: it was rotated or deactivated; add the connection anew"
+                "HubSpot refuses the connection's token: it was rotated or deactivated; give the new one with `scopegate \
+                 connection rotate`"
             );
         }
         CredentialError::unavailable(Trouble::Rejected, Duration::from_secs(5))
+    }
+
+    /// Held for no longer than a pass over all connections, never across an await.
+    fn kills(&self) -> MutexGuard<'_, Arc<Kills>> {
+        self.0.kills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn engine(&self) -> &Arc<Engine> {
@@ -243,21 +308,28 @@ impl Live {
 
     /// Adds a connection or brings it up to date.
     fn put(&self, row: &ConnectionRow) {
+        let kills = self.kills();
         let connection = match self.connection(&row.id) {
             Some(known) => {
                 known.set_standing(row.standing);
+                known.set_installer(InstallerNote::installer(row.installer.as_ref()));
                 known.set_account(Account::of_row(row));
-                known.see_generation(row.generation);
+                known.set_person(row.installer_email.as_deref());
+                known.follow_kills(&kills);
+                known.follow_credential(row);
                 known
             }
             None => {
-                let new = Arc::new(ConnectionState::of_row(row));
+                let watcher = self.0.engine.parts.watchers.contains(row.name.as_str());
+                let new = Arc::new(ConnectionState::of_row(row, watcher));
+                new.follow_kills(&kills);
                 self.0.connections.insert(row.id, Arc::clone(&new));
                 self.0.by_name.insert(row.name.clone(), row.id);
                 self.0.by_portal.entry(row.portal).or_default().push(row.id);
                 new
             }
         };
+        drop(kills);
         if let Err(error) = take_up(&connection, row, &self.0.engine.parts.vault) {
             tracing::error!(connection = %row.name, error = %error, "the connection's token can't be opened");
         }

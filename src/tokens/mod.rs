@@ -3,8 +3,10 @@
 //! [`Live`] holds every connection's state; [`Live::lease`] hands out a token against the proof of a
 //! decision, refreshing it first when no valid one exists. A refresh is a state machine of its own: it
 //! runs on the control plane, one at a time per connection, and outlives the client that asked for it.
-//! Deliberately absent: a cache that forgets, a token without a permit, a retry of a dead grant.
+//! Deliberately absent: a cache that forgets, a token without a permit (but for the gate's own questions
+//! about people, [`Live::ask`]), a retry of a dead grant.
 
+mod bring;
 mod connection;
 mod consent;
 mod engine;
@@ -16,8 +18,12 @@ mod give_up;
 mod keeper;
 mod lease;
 mod live;
+mod own;
+mod pulse;
 mod refresh;
 mod resume;
+mod retire;
+mod rotate;
 mod sound;
 mod stock;
 mod unlock;
@@ -26,12 +32,17 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use bring::{BringError, Brought, Wished};
 pub use connection::{Account, ConnectionState};
 pub use consent::{ConsentError, Consented, SealedGrant};
 pub use engine::{LiveParts, TokenSettings};
-pub use enrol::{EnrolError, Enrolled, Enrolment};
+pub use enrol::{Candidate, EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
 pub use live::Live;
+pub use own::OwnQuestionError;
+pub use pulse::FailureCause;
 pub use resume::ResumeError;
+pub use retire::{RetireError, RetireStep, Retirement};
+pub use rotate::{Rotated, SecretError, SecretRotated, SecretRotation};
 pub use sound::findings;
 pub use unlock::{UnlockError, unlock};

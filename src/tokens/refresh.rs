@@ -59,6 +59,10 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
         Ok(_) => {}
         Err(ended) => return ended,
     }
+    // What is stopped in an emergency starts nothing; a refresh under way at that moment ends as it must.
+    if connection.is_killed() {
+        return SETTLED;
+    }
     fail::fail_point!("refresh-before-intent");
     let ticket = match begin(engine, connection).await {
         Ok(ticket) => Arc::new(ticket),
@@ -151,32 +155,42 @@ fn place<'a>(owner: &'a Owner, field: &'static str, version: u64) -> Place<'a> {
     }
 }
 
+/// What the token endpoint said, when the question went out, and with which of the app's secrets.
+struct Asked {
+    at: Instant,
+    secret: usize,
+    answer: Result<TokenAnswer, RefreshError>,
+}
+
 /// Asks with the app's first secret, and with the other one if HubSpot does not know the first.
-async fn ask(
-    engine: &Engine,
-    ticket: &Ticket,
-    opened: &Opened,
-) -> (Instant, Result<TokenAnswer, RefreshError>) {
-    let mut asked = Instant::now();
-    let mut last = Err(RefreshError::Refused(TokenFailure::WrongClient));
-    for secret in &opened.app_secrets {
-        asked = Instant::now();
+async fn ask(engine: &Engine, ticket: &Ticket, opened: &Opened) -> Asked {
+    let mut asked = Asked {
+        at: Instant::now(),
+        secret: 0,
+        answer: Err(RefreshError::Refused(TokenFailure::WrongClient)),
+    };
+    for (index, secret) in opened.app_secrets.iter().enumerate() {
+        asked.at = Instant::now();
+        asked.secret = index;
         let credentials = ClientCredentials {
             id: &ticket.app.client_id,
             secret,
         };
-        last = oauth::refresh(
+        asked.answer = oauth::refresh(
             &engine.parts.client,
             &engine.parts.endpoints,
             credentials,
             &opened.refresh,
         )
         .await;
-        if !matches!(last, Err(RefreshError::Refused(TokenFailure::WrongClient))) {
+        if !matches!(
+            asked.answer,
+            Err(RefreshError::Refused(TokenFailure::WrongClient))
+        ) {
             break;
         }
     }
-    (asked, last)
+    asked
 }
 
 impl Attempt<'_> {
@@ -185,16 +199,36 @@ impl Attempt<'_> {
             Ok(opened) => opened,
             Err(error) => return self.not_opened(error).await,
         };
-        let (asked, answer) = ask(self.engine, &self.ticket, &opened).await;
+        let asked = ask(self.engine, &self.ticket, &opened).await;
         fail::fail_point!("refresh-after-answer");
-        match answer {
-            Ok(answer) => self.keep(&opened, asked, answer).await,
+        match asked.answer {
+            Ok(answer) => {
+                let ended = self.keep(&opened, asked.at, asked.secret, answer).await;
+                self.note_secret(asked.secret);
+                ended
+            }
             Err(error) => self.give_up(error).await,
         }
     }
 
+    /// Lets `app show` say which of two secrets works. Best effort, and nobody waits for it.
+    fn note_secret(&self, index: usize) {
+        let Some((_, version)) = self.ticket.app.secrets.get(index) else {
+            return;
+        };
+        let (app, version) = (self.ticket.app.name.clone(), *version);
+        let (parts, tasks) = (&self.engine.parts, &self.engine.tasks);
+        let store = Arc::clone(&parts.store);
+        let note = move || {
+            if let Err(error) = store.note_secret_worked(&app, version) {
+                tracing::debug!(error = %error, "the secret that worked is not noted");
+            }
+        };
+        tasks.spawn_blocking_on(note, &parts.runtime);
+    }
+
     /// Saves what came, then uses it.
-    async fn keep(&self, opened: &Opened, asked: Instant, answer: TokenAnswer) -> Ended {
+    async fn keep(&self, opened: &Opened, asked: Instant, secret: usize, answer: TokenAnswer) -> Ended {
         let standing = answer
             .hub_id
             .map(|hub_id| standing_of(hub_id, self.ticket.portal));
@@ -229,14 +263,14 @@ impl Attempt<'_> {
         }
         match standing {
             Some((standing, why)) => note_standing(self.connection, standing, why.unwrap_or("verified")),
-            None => self.ask_portal(opened, &answer, &grant).await,
+            None => self.ask_portal(opened, secret, &answer, &grant).await,
         }
         self.publish(asked, answer, &grant)
     }
 
     /// The answer did not say whose it is: asks, since the portal is compared at every refresh.
-    async fn ask_portal(&self, opened: &Opened, answer: &TokenAnswer, grant: &NewGrant) {
-        let Some(secret) = opened.app_secrets.first() else {
+    async fn ask_portal(&self, opened: &Opened, secret: usize, answer: &TokenAnswer, grant: &NewGrant) {
+        let Some(secret) = opened.app_secrets.get(secret) else {
             return;
         };
         let credentials = ClientCredentials {
@@ -284,7 +318,7 @@ impl Attempt<'_> {
     fn publish(&self, asked: Instant, answer: TokenAnswer, grant: &NewGrant) -> Ended {
         let connection = self.connection;
         connection.set_uncertain(false);
-        if connection.standing() == Standing::Suspended && !self.is_own_portal(&answer) {
+        if connection.standing_beneath() == Standing::Suspended && !self.is_own_portal(&answer) {
             return SETTLED;
         }
         let before = connection.account();
@@ -371,7 +405,7 @@ async fn save(engine: &Engine, ticket: Arc<Ticket>, grant: Arc<NewGrant>) -> Res
 }
 
 /// Takes up what another process wrote.
-async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
+pub(super) async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
     let id = connection.id();
     match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => {

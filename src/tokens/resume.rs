@@ -8,28 +8,32 @@ use crate::tokens::stock::REFRESH;
 use crate::tokens::verify;
 use crate::vault::{Owner, Place, VaultError};
 
-/// Why a connection stays suspended.
+/// Why a connection stays suspended or pending.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
     /// Still another account's.
     #[error(
-        "connection `{name}` stays suspended: its credential belongs to portal {found}, not to portal {expected}"
+        "connection `{name}` stays {standing}: its credential belongs to portal {found}, not to portal {expected}"
     )]
     WrongPortal {
         /// The connection.
         name: String,
+        /// What it stays.
+        standing: &'static str,
         /// What HubSpot says.
         found: u64,
         /// What it was added for.
         expected: PortalId,
     },
-    /// It was another account's, and HubSpot does not say that it no longer is.
+    /// It was another account's, or nobody knows whose, and HubSpot does not say that it is its own.
     #[error(
-        "connection `{name}` stays suspended: its credential was found to belong to another portal, and {why}"
+        "connection `{name}` stays {standing}: HubSpot has not said that its credential is its portal's, and {why}"
     )]
     NotTold {
         /// The connection.
         name: String,
+        /// What it stays.
+        standing: &'static str,
         /// The reason, for people.
         why: &'static str,
     },
@@ -50,16 +54,29 @@ impl From<StoreError> for ResumeError {
 }
 
 impl Enrolment<'_> {
-    /// Resumes a suspended connection. One whose credential was another portal's is resumed only when
-    /// HubSpot, asked now, says that it is the connection's own; one that was never verified becomes
-    /// `unverified` again.
+    /// Resumes a suspended connection, or accepts a pending one. One whose credential was another portal's is resumed only when
+    /// HubSpot, asked now, says that it is the connection's own; a suspended one that was never verified
+    /// becomes `unverified` again, and about a pending one HubSpot is asked first.
     pub async fn resume(&self, row: &ConnectionRow, by: &Provenance) -> Result<Resumed, ResumeError> {
-        match self.store.resume(&row.id, by)? {
-            Resumed::Foreign => {}
+        let done = self.store.resume(&row.id, by)?;
+        self.resume_asked(row, done, by).await
+    }
+
+    /// The rest of it, after the store said `done`: what may be resumed only by HubSpot's word.
+    pub async fn resume_asked(
+        &self,
+        row: &ConnectionRow,
+        done: Resumed,
+        by: &Provenance,
+    ) -> Result<Resumed, ResumeError> {
+        let unasked = match done {
+            Resumed::Foreign => false,
+            Resumed::Unasked => true,
             done => return Ok(done),
-        }
+        };
         let not_told = |why| ResumeError::NotTold {
             name: row.name.to_string(),
+            standing: row.standing.as_str(),
             why,
         };
         let identity = match self.whose_is(row).await? {
@@ -70,11 +87,18 @@ impl Enrolment<'_> {
                     "HubSpot does not know its app by its client id and secrets",
                 ));
             }
+            Introspection::CantTell(why) if unasked => {
+                if !self.store.resume_unverified(row, why, by)? {
+                    return Err(ResumeError::Changed(row.name.to_string()));
+                }
+                return Ok(Resumed::Passes(Standing::Unverified));
+            }
             Introspection::CantTell(why) => return Err(not_told(why)),
         };
         if identity.hub_id != row.portal.get() {
             return Err(ResumeError::WrongPortal {
                 name: row.name.to_string(),
+                standing: row.standing.as_str(),
                 found: identity.hub_id,
                 expected: row.portal,
             });

@@ -21,6 +21,9 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
     let Ok(_slot) = engine.at_once.acquire().await else {
         return failed(Trouble::Slow);
     };
+    if connection.is_killed() {
+        return (Outcome::Settled, None);
+    }
     let id = connection.id();
     let row = match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => row,
@@ -67,8 +70,8 @@ async fn note_rejected(engine: &Engine, row: &ConnectionRow) {
     }
     tracing::error!(
         connection = %row.name,
-        "HubSpot refuses the token of an unverified connection: it is wrong, rotated or deactivated; remove \
-         the connection and add it with a good one"
+        "HubSpot refuses the token of an unverified connection: it is wrong, rotated or deactivated; give a good \
+         one with `scopegate connection rotate`"
     );
     let id = row.id;
     let noted = engine

@@ -5,10 +5,12 @@
 //! bytes moved elsewhere in the store do not open. Destroying a data key destroys what it sealed.
 //! Knows no store and no HubSpot; only bytes and where they belong.
 
+mod digest;
 mod master_key;
 mod seal;
 pub mod secret_file;
 
+pub use digest::CredentialDigest;
 pub use master_key::{MasterKey, MasterKeyError};
 pub use seal::{DataKey, Owner, Place, Sealed, VaultError, WrappedKey};
 

@@ -40,9 +40,7 @@ pub enum SecretFileError {
     },
 }
 
-/// The one line in `path`, without the line's end.
-///
-/// Mode and content are of the same open file. Group-readable is fine; a pipe has no mode to check.
+/// The one line in `path`, without the line's end, as [`open`] lets it be read.
 pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
     let unreadable = |cause| SecretFileError::Unreadable {
         path: path.to_owned(),
@@ -51,13 +49,7 @@ pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
     let not_a_secret = || SecretFileError::NotASecret {
         path: path.to_owned(),
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.is_file() && metadata.mode() & OTHERS != 0 {
-        return Err(SecretFileError::Exposed {
-            path: path.to_owned(),
-        });
-    }
+    let file = open(path)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH_MAX as usize + 1));
     file.take(LENGTH_MAX + 1)
         .read_to_end(&mut bytes)
@@ -66,6 +58,24 @@ pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
         return Err(not_a_secret());
     }
     one_line(&bytes).ok_or_else(not_a_secret)
+}
+
+/// A file with secrets, open for reading, if others can't read it.
+///
+/// Mode and content are of the same open file. Group-readable is fine; a pipe has no mode to check.
+pub fn open(path: &Path) -> Result<File, SecretFileError> {
+    let unreadable = |cause| SecretFileError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_file() && metadata.mode() & OTHERS != 0 {
+        return Err(SecretFileError::Exposed {
+            path: path.to_owned(),
+        });
+    }
+    Ok(file)
 }
 
 /// Text of one line: printable ASCII, as every HubSpot credential and every key is.

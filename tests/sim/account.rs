@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::world::World;
-use scopegate::sim::{RateLimits, SimOptions, UserState};
+use scopegate::sim::{ActivityNames, RateLimits, SimOptions, UserState};
 
 #[tokio::test]
 async fn limits_are_enforced_with_the_bodies_that_clients_branch_on() {
@@ -78,6 +78,62 @@ async fn owners_and_users_are_the_same_people_seen_twice() {
         .await
         .json();
     assert_eq!(record["results"][0]["properties"]["hs_email"], by_user["email"]);
+}
+
+#[tokio::test]
+async fn the_security_log_says_what_happened_to_whom_in_pages() {
+    for names in [ActivityNames::Affected, ActivityNames::Acting] {
+        let world = World::with(SimOptions {
+            activity_names: names,
+            ..SimOptions::default()
+        })
+        .await;
+        let hub = 1001;
+        world.sim.advance(std::time::Duration::from_secs(60));
+        for state in [UserState::Deactivated, UserState::Active, UserState::Removed] {
+            assert!(world.sim.set_user_state(hub, 9003, state));
+        }
+        assert!(
+            world.sim.set_user_state(hub, 9003, UserState::Removed),
+            "again is nothing new"
+        );
+        assert!(world.sim.set_user_rights(hub, 9001, false, Some(8001)));
+        assert!(!world.sim.set_user_rights(hub, 1, false, None));
+        let log = "/account-info/v3/activity/security";
+        let types = |value: &Value| -> Vec<String> {
+            let rows = value["results"].as_array().unwrap();
+            rows.iter()
+                .map(|row| row["type"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        let all = world.get(log).await.json();
+        let happened = [
+            "DEACTIVATE_USER",
+            "REACTIVATE_USER",
+            "REMOVE_USER",
+            "REMOVE_ADMIN_USER",
+        ];
+        assert_eq!(types(&all)[1..], happened);
+        assert_eq!(all["results"][1]["objectId"], "9003");
+        let named = all["results"][1]["userId"].as_u64().unwrap();
+        assert_eq!(named == 9003, names == ActivityNames::Affected);
+        let first = world.get(&format!("{log}?limit=3")).await.json();
+        let after = first["paging"]["next"]["after"].as_str().unwrap();
+        let rest = world.get(&format!("{log}?limit=3&after={after}")).await.json();
+        assert_eq!(types(&rest), ["REMOVE_USER", "REMOVE_ADMIN_USER"]);
+        let since = all["results"][1]["createdAt"].as_str().unwrap();
+        let since = world.get(&format!("{log}?fromTimestamp={since}")).await.json();
+        assert_eq!(types(&since), happened, "what was before is left out");
+    }
+    let world = World::plain().await;
+    world.sim.set_user_state(1001, 9003, UserState::Deactivated);
+    let filter = json!({"propertyName": "hs_internal_user_id", "operator": "EQ", "value": "9003"});
+    let body = json!({"filterGroups": [{"filters": [filter]}], "properties": ["hs_deactivated"]});
+    let record = world
+        .send("POST", "/crm/v3/objects/users/search", body)
+        .await
+        .json();
+    assert_eq!(record["results"][0]["properties"]["hs_deactivated"], "true");
 }
 
 #[tokio::test]

@@ -60,6 +60,11 @@ async fn a_whole_test_can_be_run_from_another_process() {
             .unwrap()
             .starts_with("na1-")
     );
+    let secret_of = json!({"client_id": app["client_id"]});
+    let another = post("client-secrets", secret_of).await["client_secret"].clone();
+    assert_ne!(another, app["client_secret"]);
+    let retire = json!({"client_id": app["client_id"], "retire": true});
+    assert_eq!(post("client-secrets", retire).await, json!({}));
     let fault = json!({"when": {"target_prefix": "/crm"}, "times": 1, "action": {"known": "locked"}});
     let id = post("faults", fault).await["id"].clone();
     assert_eq!(
@@ -85,6 +90,20 @@ async fn a_whole_test_can_be_run_from_another_process() {
     assert_eq!(
         (seen["count"].clone(), seen["requests"][1]["status"].clone()),
         (json!(3), json!(423))
+    );
+    post(
+        "users",
+        json!({"hub_id": 77, "user_id": 9003, "state": "deactivated"}),
+    )
+    .await;
+    let rights = json!({"super_admin": true});
+    post("users", json!({"hub_id": 77, "user_id": 9004, "rights": rights})).await;
+    let again = json!({"client_id": app["client_id"], "hub_id": HUB, "user_id": 9002});
+    post("reauthorisations", again).await;
+    let stranger = json!({"hub_id": 77, "user_id": 1, "state": "active"});
+    assert_eq!(
+        control(&world, secret, "POST", "users", stranger).await.status,
+        404
     );
     post("advance", json!({"seconds": 60})).await;
     post("expire", json!({})).await;

@@ -39,6 +39,8 @@ async fn known_failures_have_their_published_bodies() {
     for (known, status, part) in [
         (KnownFault::ExpiredToken, 401, "EXPIRED_AUTHENTICATION"),
         (KnownFault::EdgeBlock, 403, "Cloudflare"),
+        (KnownFault::EdgeChallenge, 403, "Just a moment"),
+        (KnownFault::EdgeCode, 403, "error code: 1020"),
         (KnownFault::NotPublic, 403, "isn't available for public use"),
         (KnownFault::MissingScope, 403, "requiredGranularScopes"),
         (
@@ -52,6 +54,21 @@ async fn known_failures_have_their_published_bodies() {
             403,
             "(requires one of [tickets-read",
         ),
+        (
+            KnownFault::MissingScopeOlder,
+            403,
+            "All of the following scopes are required.\",\"context\":{\"requiredScopes\"",
+        ),
+        (
+            KnownFault::WrongScope,
+            403,
+            "\"requiredGranularScopes\":[\"contacts\"]",
+        ),
+        (KnownFault::SensitiveScope, 403, "sensitive data scope"),
+        (KnownFault::ProductLibrary, 403, "[product library]"),
+        (KnownFault::GatedText, 403, "MISSING_PERMISSIONS"),
+        (KnownFault::ClientNotListed, 403, "not allow-listed"),
+        (KnownFault::Archived, 403, "archived"),
         (KnownFault::Gated, 403, "GATED"),
         (KnownFault::PortalPaused, 403, "HIGH_RISK_PORTAL"),
         (

@@ -252,17 +252,12 @@ impl World {
     }
 
     pub async fn metrics(&self) -> String {
-        let stream = TcpStream::connect(self.monitor).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let request = Request::get("/metrics")
-            .header("host", "x")
-            .body(Full::<Bytes>::default())
-            .unwrap();
-        let response = within(sender.send_request(request)).await.unwrap();
-        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+        monitor(self.monitor, "/metrics").await
+    }
+
+    /// What `/readyz?verbose` says.
+    pub async fn ready(&self) -> String {
+        monitor(self.monitor, "/readyz?verbose").await
     }
 
     /// The audit log as it stands, parsed.
@@ -320,6 +315,21 @@ impl World {
     pub fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
+}
+
+/// What the monitor listener says there.
+pub async fn monitor(address: SocketAddr, target: &str) -> String {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = Request::get(target)
+        .header("host", "x")
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    let response = within(sender.send_request(request)).await.unwrap();
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
 /// A credential that may do everything, as the ones integrations used to hold.

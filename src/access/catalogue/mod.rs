@@ -9,7 +9,6 @@ mod extra;
 mod layout;
 mod operation;
 mod parts;
-mod prefix;
 mod reader;
 mod recognise;
 mod row_text;
@@ -19,6 +18,7 @@ mod siblings;
 mod table;
 mod tree;
 mod types;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -123,6 +123,7 @@ impl Catalogue {
             let more = row_text::parse("catalogue.extra", text, &scopes, &types)?;
             extra::apply(&mut rows, more, &types)?;
         }
+        rows.iter_mut().for_each(Row::settle);
         let operations = Operations::build(&rows)?;
         let row_operations = operations.by_row(rows.len());
         Ok(Self {
@@ -375,6 +376,15 @@ impl Catalogue {
             }
         }
         effects
+    }
+
+    /// Scopes that HubSpot lists as enough for an operation without a type, besides those it requires
+    /// here: a credential that has one is refused for another reason than its scopes. They open nothing.
+    pub fn accepted(&self, operation: OperationIndex) -> impl Iterator<Item = ScopeIndex> {
+        let operation = self.operation(operation).into_iter();
+        let rows = operation.flat_map(|operation| &operation.rows);
+        rows.filter_map(|index| self.row(*index))
+            .flat_map(|row| row.accepted.iter().copied())
     }
 
     /// The names of scopes, in the order given.

@@ -3,7 +3,6 @@
 use smallvec::SmallVec;
 
 use super::Catalogue;
-use super::reader::Reader;
 use super::rows::{RowIndex, TypeSource};
 use super::tree::Walk;
 use super::types::ObjectTypeList;
@@ -65,16 +64,11 @@ impl Catalogue {
                     .ok_or(UNKNOWN_OBJECT)?,
             });
         }
-        let body_need = match row.judges_body() && !row.is_unjudged() {
-            true if row.reader() == Some(Reader::Import) => BodyNeed::Import,
-            true => BodyNeed::Judge,
-            false => BodyNeed::None,
-        };
         Ok(Recognised {
             row: index,
             operation,
             types,
-            body_need,
+            body_need: row.body_need,
         })
     }
 }

@@ -2,12 +2,13 @@
 
 use super::CatalogueError;
 use super::reader::Reader;
+use super::recognise::BodyNeed;
 use super::rows::{Marks, Reading, Resolve, Row, TypeSource, is_operation_id, is_version};
 use super::scopes::{Scopes, freeze};
 use super::table::{Record, Table};
 use super::types::ObjectTypes;
 use crate::access::effect::Effect;
-use crate::access::facts::Risks;
+use crate::access::facts::{Risks, ScopeIndex};
 use crate::access::target::Method;
 
 /// Reads one table of operations. All three (specifications, legacy, the operator's own) have the
@@ -64,6 +65,7 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
         former_ids: record
             .optional("former_ids")
             .map_or(Vec::new(), |ids| ids.split(',').map(Into::into).collect()),
+        accepted: accepted(record, &resolve, scopes),
         resolve,
         marks: Marks {
             inline_associations: has("inline-associations"),
@@ -77,7 +79,17 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
         },
         takes_rest: has("multi-segment-param"),
         counts_records: names_many(id),
+        body_need: BodyNeed::None,
     })
+}
+
+/// The specifications' any-of list, where it is one of this row's own and speaks of no type.
+fn accepted(record: &Record<'_, '_>, resolve: &Resolve, scopes: &Scopes) -> Vec<ScopeIndex> {
+    let list = record.optional("scopes").filter(|list| !list.starts_with('@'));
+    match (resolve, list) {
+        (Resolve::Fixed(_), Some(list)) => list.split('|').filter_map(|name| scopes.find(name)).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Operations whose ids say nothing of a batch, and which yet name many records.

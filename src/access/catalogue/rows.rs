@@ -6,6 +6,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::operation::Takes;
 use super::reader::Reader;
+use super::recognise::BodyNeed;
 use super::types::{Access, ObjectTypes};
 use crate::access::effect::Effect;
 use crate::access::facts::{Requirement, Risks, ScopeIndex, Surface};
@@ -108,11 +109,16 @@ pub struct Row {
     /// Its line in the table it came from.
     pub(super) line: usize,
     pub(super) resolve: Resolve,
+    /// Scopes of which HubSpot lists any one as enough, besides what the row requires; for rows without
+    /// a type. They open nothing here.
+    pub(super) accepted: Vec<ScopeIndex>,
     pub(super) marks: Marks,
     /// Whether the last parameter takes the rest of the path.
     pub(super) takes_rest: bool,
     /// Whether its requests name many records at once; known from the id, and asked for each request.
     pub(super) counts_records: bool,
+    /// Whether the body decides: follows from the rest, and is asked for each request.
+    pub(super) body_need: BodyNeed,
 }
 
 impl Row {
@@ -231,8 +237,17 @@ impl Row {
         self.marks.associated_objects
     }
 
+    /// Settles what follows from the row's other members, once these are final.
+    pub(super) fn settle(&mut self) {
+        self.body_need = match self.judges_body() && !self.is_unjudged() {
+            true if self.reader() == Some(Reader::Import) => BodyNeed::Import,
+            true => BodyNeed::Judge,
+            false => BodyNeed::None,
+        };
+    }
+
     /// Whether the body decides anything.
-    pub(super) fn judges_body(&self) -> bool {
+    fn judges_body(&self) -> bool {
         let marks = &self.marks;
         let concerns = marks.concerns_types && self.method != Method::Get;
         marks.inline_associations

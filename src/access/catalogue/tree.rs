@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::layout::{Plain, age};
-use super::prefix;
 use super::rows::{Row, RowIndex, is_version};
 use super::types::ObjectTypes;
+use super::words::{self, Words};
 use crate::access::object_type::ObjectType;
 use crate::access::target::{Method, Target};
 
@@ -31,8 +31,8 @@ pub(super) enum Walk {
 struct Node {
     /// Sorted by literal.
     literals: Vec<(Box<str>, u32)>,
-    /// What the literals begin with, in their order.
-    prefixes: Vec<u64>,
+    /// The same literals, to be looked up.
+    words: Words,
     /// Whether a literal has a capital letter.
     has_capitals: bool,
     /// Literals that are spellings of an object type, so that each of its other spellings takes them too.
@@ -57,7 +57,8 @@ const UNKNOWN_VERSION: VersionIndex = VersionIndex(u16::MAX - 1);
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
-    versions: Vec<Box<str>>,
+    /// What each version begins with, and the version.
+    versions: Vec<(u64, Box<str>)>,
 }
 
 impl Tree {
@@ -109,23 +110,24 @@ impl Tree {
         tree.extend_to(more_versions);
         for node in &mut tree.nodes {
             node.literals.sort();
-            let literals = || node.literals.iter().map(|(literal, _)| &**literal);
-            node.prefixes = literals().map(prefix::of).collect();
-            node.has_capitals = literals().any(has_capital);
+            let literals = || node.literals.iter().map(|(literal, _)| literal);
+            node.words = Words::new(literals().cloned());
+            node.has_capitals = literals().any(|literal| has_capital(literal));
         }
         tree
     }
 
     fn add_version(&mut self, version: &str) {
-        if !self.versions.iter().any(|known| **known == *version) {
-            self.versions.push(version.into());
+        if self.version(version) == UNKNOWN_VERSION {
+            self.versions.push((words::beginning(version), version.into()));
         }
     }
 
     fn version(&self, segment: &str) -> VersionIndex {
+        let first = words::beginning(segment);
         self.versions
             .iter()
-            .position(|known| **known == *segment)
+            .position(|(begins, known)| *begins == first && **known == *segment)
             .and_then(|position| u16::try_from(position).ok())
             .map_or(UNKNOWN_VERSION, VersionIndex)
     }
@@ -213,7 +215,7 @@ impl Tree {
     fn extend_to(&mut self, versions: &[String]) {
         let wanted: Vec<VersionIndex> = versions.iter().map(|version| self.version(version)).collect();
         let names = &self.versions;
-        let age = |version: VersionIndex| names.get(usize::from(version.0)).map(|name| age(name));
+        let age = |version: VersionIndex| names.get(usize::from(version.0)).map(|(_, name)| age(name));
         for node in &mut self.nodes {
             for list in [&mut node.rows, &mut node.rest] {
                 let mut newest: Vec<(Method, VersionIndex, RowIndex)> = Vec::new();
@@ -246,6 +248,10 @@ impl Tree {
             captures: Captures::new(),
             budget: WALK_STEPS,
         };
+        if let Some(row) = search.straight() {
+            return Walk::Found(row, search.captures);
+        }
+        search.captures.clear();
         if let Some(row) = search.step(0, 0, NO_VERSION) {
             return Walk::Found(row, search.captures);
         }
@@ -279,6 +285,48 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Takes at each segment the branch that [`Search::step`] tries first, and never comes back: what it
+    /// finds, `step` would find, and most targets are found so.
+    fn straight(&mut self) -> Option<RowIndex> {
+        let mut node = self.tree.nodes.first()?;
+        let mut version = NO_VERSION;
+        for (segment, position) in self.target.segments().zip(0u8..) {
+            let child = match node.literal(segment) {
+                Some(child) => child,
+                None => match self.as_type(node, segment)? {
+                    Some(child) => child,
+                    None if version == NO_VERSION && node.version.is_some() && is_version(segment) => {
+                        version = self.tree.version(segment);
+                        node.version?
+                    }
+                    None => {
+                        self.captures.push(position);
+                        node.parameter?
+                    }
+                },
+            };
+            node = self.tree.nodes.get(child as usize)?;
+        }
+        self.row(&node.rows, version)
+    }
+
+    /// The child of a literal by another spelling of its type; `None` outside: the segment is nearly a
+    /// literal, so the straight way ends.
+    fn as_type(&self, node: &Node, segment: &str) -> Option<Option<u32>> {
+        let object = match node.types.is_empty() {
+            true => None,
+            false => self.types.resolve(segment),
+        };
+        match object {
+            Some(object) => {
+                let mut known = node.types.iter();
+                Some(known.find(|(known, _)| *known == object).map(|(_, child)| *child))
+            }
+            None if node.is_nearly_a_literal(segment) => None,
+            None => Some(None),
+        }
+    }
+
     fn step(&mut self, node: u32, position: usize, version: VersionIndex) -> Option<RowIndex> {
         self.budget = self.budget.checked_sub(1)?;
         if self.doubtful {
@@ -344,6 +392,13 @@ impl Search<'_> {
     }
 }
 
+/// Visible ASCII without capital letters: no case to differ in, no white space of any kind.
+fn is_plain(segment: &str) -> bool {
+    segment.bytes().fold(true, |all, byte| {
+        all & byte.is_ascii_graphic() & !byte.is_ascii_uppercase()
+    })
+}
+
 fn has_capital(word: &str) -> bool {
     word.bytes().any(|byte| byte.is_ascii_uppercase())
 }
@@ -351,17 +406,16 @@ fn has_capital(word: &str) -> bool {
 impl Node {
     /// The child of a literal.
     fn literal(&self, segment: &str) -> Option<u32> {
-        let at = |position: usize| self.literals.get(position).map(|(literal, _)| &**literal);
-        let position = prefix::find(&self.prefixes, segment, at)?;
+        let position = self.words.find(segment)?;
         self.literals.get(position).map(|(_, child)| *child)
     }
 
     /// Whether a segment is one of the literals but for the case of its letters or white space around it.
     fn is_nearly_a_literal(&self, segment: &str) -> bool {
-        let word = segment.trim();
-        if !self.has_capitals && word.len() == segment.len() && !has_capital(word) {
+        if !self.has_capitals && is_plain(segment) {
             return false; // in small letters throughout it would be one of them exactly
         }
+        let word = segment.trim();
         word.bytes().any(|b| b.is_ascii_alphabetic())
             && self
                 .literals

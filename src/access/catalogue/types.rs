@@ -5,9 +5,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::CatalogueError;
-use super::prefix;
 use super::scopes::{Direction, Scopes, Terms, freeze};
 use super::table::{Record, Table};
+use super::words::Words;
 use crate::access::facts::{Requirement, ScopeIndex};
 use crate::access::object_type::ObjectType;
 
@@ -53,8 +53,8 @@ pub(super) struct ObjectTypes {
     rows: Vec<TypeRow>,
     /// Lower-case spellings, sorted.
     spellings: Vec<(Box<str>, u8)>,
-    /// What the spellings begin with, in their order.
-    prefixes: Vec<u64>,
+    /// The same spellings, to be looked up.
+    words: Words,
     /// The row that stands for every custom object.
     custom: u8,
 }
@@ -65,7 +65,7 @@ impl ObjectTypes {
         let mut types = Self {
             rows: Vec::new(),
             spellings: Vec::new(),
-            prefixes: Vec::new(),
+            words: Words::default(),
             custom: u8::MAX,
         };
         for record in table.records() {
@@ -82,7 +82,7 @@ impl ObjectTypes {
                 return Err(CatalogueError::new("object_types.tsv", 1, message));
             }
         }
-        types.prefixes = types.spellings.iter().map(|(word, _)| prefix::of(word)).collect();
+        types.words = Words::new(types.spellings.iter().map(|(word, _)| word.clone()));
         types.name_scopes(scopes);
         Ok(types)
     }
@@ -139,8 +139,7 @@ impl ObjectTypes {
     }
 
     fn known(&self, spelling: &str) -> Option<ObjectType> {
-        let at = |position: usize| self.spellings.get(position).map(|(known, _)| &**known);
-        let index = prefix::find(&self.prefixes, spelling, at)?;
+        let index = self.words.find(spelling)?;
         self.spellings.get(index).map(|(_, row)| ObjectType::Known(*row))
     }
 
@@ -148,6 +147,11 @@ impl ObjectTypes {
     /// custom object's id, name or fully qualified name. `None`: unknown, which is refused and
     /// never taken for a custom object.
     pub(super) fn resolve(&self, spelling: &str) -> Option<ObjectType> {
+        // Nearly always it is written as in the table, and need not be copied to be found.
+        self.known(spelling).or_else(|| self.resolve_unusual(spelling))
+    }
+
+    fn resolve_unusual(&self, spelling: &str) -> Option<ObjectType> {
         let mut buffer = [0u8; TYPE_NAME_BYTES];
         let buffer = buffer.get_mut(..spelling.len())?;
         buffer.copy_from_slice(spelling.as_bytes());

@@ -109,9 +109,11 @@ pub fn ruled<'a>(question: &Question<'a>) -> Result<Ruled<'a>, Closed> {
         return Err(Closed::NothingAsked);
     }
     let layers = policy.tables.layers(question.connection);
-    for need in &concerned(facts) {
-        if let Some(index) = policy.tables.denied(&layers, need) {
-            return Err(Closed::DenyRule(index));
+    if !facts.concerns.is_empty() {
+        for need in &concerned(facts) {
+            if let Some(index) = policy.tables.denied(&layers, need) {
+                return Err(Closed::DenyRule(index));
+            }
         }
     }
     let mut rule: Option<&Arc<str>> = None;
@@ -214,7 +216,8 @@ fn within_ceiling(question: &Question<'_>) -> bool {
         return true;
     };
     let layers = ceiling.tables.layers(question.connection);
-    if ceiling.tables.denies_one(&layers, &concerned(question.facts)) {
+    let concerns = &question.facts.concerns;
+    if !concerns.is_empty() && ceiling.tables.denies_one(&layers, &concerned(question.facts)) {
         return false;
     }
     question.facts.needs.iter().all(|need| {

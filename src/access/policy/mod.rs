@@ -21,6 +21,7 @@ use self::tables::{ConnectionRef, Sizes, Tables};
 use super::catalogue::Catalogue;
 use super::facts::{Risks, ScopeIndex};
 use super::fields::Properties;
+use super::installer::InstallerRules;
 use super::policy_text::mistake::{Mistake, code, in_order};
 use super::policy_text::properties::WrittenProperties;
 use super::policy_text::read::{self, Reading};
@@ -52,6 +53,8 @@ pub struct Policy {
     pub observe: Option<Observe>,
     /// What may be read and written of records; `None` = everything.
     pub properties: Option<Arc<Properties>>,
+    /// What it may still do when the person behind the credential leaves or loses rights.
+    pub installer: InstallerRules,
     /// How much in one request.
     pub limits: Limits,
     /// The rules, compiled.
@@ -128,6 +131,7 @@ impl Policy {
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
         }
+        let defaults = InstallerRules::default();
         let tables = Tables::compile(&Sizes::of(catalogue), &allow, &deny);
         let policy = Self {
             integration: stem.into(),
@@ -140,6 +144,14 @@ impl Policy {
             deny,
             observe: written.observe.map(|o| Observe::new(stem, &o.value)),
             properties: properties.map(Arc::new),
+            installer: InstallerRules {
+                removed: written
+                    .installer_removed
+                    .map_or(defaults.removed, |word| word.value),
+                lost_rights: written
+                    .installer_lost_rights
+                    .map_or(defaults.lost_rights, |word| word.value),
+            },
             limits: Limits {
                 batch: written
                     .limits

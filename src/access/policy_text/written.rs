@@ -12,6 +12,7 @@ use super::properties::WrittenProperties;
 use crate::access::effect::Effect;
 use crate::access::facts::Risks;
 use crate::access::fields::OnExtra;
+use crate::access::installer::InstallerRule;
 
 /// Most that `limits.batch` may be: as many records as any request of HubSpot's API takes (adding
 /// to a list).
@@ -71,6 +72,13 @@ pub struct WrittenPolicy {
     /// denies the request. Writes outside the list are always denied.
     #[schemars(with = "OnExtraSchema")]
     pub on_extra_property: Option<At<OnExtra>>,
+    /// What becomes of calls when the person behind the connection's credential was removed from
+    /// the HubSpot account or deactivated: `block` (default), `read-only`, `alert`.
+    #[schemars(with = "InstallerSchema")]
+    pub installer_removed: Option<At<InstallerRule>>,
+    /// The same when that person lost rights: `read-only` (default), `block`, `alert`.
+    #[schemars(with = "InstallerSchema")]
+    pub installer_lost_rights: Option<At<InstallerRule>>,
     /// How much in one request.
     #[schemars(with = "LimitsSchema")]
     pub limits: Option<WrittenLimits>,
@@ -298,6 +306,10 @@ word_schema!(DaysSchema, "Days", |_| json_schema!({
 }));
 word_schema!(OnExtraSchema, "OnExtraProperty", |_| {
     let words = OnExtra::WORDS.map(|(word, _)| word);
+    json_schema!({ "type": "string", "enum": words })
+});
+word_schema!(InstallerSchema, "InstallerRule", |_| {
+    let words = InstallerRule::WORDS.map(|(word, _)| word);
     json_schema!({ "type": "string", "enum": words })
 });
 word_schema!(LimitsSchema, "Limits", |_| json_schema!({

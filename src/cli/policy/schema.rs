@@ -127,7 +127,12 @@ mod tests {
             ("limits: {}\n", false),
             ("limits: {batch: 0}\n", false),
             ("limits: {requests: 50/10s}\n", false),
-            ("installer_removed: block\n", false),
+            (
+                "installer_removed: read-only\ninstaller_lost_rights: block\n",
+                true,
+            ),
+            ("installer_removed: ignore\n", false),
+            ("installer_lost_rights: true\n", false),
             ("deny:\n  - effects: [delete]\n    properties: {}\n", false),
             ("expires: tomorrow\n", false),
             ("mode: observe\n", false),

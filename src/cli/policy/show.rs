@@ -102,6 +102,12 @@ fn head(policy: &Policy, now: Timestamp, out: &mut dyn Write) -> std::io::Result
             "reads        denied if they name a property that is not granted"
         )?;
     }
+    writeln!(
+        out,
+        "installer    removed: {}; lost rights: {}",
+        policy.installer.removed.as_str(),
+        policy.installer.lost_rights.as_str()
+    )?;
     if let Some(most) = policy.limits.batch {
         writeln!(out, "limits       batch {most}")?;
     }

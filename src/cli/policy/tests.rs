@@ -339,7 +339,7 @@ fn a_file_of_many_mistakes_shows_all_of_them_at_once_and_nothing_that_follows_fr
             (53, "SG123"),
             (54, "SG131"),
             (55, "SG104"),
-            (56, "SG105"),
+            (56, "SG104"),
         ]
     );
     let (exit, _, err) = checked(&folder, &catalogue, false, false);

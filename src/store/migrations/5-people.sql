@@ -1,1 +1,87 @@
--- People behind credentials, and findings about them.
+-- People behind credentials, as their portal's watcher last saw them. `presence`: here, deactivated,
+-- removed; `watch`: what the watcher goes by, as JSON.
+CREATE TABLE people (
+    portal INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    email TEXT,
+    super_admin INTEGER,
+    presence TEXT NOT NULL,
+    presence_since INTEGER NOT NULL,
+    lost_rights_since INTEGER,
+    unknown_since INTEGER,
+    unknown_why TEXT,
+    seen_at INTEGER,
+    watch TEXT NOT NULL,
+    PRIMARY KEY (portal, user_id)
+) STRICT;
+-- Who leaves by an operator's word, before HubSpot knows. Addresses in lower case.
+CREATE TABLE offboarded (
+    email TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+-- What each portal's watcher last learnt of those who could authorise anew; `super_admins` is JSON.
+CREATE TABLE watches (
+    portal INTEGER PRIMARY KEY,
+    watcher TEXT NOT NULL,
+    asked_at INTEGER NOT NULL,
+    trouble TEXT,
+    super_admins TEXT NOT NULL,
+    others INTEGER NOT NULL
+) STRICT;
+-- `since` tells one state of the same kind from the next; `detail` is JSON, for people.
+CREATE TABLE findings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    person TEXT,
+    since INTEGER NOT NULL,
+    began_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    detail TEXT NOT NULL,
+    acknowledged_at INTEGER,
+    acknowledged_by TEXT,
+    acknowledged_why TEXT
+) STRICT;
+CREATE UNIQUE INDEX findings_open ON findings (kind, connection) WHERE ended_at IS NULL;
+CREATE INDEX findings_connection ON findings (connection);
+-- What there is to say about each connection's installer. Derived whenever a connection is read, so that
+-- another installer on the row is another answer at once. Rights lost before the person consented anew
+-- are not lost since.
+CREATE VIEW installer_states (connection, about, since, acknowledged) AS
+SELECT noted.id, noted.about, noted.since,
+    EXISTS (
+        SELECT 1 FROM findings f
+        WHERE f.connection = noted.id AND f.kind = 'installer_' || noted.about AND f.since = noted.since
+            AND f.acknowledged_at IS NOT NULL
+    )
+FROM (
+    SELECT id,
+        CASE
+            WHEN offboarded_at IS NOT NULL THEN 'offboarded'
+            WHEN presence <> 'here' THEN presence
+            WHEN lost_rights_since > coalesce(installed_at, 0) THEN 'lost_rights'
+        END AS about,
+        CASE
+            WHEN offboarded_at IS NOT NULL THEN offboarded_at
+            WHEN presence <> 'here' THEN presence_since
+            ELSE lost_rights_since
+        END AS since
+    FROM (
+        SELECT c.id, c.installed_at, p.presence, p.presence_since, p.lost_rights_since,
+            (SELECT max(o.at) FROM offboarded o WHERE o.email IN (lower(c.installer_email), lower(p.email)))
+                AS offboarded_at
+        FROM connections c LEFT JOIN people p ON p.portal = c.portal AND p.user_id = c.user_id
+    )
+) AS noted
+WHERE noted.about IS NOT NULL;
+-- Whoever writes another installer, a refresh or an install, need not know of people: the address that
+-- was the other's goes, and running gates read the row again.
+CREATE TRIGGER installer_changed AFTER UPDATE OF user_id ON connections
+WHEN OLD.user_id IS NOT NEW.user_id
+BEGIN
+    UPDATE connections SET installer_email = NULL
+    WHERE id = NEW.id AND OLD.user_id IS NOT NULL AND NEW.installer_email IS OLD.installer_email;
+    INSERT INTO changes (kind, id) VALUES ('connection', NEW.id);
+END;

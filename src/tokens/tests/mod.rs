@@ -3,7 +3,9 @@
 mod crash;
 mod enrol;
 mod fake;
+mod kills;
 mod refresh;
+mod rotate;
 mod statics;
 
 use std::sync::{Arc, OnceLock};
@@ -148,6 +150,7 @@ impl World {
     fn gate_with(&self, settings: TokenSettings) -> Gate {
         let lock = GateLock::acquire(self.store.path()).unwrap();
         let parts = LiveParts {
+            watchers: std::collections::BTreeSet::from(["watcher".to_owned()]),
             store: Arc::clone(&self.store),
             vault: Arc::clone(&self.vault),
             client: self.client.clone(),

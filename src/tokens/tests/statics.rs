@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::Resumed;
-use crate::tokens::{ResumeError, Trouble};
+use crate::tokens::{OwnQuestionError, ResumeError, Trouble};
 
 async fn with_static() -> World {
     let world = World::empty().await;
@@ -142,4 +142,32 @@ async fn a_token_that_hubspot_refuses_while_it_is_unverified_is_shown_as_rejecte
     world.fake.set(|state| state.static_hub = Some(PORTAL));
     eventually("it is over", || world.row().health.is_none()).await;
     assert_eq!(world.standing(), Standing::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gate_asks_about_people_with_a_connection_set_aside_for_it_and_no_other() {
+    let world = with_static().await;
+    let endpoints = Endpoints::default();
+    world
+        .enrolment(&endpoints)
+        .add_static(
+            &name("watcher"),
+            portal(),
+            &secret("pat-na1-canary-2"),
+            &by_test(),
+        )
+        .await
+        .unwrap();
+    let gate = world.gate();
+    let question = crate::hubspot::people::PeopleQuestion::User(7);
+    let refused = gate.live.ask(&gate.acme(), &question).await;
+    assert!(matches!(refused, Err(OwnQuestionError::NotOurs)), "{refused:?}");
+    let watcher = gate.live.by_name(&name("watcher")).unwrap();
+    assert_eq!(gate.live.ask(&watcher, &question).await.unwrap().status, 404);
+    // Refused by HubSpot, it is not asked again and again.
+    world.fake.set(|state| state.static_refused = true);
+    assert_eq!(gate.live.ask(&watcher, &question).await.unwrap().status, 401);
+    let none = gate.live.ask(&watcher, &question).await;
+    assert!(matches!(none, Err(OwnQuestionError::NoToken(_))), "{none:?}");
+    assert!(!format!("{none:?}").contains("canary"));
 }

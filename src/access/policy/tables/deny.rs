@@ -14,6 +14,9 @@ use crate::access::policy::rule::DenyRule;
 #[derive(Debug, Default)]
 pub(super) struct DenyTable {
     rules: Vec<RuleIndex>,
+    /// By effect: one bit a risk set that some rule catches, whatever else it asks for. Most requests
+    /// end here.
+    caught: [u32; EFFECTS],
     by_effect: [Bits; EFFECTS],
     /// By operation; shorter than the catalogue if no rule names one.
     by_operation: Vec<Bits>,
@@ -77,11 +80,21 @@ impl DenyTable {
                 }
             }
         }
+        for (caught, effect) in table.caught.iter_mut().zip(&table.by_effect) {
+            for (set_of_risks, risks) in table.by_risks.iter().enumerate() {
+                let meets = (0..effect.len()).any(|at| word_at(effect, at) & word_at(risks, at) != 0);
+                *caught |= u32::from(meets) << set_of_risks;
+            }
+        }
         table
     }
 
     pub(super) fn find(&self, slots: &Slots, need: &Need) -> Option<RuleIndex> {
-        if self.rules.is_empty() {
+        let caught = self.caught.get(need.effect as usize)?;
+        if caught
+            .checked_shr(u32::from(need.risks.0))
+            .is_some_and(|sets| sets & 1 == 0)
+        {
             return None;
         }
         let effect = self.by_effect.get(need.effect as usize)?;

@@ -13,8 +13,7 @@ mod slots;
 
 use std::collections::HashMap;
 
-use smallvec::SmallVec;
-
+use self::bits::{Bits, set, word_at};
 use self::layer::Layer;
 use self::scope::HELD;
 use self::slots::Slots;
@@ -58,8 +57,8 @@ impl ConnectionRef<'_> {
 #[derive(Debug)]
 pub struct Tables {
     slots: Slots,
-    /// Operations that no scope opens although one is listed; a handful.
-    named_only: Vec<OperationIndex>,
+    /// Operations that no scope opens although one is listed, a bit each.
+    named_only: Bits,
     /// Rules that hold for every connection.
     everywhere: Layer,
     /// Rules that name connections.
@@ -67,9 +66,20 @@ pub struct Tables {
     by_app: HashMap<String, Layer>,
 }
 
-/// Layers that hold for one connection: three at most.
+/// Layers that hold for one connection: for every one, for its name, for its app.
 #[derive(Debug)]
-pub struct Layers<'t>(SmallVec<[&'t Layer; 3]>);
+pub struct Layers<'t> {
+    everywhere: &'t Layer,
+    by_name: Option<&'t Layer>,
+    by_app: Option<&'t Layer>,
+}
+
+impl<'t> Layers<'t> {
+    fn iter(&self) -> impl Iterator<Item = &'t Layer> {
+        let named = self.by_name.into_iter().chain(self.by_app);
+        std::iter::once(self.everywhere).chain(named)
+    }
+}
 
 /// What of the catalogue the tables are made for.
 #[derive(Clone, Debug)]
@@ -110,9 +120,13 @@ impl Tables {
             };
         }
         let everywhere = layer(&|rule: Option<&[Selector]>| rule.is_none());
+        let mut named_only = Bits::new();
+        for operation in &sizes.named_only {
+            set(&mut named_only, usize::from(operation.0));
+        }
         Self {
             slots,
-            named_only: sizes.named_only.clone(),
+            named_only,
             everywhere,
             by_name,
             by_app,
@@ -121,26 +135,22 @@ impl Tables {
 
     /// The layers that hold for a connection.
     pub fn layers(&self, connection: ConnectionRef<'_>) -> Layers<'_> {
-        let mut layers = SmallVec::new();
-        layers.push(&self.everywhere);
-        if !self.by_name.is_empty()
-            && let Some(layer) = self.by_name.get(connection.name)
-        {
-            layers.push(layer);
+        Layers {
+            everywhere: &self.everywhere,
+            by_name: match self.by_name.is_empty() {
+                true => None,
+                false => self.by_name.get(connection.name),
+            },
+            by_app: match self.by_app.is_empty() {
+                true => None,
+                false => connection.app.and_then(|app| self.by_app.get(app)),
+            },
         }
-        if !self.by_app.is_empty()
-            && let Some(app) = connection.app
-            && let Some(layer) = self.by_app.get(app)
-        {
-            layers.push(layer);
-        }
-        Layers(layers)
     }
 
     /// The `deny` rule that catches a need, if one does.
     pub fn denied(&self, layers: &Layers<'_>, need: &Need) -> Option<RuleIndex> {
         layers
-            .0
             .iter()
             .filter_map(|layer| layer.denied(&self.slots, need))
             .min()
@@ -155,14 +165,14 @@ impl Tables {
     /// rules for everything it touches.
     pub fn opened(&self, layers: &Layers<'_>, need: &Need) -> Option<RuleIndex> {
         layers
-            .0
             .iter()
             .find_map(|layer| layer.operation(&self.slots, need))
             .or_else(|| self.opened_by_scopes(layers, need))
     }
 
     fn opened_by_scopes(&self, layers: &Layers<'_>, need: &Need) -> Option<RuleIndex> {
-        if self.named_only.contains(&need.operation) {
+        let operation = usize::from(need.operation.0);
+        if word_at(&self.named_only, operation / 64) >> (operation % 64) & 1 == 1 {
             return None;
         }
         let mut first = None;
@@ -180,13 +190,11 @@ impl Tables {
         touch.requirement.iter().find_map(|term| {
             let held = |scope: &ScopeIndex| {
                 layers
-                    .0
                     .iter()
                     .any(|layer| layer.scope(*scope, need.risks, HELD, slot).is_some())
             };
             let opens = |scope: &ScopeIndex| {
                 layers
-                    .0
                     .iter()
                     .find_map(|layer| layer.scope(*scope, need.risks, need.effect as usize, slot))
             };

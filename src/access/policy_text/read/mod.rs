@@ -14,6 +14,7 @@ use self::properties::{on_extra, properties};
 pub use self::rules::RuleKind;
 use self::rules::rules;
 use super::mistake::{Mistake, code};
+use super::nearest::did_you_mean;
 use super::properties::WrittenProperties;
 use super::reader::{Entries, Reader, shown};
 use super::tree::{self, Located, Node};
@@ -21,8 +22,9 @@ use super::written::{At, Selector, WrittenCeiling, WrittenObserve, WrittenPolicy
 use crate::access::connection::ConnectionName;
 use crate::access::effect::Effect;
 use crate::access::fields::OnExtra;
+use crate::access::installer::InstallerRule;
 
-const POLICY_KEYS: [&str; 13] = [
+const POLICY_KEYS: [&str; 15] = [
     "integration",
     "description",
     "owner",
@@ -33,6 +35,8 @@ const POLICY_KEYS: [&str; 13] = [
     "deny",
     "properties",
     "on_extra_property",
+    "installer_removed",
+    "installer_lost_rights",
     "limits",
     "observe",
     "mode",
@@ -41,13 +45,6 @@ const POLICY_KEYS: [&str; 13] = [
 const OBSERVE_KEYS: [&str; 3] = ["until", "effects", "risks"];
 
 const LEAVE_OUT: &str = "leave it out until this version of the gate knows it";
-
-/// Words of the format that a later version brings. Accepting one and not keeping it would be a
-/// promise broken silently.
-const POLICY_RESERVED: [(&str, &str); 2] = [
-    ("installer_removed", LEAVE_OUT),
-    ("installer_lost_rights", LEAVE_OUT),
-];
 
 /// What could be read of a file, and every mistake of its text.
 ///
@@ -109,10 +106,12 @@ fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<Written
     let allow = rules(reader, RuleKind::Allow, entries.take("allow"));
     let deny = rules(reader, RuleKind::Deny, entries.take("deny"));
     let (properties, on_extra_property) = property_rules(reader, &mut entries);
+    let installer_removed = installer_rule(reader, &mut entries, "installer_removed");
+    let installer_lost_rights = installer_rule(reader, &mut entries, "installer_lost_rights");
     let limits = entries.take("limits").and_then(|v| limits(reader, v));
     let observe = entries.take("observe").and_then(|v| observe(reader, v));
     let mode = entries.take("mode").and_then(|v| mode(reader, v));
-    reader.finish(entries, &POLICY_KEYS, &POLICY_RESERVED);
+    reader.finish(entries, &POLICY_KEYS, &[]);
     Some(WrittenPolicy {
         integration,
         description,
@@ -124,6 +123,8 @@ fn read_policy(reader: &mut Reader, stem: &str, tree: Located) -> Option<Written
         deny: deny.unwrap_or_default(),
         properties,
         on_extra_property,
+        installer_removed,
+        installer_lost_rights,
         limits,
         observe,
         mode,
@@ -151,6 +152,32 @@ fn property_rules(
         );
     }
     (block, on_extra)
+}
+
+/// What becomes of calls when the person behind the credential leaves, or loses rights.
+fn installer_rule(
+    reader: &mut Reader,
+    entries: &mut Entries,
+    key: &'static str,
+) -> Option<At<InstallerRule>> {
+    let word = reader.text(key, entries.take(key)?)?;
+    let found = InstallerRule::WORDS.iter().find(|(name, _)| *name == word.value);
+    if found.is_none() {
+        reader.error(
+            code::WRONG_KIND,
+            &word.span,
+            format!("`{}` is nothing that can be done", shown(&word.value)),
+            did_you_mean(
+                &word.value,
+                InstallerRule::WORDS.map(|(name, _)| name),
+                "write `block`, `read-only` or `alert`",
+            ),
+        );
+    }
+    Some(At {
+        value: found?.1,
+        span: word.span,
+    })
 }
 
 fn integration(reader: &mut Reader, stem: &str, entries: &mut Entries) -> Option<At<String>> {

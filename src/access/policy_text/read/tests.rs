@@ -88,7 +88,7 @@ allow:
   - scop: d
 deny:
   - reason: none
-installer_removed: block
+limits: {requests: 50/10s}
 ";
     assert_eq!(
         found(text),
@@ -101,7 +101,7 @@ installer_removed: block
             (code::BAD_EFFECT, 8, 15),
             (code::UNKNOWN_KEY, 10, 5),
             (code::RULE_SHAPE, 12, 5),
-            (code::NOT_SUPPORTED_YET, 13, 1),
+            (code::NOT_SUPPORTED_YET, 13, 10),
         ]
     );
     let mistakes = read(text).unwrap_err();
@@ -119,10 +119,21 @@ installer_removed: block
 }
 
 #[test]
+fn what_happens_when_the_installer_leaves_is_one_of_three_words() {
+    for word in ["block", "read-only", "alert"] {
+        for key in ["installer_removed", "installer_lost_rights"] {
+            assert_eq!(found(&format!("{HEAD}{key}: {word}\n")), []);
+        }
+    }
+    for bad in ["installer_removed: readonly", "installer_lost_rights: [block]"] {
+        let codes: Vec<_> = found(&format!("{HEAD}{bad}\n")).iter().map(|f| f.0).collect();
+        assert_eq!(codes, [code::WRONG_KIND], "{bad}");
+    }
+}
+
+#[test]
 fn reserved_words_are_errors_and_never_silently_ignored() {
     for word in [
-        "installer_removed: block",
-        "installer_lost_rights: read-only",
         "limits: {requests: 50/10s}",
         "limits: {batch: 50, records_read: 5000/1h}",
         "limits: {records_written: 500/1h}",

@@ -1,0 +1,142 @@
+//! What stands around a connection: how it fares, who uses it, what is the matter. Read once for all
+//! connections that are shown.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::access::connection::ConnectionId;
+use crate::access::effect::Class;
+use crate::access::integration::Binding;
+use crate::access::policy::tables::ConnectionRef;
+use crate::access::policy_set::PolicySet;
+use crate::cli::CommandError;
+use crate::cli::admin::Admin;
+use crate::cli::kill::state_of;
+use crate::health::{self, Failing};
+use crate::store::{ConnectionHealth, ConnectionRow, KeyRow, KillRow, LastUse};
+use crate::{catalogue_file, policy_files};
+
+/// What is shown of all connections beside their own rows.
+pub(super) struct Surroundings {
+    health: BTreeMap<ConnectionId, ConnectionHealth>,
+    uses: Vec<LastUse>,
+    keys: Vec<KeyRow>,
+    /// Emergency stops in force.
+    kills: Vec<KillRow>,
+    /// `None`: the policies can't be read now, so who is covered is not known.
+    policies: Option<PolicySet>,
+    failing_after: Duration,
+    /// How old a credential may become before it is due for rotation.
+    pub(super) max_age: Duration,
+    now: Timestamp,
+}
+
+/// One integration on one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Keys that work and open it: bound to it, or to none.
+    pub(super) keys: usize,
+    /// Whether its policy names the connection; `None` when the policies can't be read.
+    pub(super) covered: Option<bool>,
+    pub(super) last_read: Option<Timestamp>,
+    pub(super) last_write: Option<Timestamp>,
+}
+
+impl Surroundings {
+    pub(super) fn read(admin: &Admin) -> Result<Self, CommandError> {
+        let now = Timestamp::now();
+        Ok(Self {
+            health: admin.store.connection_health()?,
+            uses: admin.store.last_use(None)?,
+            keys: admin.store.keys()?,
+            kills: admin.store.kills()?,
+            policies: policies(admin, now),
+            failing_after: admin.config.health_failing_after,
+            max_age: admin.config.rotation_max_age,
+            now,
+        })
+    }
+
+    /// When it was read.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The state it is in, in one place for list, sheet and JSON.
+    pub(super) fn state(&self, row: &ConnectionRow) -> &'static str {
+        state_of(row, &self.kills)
+    }
+
+    /// How its reads and writes fare.
+    pub(super) fn health(&self, row: &ConnectionRow) -> ConnectionHealth {
+        self.health.get(&row.id).cloned().unwrap_or_default()
+    }
+
+    /// Which sides do not work.
+    pub(super) fn failing(&self, row: &ConnectionRow) -> Vec<Failing> {
+        health::findings(&self.health(row), self.failing_after)
+    }
+
+    /// What is open about it, each a sentence.
+    pub(super) fn findings(&self, row: &ConnectionRow) -> Vec<String> {
+        self.failing(row).iter().map(Failing::sentence).collect()
+    }
+
+    /// Who uses it: whose policy names it, whose key is bound to it, who has used it.
+    pub(super) fn usage(&self, row: &ConnectionRow) -> BTreeMap<String, Usage> {
+        let mut all: BTreeMap<String, Usage> = BTreeMap::new();
+        let covering = self.policies.as_ref().map(|policies| covering(policies, row));
+        for name in covering.iter().flatten() {
+            all.entry(name.clone()).or_default();
+        }
+        for last in self.uses.iter().filter(|last| last.connection == row.id) {
+            let usage = all.entry(last.integration.clone()).or_default();
+            match last.class {
+                Class::Read => usage.last_read = Some(last.at),
+                Class::Write => usage.last_write = Some(last.at),
+            }
+        }
+        for key in self.keys.iter().filter(|key| self.works(key)) {
+            match key.binding {
+                Binding::Connection(id) if id == row.id => {
+                    all.entry(key.integration.clone()).or_default().keys += 1;
+                }
+                Binding::Any => {
+                    // Opens it only where the policy names it, or is not known.
+                    if let Some(usage) = all.get_mut(&key.integration) {
+                        usage.keys += 1;
+                    }
+                }
+                Binding::Connection(_) => {}
+            }
+        }
+        for (name, usage) in &mut all {
+            usage.covered = covering.as_ref().map(|covering| covering.contains(name));
+        }
+        all
+    }
+
+    fn works(&self, key: &KeyRow) -> bool {
+        key.revoked.is_none() && key.expires.is_none_or(|at| self.now < at)
+    }
+}
+
+fn covering(policies: &PolicySet, row: &ConnectionRow) -> Vec<String> {
+    let connection = ConnectionRef {
+        name: row.name.as_str(),
+        app: row.app.as_deref(),
+    };
+    let all = policies.integrations();
+    let covers = all.filter(|(_, policy, _)| policy.is_some_and(|policy| policy.covers(connection)));
+    covers.map(|(name, ..)| name.to_string()).collect()
+}
+
+/// The policies as they would load; a list of connections is wanted most when something is broken.
+fn policies(admin: &Admin, now: Timestamp) -> Option<PolicySet> {
+    let settings = &admin.config;
+    let catalogue = catalogue_file::read(&settings.catalogue).ok()?;
+    let files = policy_files::read_folder(&settings.policies).ok()?;
+    Some(PolicySet::build(&files, &catalogue, None, now, settings.limits.policies_stale).0)
+}

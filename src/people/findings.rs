@@ -1,0 +1,260 @@
+//! What somebody should act upon, worked out from what is known of people. Pure: time is an argument.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::access::effect::Class;
+use crate::access::installer::{About, Installer, InstallerRules};
+use crate::access::policy::tables::ConnectionRef;
+use crate::access::policy_set::PolicySet;
+use crate::access::policy_text::written::Selector;
+use crate::config::PeopleSettings;
+use crate::metrics::FindingKind;
+use crate::store::{ConnectionRow, LastUse, NewFinding, PersonRow};
+
+/// How long a watcher may not be able to tell before that is a finding.
+pub const UNKNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Everything that findings follow from.
+pub struct World<'a> {
+    /// Every connection.
+    pub connections: &'a [ConnectionRow],
+    /// Everybody a watcher has looked for.
+    pub people: &'a [PersonRow],
+    /// The policies in force.
+    pub policies: &'a PolicySet,
+    /// Who watches, and who counts as a service user.
+    pub settings: &'a PeopleSettings,
+    /// When integrations last did something.
+    pub uses: &'a [LastUse],
+}
+
+/// An integration that may use a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// Which.
+    pub integration: String,
+    /// Whom to ask.
+    pub owner: String,
+    /// What its policy says about an installer who is gone.
+    pub installer_removed: &'static str,
+    /// What it says about one who lost rights.
+    pub installer_lost_rights: &'static str,
+    /// When HubSpot last carried out a read for it.
+    pub last_read: Option<String>,
+    /// When it last carried out a write.
+    pub last_write: Option<String>,
+    /// The policy's rules, for those who ask what they mean.
+    #[serde(skip)]
+    pub rules: InstallerRules,
+}
+
+/// What a finding tells people.
+#[derive(Debug, Serialize)]
+struct Detail<'a> {
+    connection: &'a str,
+    portal: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    integrations: Vec<Standing>,
+}
+
+impl World<'_> {
+    /// All findings, by connection.
+    pub fn findings(&self, now: Timestamp) -> Vec<NewFinding> {
+        let mut found = Vec::new();
+        for row in self.connections {
+            let person = self.person(row);
+            let mut add = |kind: FindingKind, since: Timestamp, why: Option<&str>| {
+                found.push(NewFinding {
+                    kind: kind.as_str(),
+                    connection: row.id,
+                    person: name_of(row, person),
+                    since,
+                    detail: self.detail(row, why),
+                });
+            };
+            if let Some(note) = &row.installer {
+                add(kind_of(note.about), note.since, None);
+            }
+            let consented = row.installed.unwrap_or(row.created);
+            match row.user_id {
+                None => add(FindingKind::InstallerUnknown, consented, None),
+                Some(_) if !self.is_service_user(row, person) => {
+                    add(FindingKind::InstallerIsNaturalPerson, consented, None);
+                }
+                Some(_) => {}
+            }
+            if person.and_then(|person| person.super_admin) == Some(true) {
+                add(FindingKind::InstallerIsSuperAdmin, consented, None);
+            }
+            if let Some((since, why)) =
+                person.and_then(|person| Some((person.unknown_since?, &person.unknown_why)))
+                && now > since
+                && now.duration_since(since).unsigned_abs() >= UNKNOWN_FOR
+            {
+                add(FindingKind::WatchUnknown, since, why.as_deref());
+            }
+            if self.is_watcher(row) && self.covering(row, false).next().is_some() {
+                add(FindingKind::WatcherCoveredByPolicy, row.created, None);
+            }
+        }
+        found
+    }
+
+    /// The person behind a connection, if a watcher has looked for them.
+    pub fn person(&self, row: &ConnectionRow) -> Option<&PersonRow> {
+        self.people
+            .iter()
+            .find(|person| person.portal == row.portal && Some(person.user_id) == row.user_id)
+    }
+
+    /// Whether the connection is set aside for watching.
+    pub fn is_watcher(&self, row: &ConnectionRow) -> bool {
+        self.settings
+            .watchers
+            .iter()
+            .any(|name| name == row.name.as_str())
+    }
+
+    /// The integrations whose policies cover a connection, and what they last did there. None stand on
+    /// a watcher: calls to it are refused, whatever a policy says.
+    pub fn standing_on(&self, row: &ConnectionRow) -> Vec<Standing> {
+        if self.is_watcher(row) {
+            return Vec::new();
+        }
+        let last = |integration: &str, class| {
+            self.uses
+                .iter()
+                .find(|last| {
+                    last.connection == row.id && last.integration == integration && last.class == class
+                })
+                .map(|last| last.at.to_string())
+        };
+        self.covering(row, true)
+            .map(|policy| Standing {
+                integration: policy.integration.to_string(),
+                owner: policy.owner.clone(),
+                installer_removed: policy.installer.removed.as_str(),
+                installer_lost_rights: policy.installer.lost_rights.as_str(),
+                last_read: last(&policy.integration, Class::Read),
+                last_write: last(&policy.integration, Class::Write),
+                rules: policy.installer,
+            })
+            .collect()
+    }
+
+    /// Policies that cover a connection; `by_all`: also those that say `"*"`, which never means a
+    /// watcher.
+    fn covering(
+        &self,
+        row: &ConnectionRow,
+        by_all: bool,
+    ) -> impl Iterator<Item = &crate::access::policy::Policy> {
+        let connection = ConnectionRef {
+            name: row.name.as_str(),
+            app: row.app.as_deref(),
+        };
+        self.policies
+            .integrations()
+            .filter_map(|(_, policy, _)| policy.map(AsRef::as_ref))
+            .filter(move |policy| {
+                policy.connections.iter().any(|selector| {
+                    (by_all || *selector != Selector::All) && connection.is_selected_by(selector)
+                })
+            })
+    }
+
+    /// Without a known address nobody is a service user.
+    fn is_service_user(&self, row: &ConnectionRow, person: Option<&PersonRow>) -> bool {
+        [
+            person.and_then(|person| person.email.as_deref()),
+            row.installer_email.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|email| {
+            self.settings
+                .technical_users
+                .iter()
+                .any(|pattern| matches(pattern, email))
+        })
+    }
+
+    fn detail(&self, row: &ConnectionRow, why: Option<&str>) -> String {
+        let mut integrations = self.standing_on(row);
+        if self.is_watcher(row) {
+            // For the finding that policies name it.
+            integrations.extend(self.covering(row, false).map(|policy| Standing {
+                integration: policy.integration.to_string(),
+                owner: policy.owner.clone(),
+                installer_removed: policy.installer.removed.as_str(),
+                installer_lost_rights: policy.installer.lost_rights.as_str(),
+                last_read: None,
+                last_write: None,
+                rules: policy.installer,
+            }));
+        }
+        let detail = Detail {
+            connection: row.name.as_str(),
+            portal: row.portal.get(),
+            why,
+            integrations,
+        };
+        // Names and times always serialise.
+        serde_json::to_string(&detail).unwrap_or_default()
+    }
+}
+
+/// The word for a person: the address, else HubSpot's number.
+pub fn name_of(row: &ConnectionRow, person: Option<&PersonRow>) -> Option<String> {
+    person
+        .and_then(|person| person.email.clone())
+        .or_else(|| row.installer_email.clone())
+        .or_else(|| row.user_id.map(|id| format!("user {id}")))
+}
+
+fn kind_of(about: About) -> FindingKind {
+    match about {
+        About::Offboarded => FindingKind::InstallerOffboarded,
+        About::Removed => FindingKind::InstallerRemoved,
+        About::Deactivated => FindingKind::InstallerDeactivated,
+        About::LostRights => FindingKind::InstallerLostRights,
+    }
+}
+
+/// Whether a kind is about an installer who is gone.
+pub fn is_gone(kind: &str) -> bool {
+    About::ALL
+        .into_iter()
+        .any(|about| about.installer() == Installer::Gone && kind_of(about).as_str() == kind)
+}
+
+/// Whether an address fits a pattern in which `*` stands for anything; case does not matter.
+fn matches(pattern: &str, email: &str) -> bool {
+    let (pattern, email) = (pattern.to_ascii_lowercase(), email.to_ascii_lowercase());
+    let mut pieces = pattern.split('*');
+    // Invariant: `split` yields at least one piece.
+    let Some(mut rest) = pieces.next().and_then(|first| email.strip_prefix(first)) else {
+        return false;
+    };
+    let mut last = None;
+    for piece in pieces {
+        if let Some(middle) = last.replace(piece) {
+            match rest.split_once(middle) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(end) => rest.ends_with(end),
+    }
+}
+
+#[cfg(test)]
+#[path = "findings_tests.rs"]
+mod tests;

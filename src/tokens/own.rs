@@ -1,0 +1,58 @@
+//! The gate's own questions to HubSpot about people: the one use of a token without a permit.
+//!
+//! Narrow on purpose: only connections that configuration sets aside for it and that no integration
+//! may use, only `GET`, only the fixed paths of [`PeopleQuestion`]. The token does not leave this
+//! module.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::hubspot::control::{ControlAnswer, ControlError};
+use crate::hubspot::people::PeopleQuestion;
+use crate::tokens::connection::ConnectionState;
+use crate::tokens::lease::CredentialError;
+use crate::tokens::live::Live;
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnQuestionError {
+    /// The connection is an integration's.
+    #[error("the connection is not set aside for watching people")]
+    NotOurs,
+    /// Its standing forbids it, or there is no token for now.
+    #[error("the watcher's connection has no token to ask with")]
+    NoToken(CredentialError),
+    /// HubSpot could not be asked.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+impl Live {
+    /// Asks with the token of a connection that is set aside for it.
+    ///
+    /// # Errors
+    /// The connection is not set aside, has no token, or HubSpot did not answer. Whatever HubSpot
+    /// answers is an answer.
+    pub async fn ask(
+        &self,
+        connection: &Arc<ConnectionState>,
+        question: &PeopleQuestion,
+    ) -> Result<ControlAnswer, OwnQuestionError> {
+        if !connection.is_watcher() {
+            return Err(OwnQuestionError::NotOurs);
+        }
+        let lease = self.lend(connection).await.map_err(OwnQuestionError::NoToken)?;
+        let client = &self.engine().parts.client;
+        let answer = client
+            .get(&question.path(), lease.authorization().clone())
+            .await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            // As for a call: one forced refresh, and the next round asks with what it brought.
+            let _ = self.rejected(&lease).await;
+        } else {
+            lease.accepted();
+        }
+        Ok(answer)
+    }
+}
