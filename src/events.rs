@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::access::connection::{ConnectionName, PortalId};
 use crate::access::effect::Class;
 use crate::access::kill::{KillKind, Kills};
 use crate::audit::AuditRefused;
@@ -152,6 +153,59 @@ impl UpstreamFailed<'_> {
             let id = self.id.map(tracing::field::display);
             tracing::warn!(request.id = id, kind = self.kind.as_str(), detail = %self.detail, withheld, "the upstream failed");
         }
+    }
+}
+
+/// An install has come one step further.
+#[derive(Debug)]
+pub struct InstallMoved<'a> {
+    /// The app.
+    pub app: &'a str,
+    /// What the connection is called, if that is known yet.
+    pub connection: Option<&'a ConnectionName>,
+    /// The account, if that is known yet.
+    pub portal: Option<PortalId>,
+    /// `begun`, `connected`, `connected_again`, `pending`.
+    pub step: &'static str,
+}
+
+impl InstallMoved<'_> {
+    /// Writes a line.
+    pub fn emit(&self) {
+        let connection = self.connection.map_or("-", ConnectionName::as_str);
+        let portal = self.portal.map_or(0, PortalId::get);
+        tracing::info!(app = self.app, connection, portal, step = self.step, "install");
+    }
+}
+
+/// An install, or something that looked like one, was not gone on with.
+#[derive(Debug)]
+pub struct InstallRefused<'a> {
+    /// The app, if a known one was meant.
+    pub app: Option<&'a str>,
+    /// The connection, if a ticket names one.
+    pub connection: Option<&'a ConnectionName>,
+    /// One of a fixed set of words.
+    pub reason: &'static str,
+}
+
+impl InstallRefused<'_> {
+    /// Writes a warning, within the budget: strangers can cause it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let Some(withheld) = metrics.install_lines.spend(Timestamp::now()) else {
+            return;
+        };
+        let (app, connection) = (
+            self.app.unwrap_or("-"),
+            self.connection.map_or("-", ConnectionName::as_str),
+        );
+        tracing::warn!(
+            app,
+            connection,
+            reason = self.reason,
+            withheld,
+            "install not gone on with"
+        );
     }
 }
 

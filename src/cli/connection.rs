@@ -22,6 +22,7 @@ pub use self::rotate::RotateArgs;
 pub use self::select::{Chosen, Selectors};
 use self::surroundings::Surroundings;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime};
+use super::connection_install::{InstallArgs, install};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
@@ -35,6 +36,8 @@ use crate::vault::secret_file;
 pub enum ConnectionCommand {
     /// Add a HubSpot account with its credential.
     Add(AddArgs),
+    /// Make a link by which a person connects an account, or consents again.
+    Install(InstallArgs),
     /// Add many accounts of one app from a file of refresh tokens; again is no change.
     Import(ImportArgs),
     /// List connections: never their credentials.
@@ -124,6 +127,7 @@ fn execute(
 ) -> CommandResult {
     match command {
         ConnectionCommand::Add(args) => add(&args, admin, out, err),
+        ConnectionCommand::Install(args) => install(&args, admin, out, err),
         ConnectionCommand::Import(args) => import::import(&args, admin, out, err),
         ConnectionCommand::List(args) => list(&args, admin, out),
         ConnectionCommand::Show(args) => show(&args, admin, out),

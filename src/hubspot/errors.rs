@@ -34,6 +34,27 @@ pub enum TokenFailure {
     },
 }
 
+/// Why an authorization code brought no tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeFailure {
+    /// Unknown, expired, or used before: the person must consent again.
+    NotGood,
+    /// Client id or secret is wrong: another secret may be right.
+    WrongClient,
+    /// Not the redirect URI the code was made for, or not registered.
+    RedirectUri,
+    /// The PKCE verifier does not match: the code was made for another browser's question.
+    Verifier,
+    /// Scopes that the app is not configured for.
+    Scopes,
+    /// The account is unknown or gone.
+    Hub,
+    /// Something else in our request or the app's settings is wrong.
+    Configuration,
+    /// It passes by itself. After a 5xx the code may have been used up.
+    Busy,
+}
+
 #[derive(Deserialize, Default)]
 struct ErrorBody {
     #[serde(default)]
@@ -110,9 +131,60 @@ const OTHER_WORDS: [&str; 3] = ["BAD_", "MISMATCH_", "EXPIRED_"];
 /// `invalid_grant` is RFC 6749's word for these, too (§5.2); none of them says that the grant is dead.
 const NOT_THE_GRANT: [&str; 3] = ["not issued to this client", "auth code", "redirect uri"];
 
+/// Reads an answer other than 200 of `POST /oauth/*/token` for an authorization code.
+pub fn classify_code(status: StatusCode, body: &[u8]) -> CodeFailure {
+    if matches!(status.as_u16(), 408 | 423 | 429 | 477 | 500..=599) {
+        return CodeFailure::Busy;
+    }
+    let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+    match body.status.as_deref() {
+        Some("BAD_AUTH_CODE" | "EXPIRED_AUTH_CODE") => return CodeFailure::NotGood,
+        Some("MISMATCH_REDIRECT_URI_AUTH_CODE") => return CodeFailure::RedirectUri,
+        Some("BAD_CODE_VERIFIER") => return CodeFailure::Verifier,
+        Some("BAD_CLIENT_ID" | "BAD_CLIENT_SECRET") => return CodeFailure::WrongClient,
+        Some("BAD_SCOPES") => return CodeFailure::Scopes,
+        Some("BAD_HUB") => return CodeFailure::Hub,
+        Some(word) if word.starts_with("BAD_") || word.starts_with("MISMATCH_") => {
+            return CodeFailure::Configuration;
+        }
+        _ => {}
+    }
+    match body.error.as_deref() {
+        Some("invalid_grant") => CodeFailure::NotGood,
+        Some("invalid_client") => CodeFailure::WrongClient,
+        Some("invalid_scope") => CodeFailure::Scopes,
+        _ => CodeFailure::Configuration,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_code_met_is_told_apart_by_hubspots_word_and_else_by_the_standards() {
+        use CodeFailure::{Busy, Configuration, Hub, NotGood, RedirectUri, Scopes, Verifier, WrongClient};
+        let read = |status, body: &str| classify_code(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+        for (word, failure) in [
+            ("BAD_AUTH_CODE", NotGood),
+            ("EXPIRED_AUTH_CODE", NotGood),
+            ("MISMATCH_REDIRECT_URI_AUTH_CODE", RedirectUri),
+            ("BAD_CODE_VERIFIER", Verifier),
+            ("BAD_CLIENT_SECRET", WrongClient),
+            ("BAD_SCOPES", Scopes),
+            ("BAD_HUB", Hub),
+            ("BAD_GRANT_TYPE", Configuration),
+        ] {
+            let body = format!(r#"{{"status":"{word}","error":"invalid_grant"}}"#);
+            assert_eq!(read(400, &body), failure, "{word}");
+        }
+        assert_eq!(read(400, r#"{"error":"invalid_grant"}"#), NotGood);
+        assert_eq!(read(401, r#"{"error":"invalid_client"}"#), WrongClient);
+        assert_eq!(read(400, "<html>"), Configuration);
+        for status in [429, 500, 503, 477] {
+            assert_eq!(read(status, r#"{"status":"BAD_AUTH_CODE"}"#), Busy, "{status}");
+        }
+    }
 
     fn read(status: u16, body: &str) -> TokenFailure {
         classify(StatusCode::from_u16(status).unwrap(), None, body.as_bytes())

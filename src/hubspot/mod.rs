@@ -1,6 +1,7 @@
 //! HubSpot spoken correctly. Knows no policy and no storage.
 
 pub mod answer_body;
+pub mod authorize;
 pub mod connect;
 pub mod control;
 pub mod endpoints;

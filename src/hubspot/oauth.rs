@@ -1,4 +1,4 @@
-//! OAuth as HubSpot speaks it: refreshing a grant, and asking whose a credential is.
+//! OAuth as HubSpot speaks it: exchanging a code, refreshing a grant, and asking whose a credential is.
 //!
 //! Paths are data: HubSpot retires one dated version after another. Knows no storage and no policy.
 
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::hubspot::control::{ControlAnswer, ControlClient, ControlError};
 use crate::hubspot::endpoints::Introspect;
-use crate::hubspot::errors::{TokenFailure, classify, object};
+use crate::hubspot::errors::{CodeFailure, TokenFailure, classify, classify_code, object};
 use crate::secret::Secret;
 
 pub use crate::hubspot::endpoints::Endpoints;
@@ -102,13 +102,69 @@ pub async fn refresh(
         let failure = classify(answer.status, answer.retry_after, &answer.body);
         return Err(RefreshError::Refused(failure));
     }
-    let body: TokenBody = object(&answer.body).ok_or(RefreshError::NotUnderstood)?;
-    let access = token(body.access_token).ok_or(RefreshError::NotUnderstood)?;
+    read_tokens(&answer).ok_or(RefreshError::NotUnderstood)
+}
+
+/// Why an exchange brought no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// No answer; the error says whether the question can have arrived.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// HubSpot said no.
+    #[error("the token endpoint refused the code: {0:?}")]
+    Refused(CodeFailure),
+    /// HubSpot said yes, but not in a form we can read: the code is used up.
+    #[error("the token endpoint's answer can't be read")]
+    NotUnderstood,
+}
+
+/// What a browser brought back, and what proves that it is ours.
+#[derive(Clone, Copy)]
+pub struct AuthorizationCode<'a> {
+    /// Single use.
+    pub code: &'a Secret,
+    /// As in the question.
+    pub redirect_uri: &'a str,
+    /// The PKCE verifier, if the question had a challenge.
+    pub verifier: Option<&'a Secret>,
+}
+
+/// Exchanges an authorization code for tokens. The answer always has a refresh token.
+pub async fn exchange(
+    client: &ControlClient,
+    endpoints: &Endpoints,
+    credentials: ClientCredentials<'_>,
+    code: AuthorizationCode<'_>,
+) -> Result<(TokenAnswer, Secret), ExchangeError> {
+    let mut fields = vec![
+        ("grant_type", "authorization_code"),
+        ("client_id", credentials.id),
+        ("client_secret", credentials.secret.expose()),
+        ("redirect_uri", code.redirect_uri),
+        ("code", code.code.expose()),
+    ];
+    if let Some(verifier) = code.verifier {
+        fields.push(("code_verifier", verifier.expose()));
+    }
+    let form = form(&fields);
+    let answer = client.post_form(&endpoints.token, &form).await?;
+    if answer.status != StatusCode::OK {
+        return Err(ExchangeError::Refused(classify_code(answer.status, &answer.body)));
+    }
+    let mut tokens = read_tokens(&answer).ok_or(ExchangeError::NotUnderstood)?;
+    let refresh = tokens.refresh.take().ok_or(ExchangeError::NotUnderstood)?;
+    Ok((tokens, refresh))
+}
+
+fn read_tokens(answer: &ControlAnswer) -> Option<TokenAnswer> {
+    let body: TokenBody = object(&answer.body)?;
+    let access = token(body.access_token)?;
     let refresh = match body.refresh_token {
         None => None,
-        Some(text) => Some(token(text).ok_or(RefreshError::NotUnderstood)?),
+        Some(text) => Some(token(text)?),
     };
-    Ok(TokenAnswer {
+    Some(TokenAnswer {
         access,
         refresh,
         life: body.expires_in.map_or(LIFE_ASSUMED, Duration::from_secs),
@@ -205,6 +261,50 @@ pub async fn introspect_grant(
         }),
         _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
     }
+}
+
+/// On whose rights calls with a grant go, as HubSpot tells of its access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Standpoint {
+    /// The app is one that each user installs for themself: the installer's rights bound every call.
+    pub user_level: bool,
+    /// The installer is a service account, not a person.
+    pub service_account: bool,
+}
+
+/// Asks on whose rights an access token acts; `None` when HubSpot does not tell.
+pub async fn standpoint(
+    client: &ControlClient,
+    endpoints: &Endpoints,
+    credentials: ClientCredentials<'_>,
+    access: &Secret,
+) -> Option<Standpoint> {
+    #[derive(Deserialize)]
+    struct Body {
+        signed_access_token: Signed,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Signed {
+        is_user_level: bool,
+        is_service_account: bool,
+    }
+    // v1 would have the access token in a path, for a fact that is only shown.
+    let Introspect::Form(path) = &endpoints.introspect else {
+        return None;
+    };
+    let form = form(&[
+        ("client_id", credentials.id),
+        ("client_secret", credentials.secret.expose()),
+        ("token", access.expose()),
+        ("token_type_hint", "access_token"),
+    ]);
+    let answer = client.post_form(path, &form).await.ok()?;
+    let body: Body = object(&answer.body)?;
+    Some(Standpoint {
+        user_level: body.signed_access_token.is_user_level,
+        service_account: body.signed_access_token.is_service_account,
+    })
 }
 
 /// Asks whose a private-app token is, and, for service keys, which no introspection may know, which

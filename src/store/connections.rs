@@ -352,7 +352,7 @@ fn remove(tx: &Transaction<'_>, id: &ConnectionId, by: &Provenance) -> Result<us
     Ok(revoked)
 }
 
-fn check_free(
+pub(super) fn check_free(
     tx: &Transaction<'_>,
     name: &ConnectionName,
     app: Option<&str>,
@@ -491,7 +491,7 @@ impl DamagedRow {
     }
 }
 
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 

@@ -125,7 +125,7 @@ impl Store {
 }
 
 /// What a good credential makes of a standing; `another`: somebody else is behind it than before.
-fn standing_after(before: Standing, another: bool) -> Standing {
+pub(super) fn standing_after(before: Standing, another: bool) -> Standing {
     match before {
         Standing::Ok | Standing::Unverified | Standing::Dead | Standing::Reauthorise => Standing::Ok,
         Standing::InstallerRemoved if another => Standing::Ok,

@@ -198,19 +198,8 @@ impl Enrolment<'_> {
         app: &AppRow,
         refresh_token: &Secret,
     ) -> Result<Introspection, EnrolError> {
-        let owner = Owner::app(&app.name);
-        let key = self.vault.data_key(&owner, &app.data_key)?;
         let mut told = Introspection::WrongClient;
-        for (sealed, version) in [Some(&app.secret), app.other_secret.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            let place = Place {
-                owner: &owner,
-                field: APP_SECRET,
-                version: *version,
-            };
-            let secret = key.open(place, sealed)?;
+        for secret in self.app_secrets(app)? {
             let credentials = ClientCredentials {
                 id: &app.client_id,
                 secret: &secret,

@@ -9,6 +9,7 @@
 mod brake;
 mod bring;
 mod connection;
+mod consent;
 mod engine;
 mod enrol;
 pub mod expiry;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use bring::{BringError, Brought, Wished};
 pub use connection::{Account, ConnectionState};
+pub use consent::{ConsentError, Consented, SealedGrant};
 pub use engine::{LiveParts, TokenSettings};
 pub use enrol::{Candidate, EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};
