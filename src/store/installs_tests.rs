@@ -53,7 +53,7 @@ fn grant(seed: u8, name: &str, portal: u64) -> Grant {
         standing_why: None,
         over: None,
         data_key: WrappedKey::from_stored(vec![5]),
-        handed: CredentialDigest::of(&crate::secret::Secret::new("r".to_owned())),
+        handed: CredentialDigest::from_stored(&[5; 32]).unwrap(),
         access: Sealed::from_stored(vec![6]),
         refresh: Sealed::from_stored(vec![7]),
         obtained: Timestamp::now(),
