@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::access::connection::{ConnectionName, PortalId};
 use crate::access::effect::Class;
 use crate::access::kill::{KillKind, Kills};
 use crate::audit::AuditRefused;
@@ -155,6 +156,59 @@ impl UpstreamFailed<'_> {
     }
 }
 
+/// An install has come one step further.
+#[derive(Debug)]
+pub struct InstallMoved<'a> {
+    /// The app.
+    pub app: &'a str,
+    /// What the connection is called, if that is known yet.
+    pub connection: Option<&'a ConnectionName>,
+    /// The account, if that is known yet.
+    pub portal: Option<PortalId>,
+    /// `begun`, `connected`, `connected_again`, `pending`.
+    pub step: &'static str,
+}
+
+impl InstallMoved<'_> {
+    /// Writes a line.
+    pub fn emit(&self) {
+        let connection = self.connection.map_or("-", ConnectionName::as_str);
+        let portal = self.portal.map_or(0, PortalId::get);
+        tracing::info!(app = self.app, connection, portal, step = self.step, "install");
+    }
+}
+
+/// An install, or something that looked like one, was not gone on with.
+#[derive(Debug)]
+pub struct InstallRefused<'a> {
+    /// The app, if a known one was meant.
+    pub app: Option<&'a str>,
+    /// The connection, if a ticket names one.
+    pub connection: Option<&'a ConnectionName>,
+    /// One of a fixed set of words.
+    pub reason: &'static str,
+}
+
+impl InstallRefused<'_> {
+    /// Writes a warning, within the budget: strangers can cause it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let Some(withheld) = metrics.install_lines.spend(Timestamp::now()) else {
+            return;
+        };
+        let (app, connection) = (
+            self.app.unwrap_or("-"),
+            self.connection.map_or("-", ConnectionName::as_str),
+        );
+        tracing::warn!(
+            app,
+            connection,
+            reason = self.reason,
+            withheld,
+            "install not gone on with"
+        );
+    }
+}
+
 /// A token refresh ended.
 #[derive(Debug)]
 pub struct TokenRefreshed<'a> {
@@ -166,6 +220,9 @@ pub struct TokenRefreshed<'a> {
     pub result: RefreshResult,
     /// How long it took.
     pub duration: Duration,
+    /// From the last byte of HubSpot's answer to the durable commit: the time in which a crash would lose
+    /// a grant that was rotated.
+    pub window: Option<Duration>,
 }
 
 impl TokenRefreshed<'_> {
@@ -176,7 +233,8 @@ impl TokenRefreshed<'_> {
         let (result, duration_us) = (self.result.as_str(), micros(self.duration));
         match self.result {
             RefreshResult::Ok | RefreshResult::Rotated | RefreshResult::Superseded => {
-                tracing::info!(connection, app, result, duration_us, "token refreshed");
+                let window_us = self.window.map(micros);
+                tracing::info!(connection, app, result, duration_us, window_us, "token refreshed");
             }
             RefreshResult::Transient => {
                 tracing::warn!(
@@ -196,7 +254,17 @@ impl TokenRefreshed<'_> {
                     "a refreshed token could not be saved; it is kept in memory and tried again"
                 );
             }
-            RefreshResult::WrongClient | RefreshResult::Configuration | RefreshResult::DeadGrant => {
+            // The alert is the connection's change of state.
+            RefreshResult::DeadGrant => {
+                tracing::info!(
+                    connection,
+                    app,
+                    result,
+                    duration_us,
+                    "token not refreshed: the grant is dead"
+                );
+            }
+            RefreshResult::WrongClient | RefreshResult::Configuration => {
                 tracing::error!(
                     connection,
                     app,
@@ -205,6 +273,35 @@ impl TokenRefreshed<'_> {
                     "token not refreshed; somebody has to act"
                 );
             }
+        }
+    }
+}
+
+/// The token endpoint went down, for all connections, or came back.
+#[derive(Debug)]
+pub struct TokenEndpoint<'a> {
+    /// Which of the two.
+    pub up: bool,
+    /// This gate.
+    pub instance: &'a str,
+}
+
+impl TokenEndpoint<'_> {
+    /// Once each time; what it means for each connection is counted with its refreshes.
+    pub fn emit(&self) {
+        let instance = self.instance;
+        if self.up {
+            tracing::info!(
+                event = "token_endpoint.up",
+                instance,
+                "the token endpoint answers again"
+            );
+        } else {
+            tracing::error!(
+                event = "token_endpoint.down",
+                instance,
+                "the token endpoint is down: refreshes are held back, one at a time asks whether it is back"
+            );
         }
     }
 }
@@ -226,10 +323,22 @@ impl ConnectionChanged<'_> {
     /// Writes a line; the series follow from the next picture.
     pub fn emit(&self) {
         let (connection, from, to, why) = (self.connection, self.from, self.to, self.why);
-        if to == "ok" || to == "unverified" {
-            tracing::info!(connection, from, to, why, "connection changed");
-        } else {
-            tracing::warn!(connection, from, to, why, "connection changed");
+        match to {
+            "ok" | "unverified" => tracing::info!(connection, from, to, why, "connection changed"),
+            // Nothing brings it back but a person: the one alert there is about it.
+            "dead" | "reauthorise" => tracing::error!(
+                event = "connection.dead",
+                connection,
+                from,
+                to,
+                why,
+                remedy = format!(
+                    "run `scopegate connection install {connection}`, or give it a new credential with `scopegate \
+                     connection rotate {connection}`"
+                ),
+                "the connection's grant is gone: nothing passes until somebody authorises it again"
+            ),
+            _ => tracing::warn!(connection, from, to, why, "connection changed"),
         }
     }
 }
@@ -528,6 +637,7 @@ mod tests {
             app: Some("marketing"),
             result: RefreshResult::Rotated,
             duration: Duration::from_millis(90),
+            window: None,
         };
         refreshed.emit(&metrics);
         let reloaded = Reloaded {

@@ -9,6 +9,8 @@ pub mod events;
 pub mod harden;
 pub mod health;
 pub mod hubspot;
+pub mod install;
+pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod monitor;

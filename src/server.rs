@@ -27,6 +27,7 @@ use crate::hubspot::connect::SharedUpstream;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::pool::PoolStats;
+use crate::install::{self, InstallParts, Installer};
 use crate::metrics::{Metrics, MetricsBounds, UpstreamConnection};
 use crate::monitor::{self, Condition, Readiness};
 use crate::people;
@@ -65,6 +66,7 @@ pub struct Prepared {
     publisher: Publisher,
     auditor: Auditor,
     readiness: Arc<Readiness>,
+    installer: Option<Installer>,
     lock: GateLock,
 }
 
@@ -76,6 +78,8 @@ pub struct Server {
     pub admin: SocketAddr,
     /// The monitor listener, if it is one of its own.
     pub monitor: Option<SocketAddr>,
+    /// The install listener, if it is on.
+    pub install: Option<SocketAddr>,
     secure: bool,
     config: Config,
     readiness: Arc<Readiness>,
@@ -86,6 +90,8 @@ pub struct Server {
     ending: Ending,
     stop_accepting: CancellationToken,
     stop_monitor: CancellationToken,
+    stop_install: CancellationToken,
+    installs: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
     stop_tokens: CancellationToken,
     health: tokio::task::JoinHandle<()>,
     people: tokio::task::JoinHandle<()>,
@@ -120,6 +126,7 @@ impl Prepared {
         readiness.watch_audit(auditor.watch());
         metrics.watch_audit(auditor.watch());
         let applied = store.last_change().map_err(internal)?;
+        let installer = installer(&config, &store, &vault, &shared, &metrics);
         let live = Live::load(
             token_parts(&config, &store, vault, Arc::clone(&shared), &metrics),
             &lock,
@@ -172,6 +179,7 @@ impl Prepared {
             publisher,
             auditor,
             readiness,
+            installer,
             lock,
         })
     }
@@ -208,6 +216,7 @@ impl Prepared {
             publisher,
             auditor,
             readiness,
+            installer,
             lock,
         } = self;
         let listener = bind(config.listen, "listen").await?;
@@ -216,6 +225,14 @@ impl Prepared {
             None => None,
             Some(address) => Some(bind(address, "monitor.listen").await?),
         };
+        let install = match (config.install.listen, installer) {
+            (Some(address), Some(installer)) => Some((bind(address, "install.listen").await?, installer)),
+            _ => None,
+        };
+        let install_address = install
+            .as_ref()
+            .map(|(listener, _)| local(listener))
+            .transpose()?;
         let (address, admin_address) = (local(&listener)?, local(&admin)?);
         let monitor_address = monitor.as_ref().map(local).transpose()?;
         let public_url = if config.public_url_is_default {
@@ -295,10 +312,15 @@ impl Prepared {
         for listener in [Some(admin), monitor].into_iter().flatten() {
             tokio::spawn(monitor::serve(listener, state.clone(), stop_monitor.clone()));
         }
+        let stop_install = CancellationToken::new();
+        let installs = install.map(|(listener, installer)| {
+            tokio::spawn(install::serve(listener, installer, stop_install.clone()))
+        });
         Ok(Server {
             gate: address,
             admin: admin_address,
             monitor: monitor_address,
+            install: install_address,
             secure: config.tls.is_some(),
             readiness,
             messages,
@@ -308,6 +330,8 @@ impl Prepared {
             ending,
             stop_accepting,
             stop_monitor,
+            stop_install,
+            installs,
             stop_tokens,
             health,
             people,
@@ -327,6 +351,9 @@ impl Server {
         if let Some(monitor) = self.monitor {
             line.push_str(&format!(" monitor=http://{monitor}"));
         }
+        if let Some(install) = self.install {
+            line.push_str(&format!(" install=http://{install}"));
+        }
         line
     }
 
@@ -341,6 +368,7 @@ impl Server {
         self.readiness.drain();
         wait(self.config.shutdown.delay, &hurry).await;
         self.stop_accepting.cancel();
+        self.stop_install.cancel();
         self.ending.drain.cancel();
         let workers = self.workers;
         let mut finished = tokio::task::spawn_blocking(move || {
@@ -357,6 +385,10 @@ impl Server {
                 self.ending.abort.cancel();
                 let _ = finished.await;
             }
+        }
+        // What a person has granted by now is stored before the store is let go.
+        if let Some(installs) = self.installs {
+            let _ = installs.await;
         }
         self.stop_tokens.cancel();
         // Stopped in the middle of a question; a round that is being written down is finished.
@@ -427,6 +459,26 @@ fn open_vault(config: &Config, store: &Store) -> Result<Vault, CommandError> {
     Ok(vault)
 }
 
+fn installer(
+    config: &Config,
+    store: &Arc<Store>,
+    vault: &Arc<Vault>,
+    upstream: &SharedUpstream,
+    metrics: &Arc<Metrics>,
+) -> Option<Installer> {
+    config.install.listen?;
+    Some(Installer::new(InstallParts {
+        store: Arc::clone(store),
+        vault: Arc::clone(vault),
+        client: ControlClient::new(Arc::clone(upstream), config.limits.connect, CONTROL_CALL),
+        endpoints: Endpoints::default(),
+        apps: config.apps.clone(),
+        authorize_url: config.install.authorize_url.clone(),
+        instance: config.instance.clone(),
+        metrics: Arc::clone(metrics),
+    }))
+}
+
 fn token_parts(
     config: &Config,
     store: &Arc<Store>,
@@ -438,7 +490,8 @@ fn token_parts(
         store: Arc::clone(store),
         vault,
         client: ControlClient::new(upstream, config.limits.connect, CONTROL_CALL),
-        endpoints: Endpoints::default(),
+        // Invariant: the setting takes no other version; a test holds the two lists together.
+        endpoints: Endpoints::of(&config.oauth_version).unwrap_or_default(),
         runtime: tokio::runtime::Handle::current(),
         instance: config.instance.clone(),
         metrics: Arc::clone(metrics),

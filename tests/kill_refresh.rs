@@ -43,11 +43,18 @@ struct Place {
     dir: tempfile::TempDir,
     key: String,
     refresh_token: String,
+    sim: Arc<Sim>,
+    app_id: u64,
     _running: sim::Running,
 }
 
 impl Place {
     async fn new(rotation: Rotation) -> Self {
+        Self::with(rotation, "").await
+    }
+
+    /// With lines appended to the configuration.
+    async fn with(rotation: Rotation, config: &'static str) -> Self {
         let sim = Sim::new(SimOptions {
             rotation,
             ..SimOptions::default()
@@ -61,13 +68,16 @@ impl Place {
         let origin = running.origin.clone();
         let (place, secret) = (dir.path().to_owned(), app.client_secret.expose().to_owned());
         let (client_id, grant) = (app.client_id.clone(), refresh_token.clone());
-        let key = tokio::task::spawn_blocking(move || set_up(&place, &origin, &client_id, &secret, &grant))
-            .await
-            .unwrap();
+        let key =
+            tokio::task::spawn_blocking(move || set_up(&place, &origin, config, &client_id, &secret, &grant))
+                .await
+                .unwrap();
         Self {
             dir,
             key,
             refresh_token,
+            sim,
+            app_id: app.app_id,
             _running: running,
         }
     }
@@ -76,13 +86,18 @@ impl Place {
         self.dir.path().join("gate/scopegate.yaml")
     }
 
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("gate.log")
+    }
+
     /// Starts the gate, to be killed at `point` if one is given.
     fn gate(&self, point: Option<&str>) -> Gate {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scopegate"));
         command
             .args(["--config", support::path(&self.config()), "run"])
+            .env("RUST_LOG", "trace")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(std::fs::File::create(self.log()).unwrap());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SCOPEGATE_")) {
             command.env_remove(name);
         }
@@ -124,12 +139,19 @@ impl Place {
     }
 }
 
-fn set_up(place: &std::path::Path, origin: &str, client_id: &str, secret: &str, grant: &str) -> String {
+fn set_up(
+    place: &std::path::Path,
+    origin: &str,
+    more: &str,
+    client_id: &str,
+    secret: &str,
+    grant: &str,
+) -> String {
     let home = place.join("gate");
     support::scopegate_ok(&["init", support::path(&home)]);
     let text = format!(
         "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nupstream: {{ url: \"{origin}\" }}\nworkers: 1\n\
-         instance: test\nshutdown: {{ delay: 0s, grace: 5s }}\n"
+         instance: test\nshutdown: {{ delay: 0s, grace: 5s }}\n{more}"
     );
     let config = home.join("scopegate.yaml");
     std::fs::write(&config, text).unwrap();
@@ -268,4 +290,143 @@ async fn with_a_rotating_server_only_a_lost_answer_costs_one_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reuse_detection_costs_no_more_than_rotation() {
     every_point(Rotation::RotateWithReuseDetection).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_token_has_to_stand_in_a_path_no_line_of_the_log_repeats_it() {
+    let place = Place::with(Rotation::Rotate, "oauth: { version: v1 }\n").await;
+    let place = tokio::task::spawn_blocking(move || {
+        let gate = place.gate(None);
+        assert_eq!(gate.get(&place.key), Some(200));
+        place
+    })
+    .await
+    .unwrap();
+    let received = place.sim.received();
+    let asked: Vec<_> = received
+        .iter()
+        .filter(|received| received.target.starts_with("/oauth/v1/refresh-tokens/"))
+        .collect();
+    assert!(
+        asked.len() >= 2,
+        "when it was added, and after the refresh: v1 does not tell the portal"
+    );
+    let calls = place.sim.token_calls();
+    assert!(calls.iter().all(|call| call.version == "v1") && !calls.is_empty());
+    let log = std::fs::read_to_string(place.log()).unwrap();
+    assert!(log.contains("token refreshed"), "{log}");
+    for asked in asked {
+        let token = asked.target.rsplit('/').next().unwrap();
+        assert!(!log.contains(token), "the log has a token of a path");
+    }
+    place.assert_nothing_in_the_clear();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_was_uninstalled_stops_everything_at_once_and_is_told_of_once() {
+    let place = Place::new(Rotation::Stable).await;
+    let place = tokio::task::spawn_blocking(move || {
+        let gate = place.gate(None);
+        assert_eq!(gate.get(&place.key), Some(200));
+        place.sim.uninstall(place.app_id, PORTAL);
+        let statuses: Vec<_> = (0..20).map(|_| gate.get(&place.key)).collect();
+        assert_eq!(statuses, [Some(401); 20], "from the first request after it on");
+        place
+    })
+    .await
+    .unwrap();
+    assert_eq!(place.state(), "dead");
+    let log = std::fs::read_to_string(place.log()).unwrap();
+    let alerts: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("connection.dead"))
+        .collect();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert!(
+        alerts[0].contains("scopegate connection install acme"),
+        "{alerts:?}"
+    );
+    assert_eq!(
+        place.sim.token_calls().len(),
+        2,
+        "the one that worked, and the one that told"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_row_is_answered_logged_checked_and_removed_by_name() {
+    let place = Place::new(Rotation::Stable).await;
+    tokio::task::spawn_blocking(move || {
+        rusqlite::Connection::open(place.dir.path().join("gate/data/scopegate.db"))
+            .unwrap()
+            .execute("UPDATE connections SET standing = 'sideways'", [])
+            .unwrap();
+        let gate = place.gate(None);
+        assert_eq!(gate.get(&place.key), Some(503));
+        let log = std::fs::read_to_string(place.log()).unwrap();
+        let lines: Vec<_> = log
+            .lines()
+            .filter(|line| line.contains("connection.damaged"))
+            .collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("scopegate connection remove acme"), "{lines:?}");
+
+        let run = |args: &[&str]| {
+            let config = place.config();
+            let output = Command::new(env!("CARGO_BIN_EXE_scopegate"))
+                .args(["--config", support::path(&config)])
+                .args(args)
+                .output()
+                .unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let (exit, found) = run(&["store", "check"]);
+        assert_eq!(exit, Some(1), "{found}");
+        assert!(
+            found.contains("`acme` is damaged: a connection's standing"),
+            "{found}"
+        );
+        assert_eq!(
+            run(&["connection", "remove", "acme", "--reason", "damaged"]).0,
+            Some(0)
+        );
+        assert_eq!(gate.get(&place.key), Some(401), "its keys are revoked with it");
+        assert_eq!(run(&["store", "check"]).0, Some(0));
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn a_wrong_master_key_is_one_clear_error_and_no_gate() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("gate");
+    support::scopegate_ok(&["init", support::path(&home)]);
+    let config = home.join("scopegate.yaml");
+    let listen = "listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\n";
+    std::fs::write(&config, listen).unwrap();
+    let start = || {
+        Command::new(env!("CARGO_BIN_EXE_scopegate"))
+            .args(["--config", support::path(&config), "run", "--check"])
+            .output()
+            .unwrap()
+    };
+    assert!(start().status.success());
+    std::fs::remove_file(home.join("data/master.key")).unwrap();
+    support::scopegate_ok(&[
+        "master-key",
+        "new",
+        "--out",
+        support::path(&home.join("data/master.key")),
+    ]);
+    let output = start();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(output.stdout.is_empty(), "no `ready` line");
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("master key")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert!(
+        lines[0].contains("not the one this store was sealed with"),
+        "{said}"
+    );
 }

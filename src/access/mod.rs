@@ -3,6 +3,7 @@
 pub mod base62;
 pub mod catalogue;
 pub mod connection;
+pub mod consent;
 pub mod decide;
 pub mod decision;
 pub mod effect;

@@ -219,10 +219,6 @@ pub enum GateEvent {
     Reload,
     /// People were asked about with a watcher's token; `detail` has which, and what came of it.
     Watch,
-    /// A finding about the people behind credentials began; `detail` has its number, kind and connection.
-    FindingBegan,
-    /// It is over.
-    FindingEnded,
 }
 
 /// Many alike within ten seconds.

@@ -10,6 +10,7 @@ use super::{CommandError, Globals};
 use crate::config::{Config, Overrides};
 use crate::hubspot::connect::{Upstream, client_tls};
 use crate::hubspot::control::ControlClient;
+use crate::hubspot::oauth::Endpoints;
 use crate::store::{Follower, Provenance, Store, StoreError};
 use crate::tokens::{EnrolError, ResumeError, UnlockError, unlock};
 use crate::vault::Vault;
@@ -80,6 +81,11 @@ impl Admin {
             self.config.limits.connect,
             QUESTION,
         ))
+    }
+
+    /// Where HubSpot's OAuth endpoints are.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints::of(&self.config.oauth_version).unwrap_or_default()
     }
 
     /// Tells on `err` whether running gates have followed; never fails: the change is made.
@@ -209,9 +215,11 @@ impl From<StoreError> for CommandError {
             | StoreError::Older { .. }
             | StoreError::NoReason
             | StoreError::Newer { .. } => Self::usage(message),
-            StoreError::Busy | StoreError::Damaged(_) | StoreError::Interrupted | StoreError::Sqlite(_) => {
-                Self::internal(message)
-            }
+            StoreError::Busy
+            | StoreError::Damaged(_)
+            | StoreError::DamagedConnection(_)
+            | StoreError::Interrupted
+            | StoreError::Sqlite(_) => Self::internal(message),
         }
     }
 }

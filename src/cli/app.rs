@@ -11,7 +11,6 @@ pub use self::show::{ListArgs, ShowArgs};
 use super::admin::{Admin, ReasonArgs, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::is_name;
-use crate::hubspot::oauth::Endpoints;
 use crate::tokens::Enrolment;
 use crate::vault::secret_file;
 
@@ -120,7 +119,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
         |file: &PathBuf| secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()));
     let secret = read(&args.secret_file)?;
     let other = args.other_secret_file.as_ref().map(read).transpose()?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,

@@ -126,6 +126,8 @@ store: sqlite:x.db
 master_key: { command: [kms, canary] }
 upstream:
   allow_private: true
+apps:
+  reports: { redirect_uri: https://connect.example.com/callback }
 ";
 
     #[test]
@@ -134,6 +136,11 @@ upstream:
         for (line, origin) in [
             ("  url: sqlite:x.db", "scopegate.yaml:1"),
             ("  allow_private: true", "scopegate.yaml:4"),
+            (
+                "    redirect_uri: https://connect.example.com/callback",
+                "scopegate.yaml:6",
+            ),
+            ("    new_portals: refuse", "default"),
             ("workers: 3", "flag"),
             ("  grace: 25s", "default"),
         ] {
@@ -149,6 +156,7 @@ upstream:
         let loaded = config::load(Some(&again), Overrides::default()).unwrap();
         assert_eq!(loaded.config.workers, 3);
         assert!(loaded.config.upstream.allow_private);
+        assert_eq!(loaded.config.apps["reports"].callback_path(), "/callback");
     }
 
     #[test]

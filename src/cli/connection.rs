@@ -22,12 +22,12 @@ pub use self::rotate::RotateArgs;
 pub use self::select::{Chosen, Selectors};
 use self::surroundings::Surroundings;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime, short};
+use super::connection_install::{InstallArgs, install};
 use super::kill::warn_of_stops;
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
 use crate::access::rotation::rotation_due;
-use crate::hubspot::oauth::Endpoints;
 use crate::store::ConnectionRow;
 use crate::tokens::{Candidate, Enrolment};
 use crate::vault::secret_file;
@@ -37,6 +37,8 @@ use crate::vault::secret_file;
 pub enum ConnectionCommand {
     /// Add a HubSpot account with its credential.
     Add(AddArgs),
+    /// Make a link by which a person connects an account, or consents again.
+    Install(InstallArgs),
     /// Add many accounts of one app from a file of refresh tokens; again is no change.
     Import(ImportArgs),
     /// List connections: never their credentials.
@@ -126,6 +128,7 @@ fn execute(
 ) -> CommandResult {
     match command {
         ConnectionCommand::Add(args) => add(&args, admin, out, err),
+        ConnectionCommand::Install(args) => install(&args, admin, out, err),
         ConnectionCommand::Import(args) => import::import(&args, admin, out, err),
         ConnectionCommand::List(args) => list(&args, admin, out),
         ConnectionCommand::Show(args) => show(&args, admin, out),
@@ -158,7 +161,7 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
         }
     };
     let credential = secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,
@@ -181,6 +184,14 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
             "warning: stored as `unverified`: {why}; calls pass, and the gate verifies it as soon as it can"
         );
     }
+    if !added.shares_with.is_empty() {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(
+            err,
+            "note: `{name}` shares its grant with {}",
+            listed(&added.shares_with)
+        );
+    }
     let standing = if added.unverified.is_some() {
         Standing::Unverified
     } else {
@@ -195,6 +206,12 @@ fn add(args: &AddArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) 
     admin.tell_followers(err);
     warn_of_stops(&[&name], admin, err);
     Ok(Exit::Fine)
+}
+
+/// Names for a sentence.
+fn listed(names: &[ConnectionName]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
 }
 
 fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {

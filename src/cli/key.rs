@@ -192,6 +192,10 @@ fn binding(
         return Ok(Binding::Connection(row.id));
     }
     let flags = "say `--connection NAME`, or `--any-connection` if each request is to name one";
+    // One that can't be read may be a second candidate.
+    if let Some(damaged) = admin.store.connection_rows()?.damaged.first() {
+        return Err(CommandError::findings(damaged.finding()).hint(flags));
+    }
     match &*candidates? {
         [(_, id)] => Ok(Binding::Connection(*id)),
         [] => Err(CommandError::findings(format!(

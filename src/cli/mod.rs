@@ -5,6 +5,7 @@ pub mod app;
 pub mod catalogue;
 pub mod config;
 pub mod connection;
+pub mod connection_install;
 pub mod demo;
 pub mod denials;
 pub mod explain;

@@ -17,7 +17,6 @@ const COMMANDS: &[&str] = &[
     "man",
     "catalogue import",
     "catalogue diff",
-    "connection install",
     "store backup",
     "master-key rotate",
     "master-key verify",

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::admin::Admin;
 use super::{CommandError, Exit};
-use crate::hubspot::oauth::Endpoints;
 use crate::metrics::{Metrics, MetricsBounds};
 use crate::store::{ConnectionRow, Provenance, kills_covering};
 use crate::tokens::{LiveParts, RetireError, RetireStep, Retirement, TokenSettings};
@@ -87,7 +86,7 @@ fn parts(admin: &Admin, runtime: tokio::runtime::Handle) -> Result<LiveParts, Co
         store: Arc::clone(&admin.store),
         vault: Arc::new(admin.vault()?),
         client: admin.client()?,
-        endpoints: Endpoints::default(),
+        endpoints: admin.endpoints(),
         runtime,
         instance: format!("command:{}", std::process::id()),
         // Nobody scrapes a command.

@@ -46,6 +46,13 @@ pub struct SimArgs {
     /// What links in answers begin with, in place of what the client called.
     #[arg(long, value_name = "URL")]
     public_origin: Option<String>,
+    /// Where the sample app's installs come back to, as an install listener's `…/callback`.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://localhost:3000/oauth/callback"
+    )]
+    redirect_uri: String,
     /// Size of the file that exists to be downloaded (`/files/v3/files/1/download`), in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=4096))]
     big_file: u64,
@@ -174,7 +181,7 @@ fn furnish(sim: &Arc<Sim>, args: &SimArgs) -> Result<String, CommandError> {
             lines.push_str(&format!("token {name} {} portal={hub_id}\n", token.expose()));
         }
     }
-    let app = sim.oauth_app("sample", &["http://localhost:3000/oauth/callback"]);
+    let app = sim.oauth_app("sample", &[&args.redirect_uri]);
     for n in 0..args.portals {
         let hub_id = FIRST_PORTAL + n;
         let token = sim

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::admin::{Admin, print};
 use super::{CommandResult, Exit, Globals};
+use crate::access::key::KeyId;
 use crate::config::Overrides;
 use crate::store::Store;
 use crate::tokens::findings;
@@ -40,6 +41,7 @@ pub fn run(command: StoreCommand, globals: &Globals) -> CommandResult {
 fn check(admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let mut found = admin.store.integrity()?;
     found.extend(findings(&admin.store, &admin.vault()?)?);
+    found.extend(admin.store.key_rows()?.damaged.iter().map(damaged_key));
     found.extend(admin.store.unreadable_kills()?);
     if found.is_empty() {
         let (connections, keys) = (admin.store.connections()?.len(), admin.store.keys()?.len());
@@ -53,6 +55,16 @@ fn check(admin: &Admin, out: &mut dyn Write) -> CommandResult {
         print(out, &format!("{finding}\n"))?;
     }
     Ok(Exit::Findings)
+}
+
+fn damaged_key(id: &Option<KeyId>) -> String {
+    match id {
+        Some(id) => format!(
+            "key `{id}` is damaged and opens nothing: revoke it with `scopegate key revoke {id}` and create another"
+        ),
+        None => "a key is damaged and opens nothing: restore the store from a backup, or create another"
+            .to_owned(),
+    }
 }
 
 #[cfg(test)]

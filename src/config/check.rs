@@ -4,7 +4,11 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use super::Config;
+use super::apps::origin_of;
 use super::mistakes::Mistake;
+
+/// Where the install listener's flow begins.
+pub const START_PATH: &str = "/start";
 
 /// Checks the whole, and fills in what follows from other settings. `place` finds a setting in
 /// the file.
@@ -32,6 +36,7 @@ pub(super) fn whole(
         );
     }
     listeners(config, place, mistakes);
+    installs(config, place, mistakes);
     if config.public_url_is_default {
         config.public_url = own_url(config.listen, config.tls.is_some());
     }
@@ -70,6 +75,7 @@ fn listeners(config: &Config, place: &dyn Fn(&str) -> Option<Range<usize>>, mist
         ("listen", Some(config.listen)),
         ("admin.listen", Some(config.admin_listen)),
         ("monitor.listen", config.monitor_listen),
+        ("install.listen", config.install.listen),
     ];
     for (n, (name, address)) in all.iter().enumerate() {
         for (earlier, other) in all.iter().take(n) {
@@ -86,6 +92,58 @@ fn listeners(config: &Config, place: &dyn Fn(&str) -> Option<Range<usize>>, mist
                 );
             }
         }
+    }
+}
+
+/// Whether HubSpot can send a browser back to the install listener, and the listener tell by the path
+/// which app it was sent back for.
+fn installs(config: &Config, place: &dyn Fn(&str) -> Option<Range<usize>>, mistakes: &mut Vec<Mistake>) {
+    if config.install.listen.is_none() {
+        return;
+    }
+    let Some(public_url) = &config.install.public_url else {
+        mistakes.push(
+            Mistake::new("`install.listen` needs `install.public_url`, too")
+                .at(place("install.listen"))
+                .help(
+                    "write the origin by which people's browsers reach it, as `https://connect.example.com`",
+                ),
+        );
+        return;
+    };
+    let mut paths: Vec<(&str, &str)> = Vec::new();
+    for (name, app) in &config.apps {
+        if app.redirect_uri.is_empty() {
+            continue; // said already
+        }
+        let setting = format!("apps.{name}.redirect_uri");
+        let path = app.callback_path();
+        if origin_of(&app.redirect_uri) != *public_url {
+            mistakes.push(
+                Mistake::new(format!(
+                    "`{setting}` is not under `install.public_url`, so HubSpot would send browsers elsewhere"
+                ))
+                .at(place(&setting))
+                .help(format!(
+                    "write `{public_url}{path}`, and register it with the app"
+                )),
+            );
+        } else if path == START_PATH {
+            mistakes.push(
+                Mistake::new(format!(
+                    "`{setting}` ends in `{START_PATH}`, where installs begin"
+                ))
+                .at(place(&setting))
+                .help("give it another path, as `/callback`"),
+            );
+        } else if let Some((other, _)) = paths.iter().find(|(_, taken)| *taken == path) {
+            mistakes.push(
+                Mistake::new(format!("`{setting}` is the one of app `{other}`, too"))
+                    .at(place(&setting))
+                    .help("HubSpot does not say which app it sends a browser back for: give each app a path of its own"),
+            );
+        }
+        paths.push((name, path));
     }
 }
 

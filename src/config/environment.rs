@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::apps;
 use super::settings::{self, RESERVED, SETTINGS, SHORTHANDS, Secrecy};
 use crate::access::policy_text::nearest::nearest;
 use crate::vault::secret_file;
@@ -21,6 +22,8 @@ pub(super) struct Environment(BTreeMap<String, String>);
 pub(super) enum Found {
     /// A setting and its value.
     Setting(&'static str, String),
+    /// A member of an app, and its value.
+    App(String, &'static str, String),
     /// A setting whose value could not be read.
     Unreadable(String),
     /// No setting; perhaps this one was meant.
@@ -57,6 +60,10 @@ impl Environment {
         let mut found = Vec::new();
         for (variable, value) in &self.0 {
             if variable == CONFIG {
+                continue;
+            }
+            if let Some((app, member)) = apps::of_variable(variable) {
+                found.push((variable.clone(), Found::App(app, member, value.clone())));
                 continue;
             }
             let what = match known.plain.get(variable) {

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::apps;
 use super::environment::{Environment, Found};
 use super::load::{Origin, Overrides};
 use super::mistakes::Mistake;
 use super::settings::{self, SETTINGS, SHORTHANDS, Secrecy};
 use super::tree::{self, Key, Kind, Node};
 use super::value::Value;
+use crate::access::connection::is_name;
 use crate::access::policy_text::nearest::nearest;
 
 /// A value of the strongest layer that has one.
@@ -19,9 +21,17 @@ pub(super) struct Layered {
     pub(super) place: Option<Range<usize>>,
 }
 
+/// Members of one app by name, and where its name stands in the file.
+#[derive(Default)]
+pub(super) struct AppLayers {
+    pub(super) place: Option<Range<usize>>,
+    pub(super) members: BTreeMap<&'static str, Layered>,
+}
+
 pub(super) struct Layers<'a> {
     pub(super) source: &'a str,
     pub(super) values: BTreeMap<&'static str, Layered>,
+    pub(super) apps: BTreeMap<String, AppLayers>,
     /// The one source of the master key that is in force, unless it is the default.
     pub(super) master_key: Option<&'static str>,
     /// Where values stand that may hold a secret.
@@ -68,10 +78,69 @@ impl Layers<'_> {
             self.setting(main, node);
         } else if settings::is_section(name) {
             self.section(name, node);
+        } else if name == apps::SECTION {
+            self.apps(node);
         } else {
             let place = Some(key.place.clone());
             let mistake = unknown(name, &key.name, &names_in(section));
             self.mistakes.push(mistake.at(place));
+        }
+    }
+
+    /// The one section whose keys are the operator's own words.
+    fn apps(&mut self, node: &Node) {
+        let Some(named) = self.mapping("`apps` must be a mapping of app names", node) else {
+            return;
+        };
+        for (name, app) in named {
+            if !is_name(&name.name) {
+                let mistake = Mistake::new(format!("`{}` can't be an app's name", name.name))
+                    .help("use 1 to 64 of a-z, 0-9 and `-`, as in `scopegate app add NAME`");
+                self.mistakes.push(mistake.at(Some(name.place.clone())));
+                continue;
+            }
+            let full = format!("apps.{}", name.name);
+            self.apps.entry(name.name.clone()).or_default().place = Some(name.place.clone());
+            let what = format!("`{full}` must be a mapping of settings");
+            for (key, value) in self.mapping(&what, app).unwrap_or_default() {
+                self.app_member(&name.name, key, value);
+            }
+        }
+    }
+
+    fn app_member(&mut self, app: &str, key: &Key, node: &Node) {
+        let full = format!("apps.{app}.{}", key.name);
+        let Some(member) = apps::member(&key.name) else {
+            let names: Vec<String> = apps::MEMBERS
+                .iter()
+                .map(|member| member.name.to_owned())
+                .collect();
+            self.mistakes
+                .push(unknown(&full, &key.name, &names).at(Some(key.place.clone())));
+            return;
+        };
+        match value(node) {
+            Some(value) => {
+                let layered = self.of_file(value, node);
+                let layers = self.apps.entry(app.to_owned()).or_default();
+                layers.members.insert(member.name, layered);
+            }
+            None => self
+                .mistakes
+                .push(Mistake::new(format!("`{full}` must be one value")).at(Some(node.place.clone()))),
+        }
+    }
+
+    /// The entries of a mapping; nothing is an empty one, something else a mistake.
+    fn mapping<'n>(&mut self, needed: &str, node: &'n Node) -> Option<&'n [(Key, Node)]> {
+        match &node.kind {
+            Kind::Map(entries) => Some(entries),
+            Kind::Null => None,
+            Kind::Text(_) | Kind::List(_) => {
+                self.mistakes
+                    .push(Mistake::new(needed).at(Some(node.place.clone())));
+                None
+            }
         }
     }
 
@@ -122,6 +191,10 @@ impl Layers<'_> {
             match found {
                 Found::Setting(name, text) => {
                     self.values.insert(name, layered(&text));
+                }
+                Found::App(app, member, text) => {
+                    let layers = self.apps.entry(app).or_default();
+                    layers.members.insert(member, layered(&text));
                 }
                 Found::Unreadable(why) => self.mistakes.push(Mistake::new(format!("`{variable}`: {why}"))),
                 Found::Unknown(nearest) => self.warnings.push(match nearest {
@@ -197,6 +270,9 @@ fn names_in(section: &str) -> Vec<String> {
         })
         .map(str::to_owned)
         .collect();
+    if section.is_empty() {
+        names.push(apps::SECTION.to_owned());
+    }
     names.dedup();
     names
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
-use super::layers::{Layered, Layers, without};
+use super::layers::{AppLayers, Layered, Layers, without};
 use super::mistakes::{ConfigErrors, Mistake};
 use super::settings::{SETTINGS, Secrecy};
 use super::tree;
 use super::value::Value;
-use super::{Config, check};
+use super::{AppSettings, Config, apps, check};
 
 /// Values from the command line, by setting.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,7 @@ pub(super) fn load_with(
     let mut loading = Layers {
         source: &source,
         values: BTreeMap::new(),
+        apps: BTreeMap::new(),
         master_key: None,
         secrets: Vec::new(),
         mistakes: Vec::new(),
@@ -166,10 +167,48 @@ impl Layers<'_> {
                 self.mistakes.push(mistake(setting.name, layered, needed));
             }
         }
-        let values = &self.values;
-        let place = |name: &str| values.get(name).and_then(|layered| layered.place.clone());
+        self.read_apps(&mut config);
+        let (values, apps) = (&self.values, &self.apps);
+        let place = |name: &str| {
+            let of_app = || {
+                let (app, member) = name.strip_prefix("apps.")?.split_once('.')?;
+                let layers = apps.get(app)?;
+                let of_member = layers
+                    .members
+                    .get(member)
+                    .and_then(|layered| layered.place.clone());
+                of_member.or_else(|| layers.place.clone())
+            };
+            values
+                .get(name)
+                .and_then(|layered| layered.place.clone())
+                .or_else(of_app)
+        };
         check::whole(&mut config, &place, &mut self.mistakes, &mut self.warnings);
         config
+    }
+
+    fn read_apps(&mut self, config: &mut Config) {
+        for (name, layers) in &self.apps {
+            let mut app = AppSettings::default();
+            for member in &apps::MEMBERS {
+                let Some(layered) = layers.members.get(member.name) else {
+                    continue;
+                };
+                if let Err(needed) = (member.apply)(&mut app, &layered.value) {
+                    let full = format!("apps.{name}.{}", member.name);
+                    self.mistakes.push(mistake(&full, layered, needed));
+                }
+            }
+            if !layers.members.contains_key("redirect_uri") {
+                self.mistakes.push(
+                    Mistake::new(format!("`apps.{name}` has no `redirect_uri`"))
+                        .at(layers.place.clone())
+                        .help("write the one registered with the app, as `https://connect.example.com/callback`"),
+                );
+            }
+            config.apps.insert(name.clone(), app);
+        }
     }
 
     /// The source of the master key in force: the strongest layer that names one decides alone,
@@ -209,26 +248,49 @@ impl Layers<'_> {
 
     /// What is in force, also where it follows from other settings or from the machine.
     fn effective(&self, config: &Config) -> Vec<Effective> {
-        SETTINGS
-            .iter()
-            .map(|setting| {
-                let (value, origin) = match self.values.get(setting.name) {
-                    _ if self.is_overruled(setting.name) => (Value::Null, Origin::Default),
+        let settings = SETTINGS.iter().map(|setting| {
+            let (value, origin) = match self.values.get(setting.name) {
+                _ if self.is_overruled(setting.name) => (Value::Null, Origin::Default),
+                Some(layered) => (layered.value.clone(), layered.origin.clone()),
+                None => (Value::from_text(setting.default), Origin::Default),
+            };
+            let value = match (setting.name, value) {
+                ("public_url", Value::Null) => Value::Text(config.public_url.clone()),
+                ("instance", Value::Null) => Value::Text(config.instance.clone()),
+                (_, value) => value,
+            };
+            Effective {
+                name: setting.name.to_owned(),
+                value: masked(value, setting.secrecy).shown(),
+                origin,
+            }
+        });
+        settings.chain(self.effective_apps()).collect()
+    }
+
+    fn effective_apps(&self) -> Vec<Effective> {
+        if self.apps.is_empty() {
+            return vec![Effective {
+                name: apps::SECTION.to_owned(),
+                value: Value::Null.shown(),
+                origin: Origin::Default,
+            }];
+        }
+        let of_app = |(name, layers): (&String, &AppLayers)| {
+            let members = apps::MEMBERS.iter().map(|member| {
+                let (value, origin) = match layers.members.get(member.name) {
                     Some(layered) => (layered.value.clone(), layered.origin.clone()),
-                    None => (Value::from_text(setting.default), Origin::Default),
-                };
-                let value = match (setting.name, value) {
-                    ("public_url", Value::Null) => Value::Text(config.public_url.clone()),
-                    ("instance", Value::Null) => Value::Text(config.instance.clone()),
-                    (_, value) => value,
+                    None => (Value::from_text(member.default), Origin::Default),
                 };
                 Effective {
-                    name: setting.name.to_owned(),
-                    value: masked(value, setting.secrecy).shown(),
+                    name: format!("apps.{name}.{}", member.name),
+                    value: value.shown(),
                     origin,
                 }
-            })
-            .collect()
+            });
+            members.collect::<Vec<_>>()
+        };
+        self.apps.iter().flat_map(of_app).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{LogFormat, MasterKeySource};
+use crate::config::{LogFormat, MasterKeySource, NewPortals};
 
 struct Case {
     folder: tempfile::TempDir,
@@ -44,7 +44,7 @@ listen: 127.0.0.1:8080
 tls: { cert: gate.pem, key: gate.key, client_ca: clients.pem }
 admin:   { listen: 127.0.0.1:9465 }
 monitor: { listen: null }
-install: { listen: null }
+install: { listen: null, public_url: https://connect.example.com }
 upstream: { url: https://api.hubapi.com, ca: null, allow_private: false, compression: false }
 public_url: http://127.0.0.1:8080
 policies: policies/
@@ -54,6 +54,8 @@ master_key: { file: data/master.key }
 audit: { dir: data/audit }
 instance: null
 workers: 0
+apps:
+  marketing: { redirect_uri: https://connect.example.com/callback, new_portals: refuse }
 shutdown: { delay: 5s, grace: 25s }
 ";
 
@@ -159,15 +161,7 @@ workers: many
 fn what_does_not_exist_yet_is_an_error_and_its_off_value_is_not() {
     for (text, word) in [
         ("store: postgres://user@host/db", "PostgreSQL"),
-        ("install: { listen: 127.0.0.1:1 }", "`install.listen`"),
         ("admin: { tls: { cert: a, key: b } }", "`admin.tls`"),
-        (
-            "install: { public_url: https://connect.example.com }",
-            "`install.public_url`",
-        ),
-        ("apps: { a: { redirect_uri: https://x/callback } }", "`apps`"),
-        ("apps: { a: { new_portals: accept } }", "`apps`"),
-        ("apps:\n  a: {}", "`apps`"),
         ("admin: { listen: 0.0.0.0:9465 }", "`admin.tls`"),
     ] {
         let mistakes = mistakes(text);
@@ -297,7 +291,10 @@ fn a_value_of_the_environment_is_judged_like_one_of_the_file() {
     let case = Case::file("listen: 127.0.0.1:8080");
     let environment = [
         ("SCOPEGATE_LISTEN", "nowhere"),
-        ("SCOPEGATE_APPS_MARKETING_REDIRECT_URI", "http://elsewhere"),
+        (
+            "SCOPEGATE_APPS_MARKETING_REDIRECT_URI",
+            "http://elsewhere/callback",
+        ),
     ];
     let errors = case.load(Overrides::default(), &environment).unwrap_err();
     let messages: Vec<_> = errors.mistakes().iter().map(|m| m.message.as_str()).collect();
@@ -306,7 +303,7 @@ fn a_value_of_the_environment_is_judged_like_one_of_the_file() {
         "{messages:?}"
     );
     assert!(
-        messages[1].starts_with("`SCOPEGATE_APPS_MARKETING_REDIRECT_URI`: `apps` is not supported yet"),
+        messages[1].starts_with("`SCOPEGATE_APPS_MARKETING_REDIRECT_URI`: HubSpot takes https alone here"),
         "{messages:?}"
     );
     assert_eq!(messages.len(), 2);
@@ -328,6 +325,101 @@ fn the_public_url_follows_from_the_listener_unless_it_is_set() {
 fn a_clear_text_upstream_elsewhere_is_a_warning() {
     assert_eq!(loaded("upstream: { url: http://127.0.0.1:9 }").warnings.len(), 0);
     assert_eq!(loaded("upstream: { url: http://10.0.0.1:9 }").warnings.len(), 1);
+}
+
+const INSTALL: &str = "install: { listen: 127.0.0.1:9466, public_url: https://connect.example.com }\n";
+
+#[test]
+fn apps_are_a_map_of_free_names_and_read_from_the_environment_too() {
+    let text = "apps:\n  eu:\n    redirect_uri: https://connect.example.com/eu\n    new_portals: pending\n";
+    let environment = [(
+        "SCOPEGATE_APPS_US_WEST_REDIRECT_URI",
+        "https://connect.example.com/us",
+    )];
+    let loaded = Case::file(&format!("{INSTALL}{text}"))
+        .load(Overrides::default(), &environment)
+        .unwrap();
+    let apps = &loaded.config.apps;
+    assert_eq!(apps["eu"].new_portals, NewPortals::Pending);
+    assert_eq!(apps["eu"].callback_path(), "/eu");
+    assert_eq!(apps["us-west"].new_portals, NewPortals::Refuse);
+    let printed = setting(&loaded, "apps.us-west.redirect_uri");
+    assert_eq!(printed.value, "https://connect.example.com/us");
+    assert!(
+        matches!(&printed.origin, Origin::Environment(name) if name == "SCOPEGATE_APPS_US_WEST_REDIRECT_URI")
+    );
+    assert_eq!(
+        setting(&loaded, "apps.eu.new_portals").origin,
+        Origin::File { line: 5 }
+    );
+    assert_eq!(setting(&loaded, "apps.us-west.new_portals").value, "refuse");
+}
+
+#[test]
+fn an_install_listener_that_nobody_could_come_back_to_is_a_mistake_that_says_so() {
+    let app = |uri: &str| format!("{INSTALL}apps: {{ a: {{ redirect_uri: \"{uri}\" }} }}\n");
+    for (text, word, help) in [
+        (
+            "install: { listen: 127.0.0.1:9466 }".to_owned(),
+            "`install.listen` needs `install.public_url`",
+            "https://connect.example.com",
+        ),
+        (
+            "install: { public_url: \"http://connect.example.com\" }".to_owned(),
+            "`install.public_url`: an https origin",
+            "",
+        ),
+        (
+            app("https://elsewhere.example.com/callback"),
+            "`apps.a.redirect_uri` is not under `install.public_url`",
+            "https://connect.example.com/callback",
+        ),
+        (
+            app("https://connect.example.com/start"),
+            "where installs begin",
+            "another path",
+        ),
+        (
+            format!(
+                "{INSTALL}apps: {{ a: {{ redirect_uri: https://connect.example.com/c }}, b: {{ redirect_uri: https://connect.example.com/c }} }}\n"
+            ),
+            "is the one of app `a`, too",
+            "a path of its own",
+        ),
+        (
+            "apps:\n  a: {}\n".to_owned(),
+            "`apps.a` has no `redirect_uri`",
+            "registered",
+        ),
+        ("apps:\n  A: {}\n".to_owned(), "`A` can't be an app's name", "a-z"),
+        (
+            "apps: { a: { redirect_uri: https://x/c, new_portal: accept } }".to_owned(),
+            "`apps.a.new_portal` is no setting",
+            "did you mean `new_portals`?",
+        ),
+        ("apps: [a]".to_owned(), "`apps` must be a mapping", ""),
+        (
+            "install: { authorize_url: \"http://app.hubspot.com/oauth/authorize\" }".to_owned(),
+            "`install.authorize_url`: a URL of https",
+            "",
+        ),
+        (
+            "listen: 127.0.0.1:9466\n".to_owned() + INSTALL,
+            "`listen` and `install.listen` are the same address",
+            "",
+        ),
+    ] {
+        let errors = Case::file(&text).load(Overrides::default(), &[]).unwrap_err();
+        let [mistake] = errors.mistakes() else {
+            panic!("{text}: {errors}");
+        };
+        assert!(mistake.message.contains(word), "{text}: {}", mistake.message);
+        assert!(
+            mistake.help.as_deref().unwrap_or_default().contains(help),
+            "{text}: {mistake:?}"
+        );
+        assert!(mistake.place.is_some(), "{text}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! What an operator writes (a tree of values) and what the gate runs on ([`Config`]) are different types;
 //! ports open only after the one became the other without a mistake.
 
+mod apps;
 mod check;
 mod environment;
 mod layers;
@@ -12,15 +13,20 @@ mod settings;
 mod tree;
 mod value;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use check::own_url;
+pub use apps::{AppSettings, NewPortals};
+pub use check::{START_PATH, own_url};
 pub use load::{Effective, Loaded, Origin, Overrides, load};
 pub use mistakes::{ConfigErrors, Mistake};
 
 pub use crate::logging::LogFormat;
+
+/// Versions of HubSpot's OAuth endpoints there are.
+pub const OAUTH_VERSIONS: [&str; 4] = ["v1", "v3", "2026-03", "2026-09"];
 
 /// Everything the gate runs on.
 #[derive(Clone, Debug)]
@@ -33,8 +39,14 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// A listener of its own for `/livez`, `/readyz`, `/metrics`; `None` = on `admin_listen`.
     pub monitor_listen: Option<SocketAddr>,
+    /// Where people connect accounts.
+    pub install: InstallSettings,
+    /// The HubSpot apps that people install, by name.
+    pub apps: BTreeMap<String, AppSettings>,
     /// Where requests go.
     pub upstream: UpstreamSettings,
+    /// Version of HubSpot's OAuth endpoints that grants are refreshed at: one of [`OAUTH_VERSIONS`].
+    pub oauth_version: String,
     /// Origin that links in answers are rewritten to when the request's own is not a known name.
     pub public_url: String,
     /// Nobody set `public_url`: it follows from `listen`, and from the port the system chose if
@@ -77,12 +89,19 @@ impl Config {
             tls: None,
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9465)),
             monitor_listen: None,
+            install: InstallSettings {
+                listen: None,
+                public_url: None,
+                authorize_url: "https://app.hubspot.com/oauth/authorize".to_owned(),
+            },
+            apps: BTreeMap::new(),
             upstream: UpstreamSettings {
                 url: "https://api.hubapi.com".to_owned(),
                 ca: None,
                 allow_private: false,
                 compression: false,
             },
+            oauth_version: OAUTH_VERSIONS[2].to_owned(),
             public_url: own_url(listen, false),
             public_url_is_default: true,
             policies: folder.join("policies/"),
@@ -148,6 +167,17 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// CA of client certificates: set = mTLS is required.
     pub client_ca: Option<PathBuf>,
+}
+
+/// The install listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallSettings {
+    /// Where it listens; `None` = it is off.
+    pub listen: Option<SocketAddr>,
+    /// The origin by which browsers reach it.
+    pub public_url: Option<String>,
+    /// Where HubSpot asks for consent.
+    pub authorize_url: String,
 }
 
 /// Where and how the upstream is reached.

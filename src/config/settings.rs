@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::value::{Reading, Value};
-use super::{Config, LogFormat, MasterKeySource, TlsFiles};
+use super::{Config, LogFormat, MasterKeySource, OAUTH_VERSIONS, TlsFiles, apps};
 use crate::access::connection::ConnectionName;
 
 /// One setting.
@@ -36,7 +36,7 @@ pub(super) enum Secrecy {
 pub(super) const SHORTHANDS: [(&str, &str); 1] = [("store", "store.url")];
 
 /// Sections and settings that are promised and not built yet: what is below them is refused as a whole.
-pub(super) const RESERVED: [&str; 2] = ["admin.tls", "apps"];
+pub(super) const RESERVED: [&str; 1] = ["admin.tls"];
 
 /// The setting with this name.
 pub(super) fn by_name(name: &str) -> Option<&'static Setting> {
@@ -86,12 +86,14 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "admin.listen" = "127.0.0.1:9465" => |c, v, _| c.admin_listen = v.address()?;
     "admin.tls" = "null" => |_c, v, _| not_yet(v, "`admin.tls`", "leave it out, and `admin.listen` on a loopback address")?;
     "monitor.listen" = "null" => |c, v, _| c.monitor_listen = v.optional(Value::address)?;
-    "install.listen" = "null" => |_c, v, _| not_yet(v, "`install.listen`", "leave it out; connections are added by `scopegate connection add`")?;
-    "install.public_url" = "null" => |_c, v, _| not_yet(v, "`install.public_url`", "leave it out")?;
+    "install.listen" = "null" => |c, v, _| c.install.listen = v.optional(Value::address)?;
+    "install.public_url" = "null" => |c, v, _| c.install.public_url = v.optional(apps::public_url)?;
+    "install.authorize_url" = "https://app.hubspot.com/oauth/authorize" => |c, v, _| c.install.authorize_url = apps::authorize_url(v)?;
     "upstream.url" = "https://api.hubapi.com" => |c, v, _| c.upstream.url = v.origin()?;
     "upstream.ca" = "null" => |c, v, base| c.upstream.ca = v.optional(|v| v.path(base))?;
     "upstream.allow_private" = "false" => |c, v, _| c.upstream.allow_private = v.boolean()?;
     "upstream.compression" = "false" => |c, v, _| c.upstream.compression = v.boolean()?;
+    "oauth.version" = "2026-03" => |c, v, _| c.oauth_version = v.word(&OAUTH_VERSIONS)?.to_owned();
     "public_url" = "null" => |c, v, _| if let Some(url) = v.optional(Value::origin)? { c.public_url = url; c.public_url_is_default = false };
     "policies" = "policies/" => |c, v, base| c.policies = v.path(base)?;
     "policies_stale" = "1h" => |c, v, _| c.limits.policies_stale = v.duration(seconds(0, 7 * 86_400))?;
@@ -111,7 +113,6 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "instance" = "null" => |c, v, _| if let Some(instance) = v.optional(name)? { c.instance = instance };
     "workers" = "0" => |c, v, _| c.workers = workers(v)?;
     "rotation.max_age" = "365d" => |c, v, _| c.rotation_max_age = age(v)?;
-    "apps" = "null" => |_c, v, _| not_yet(v, "`apps`", "leave it out; an app's client id and secret are stored by `scopegate app add`")?;
     "people.watchers" = "[]" => |c, v, _| c.people.watchers = watchers(v)?;
     "people.every" = "5m" => |c, v, _| c.people.every = v.duration(seconds(1, 86_400))?;
     "people.technical_users" = "[]" => |c, v, _| c.people.technical_users = technical_users(v)?;

@@ -38,6 +38,8 @@ pub struct ControlAnswer {
     pub retry_after: Option<Duration>,
     /// The body, at most 256 KiB. May hold tokens: never logged.
     pub body: Bytes,
+    /// When its last byte was here.
+    pub received: Instant,
 }
 
 /// Why nothing came back.
@@ -86,9 +88,13 @@ impl ControlClient {
             .await
     }
 
-    /// Gets.
-    pub async fn get(&self, path: &str, authorization: HeaderValue) -> Result<ControlAnswer, ControlError> {
-        self.send(Method::GET, path, None, Some(authorization)).await
+    /// Gets. The path may hold a secret: no error repeats it.
+    pub async fn get(
+        &self,
+        path: &str,
+        authorization: Option<HeaderValue>,
+    ) -> Result<ControlAnswer, ControlError> {
+        self.send(Method::GET, path, None, authorization).await
     }
 
     /// Deletes.
@@ -173,6 +179,7 @@ async fn exchange(
             status,
             retry_after,
             body,
+            received: Instant::now(),
         })
     };
     timeout_at(deadline, drive(connection, answer))

@@ -1,4 +1,4 @@
-//! OAuth as HubSpot speaks it: refreshing a grant, and asking whose a credential is.
+//! OAuth as HubSpot speaks it: exchanging a code, refreshing a grant, and asking whose a credential is.
 //!
 //! Paths are data: HubSpot retires one dated version after another. Knows no storage and no policy.
 
@@ -9,8 +9,11 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::hubspot::control::{ControlAnswer, ControlClient, ControlError};
-use crate::hubspot::errors::{TokenFailure, classify};
+use crate::hubspot::endpoints::Introspect;
+use crate::hubspot::errors::{CodeFailure, TokenFailure, classify, classify_code, object};
 use crate::secret::Secret;
+
+pub use crate::hubspot::endpoints::Endpoints;
 
 /// What an access token lives if HubSpot does not say: shorter than its 1,800 s, so that a silent
 /// change errs towards refreshing.
@@ -19,38 +22,15 @@ const LIFE_ASSUMED: Duration = Duration::from_secs(300);
 /// Longest token that is taken. HubSpot says to allow 512 characters.
 const TOKEN_MAX: usize = 8 * 1024;
 
+/// What is escaped in a path: all but the unreserved characters of RFC 3986, §2.3.
+const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// Most scopes that are taken from an answer: HubSpot has about 400.
 const SCOPES_MAX: usize = 2_000;
-
-/// Where HubSpot's endpoints are.
-#[derive(Clone, Debug)]
-pub struct Endpoints {
-    /// `POST`, form: refresh.
-    pub token: String,
-    /// `POST`, form: whose a token is.
-    pub introspect: String,
-    /// `POST`, JSON: whose a private-app token is.
-    pub private_app_info: String,
-    /// `GET`: the account of any token.
-    pub account_details: String,
-    /// `POST`, form: end a refresh token.
-    pub revoke: String,
-    /// `DELETE`: the app leaves the portal whose access token it shows.
-    pub uninstall: String,
-}
-
-impl Default for Endpoints {
-    fn default() -> Self {
-        Self {
-            token: "/oauth/2026-03/token".to_owned(),
-            introspect: "/oauth/2026-03/token/introspect".to_owned(),
-            private_app_info: "/oauth/v2/private-apps/get/access-token-info".to_owned(),
-            account_details: "/account-info/2026-03/details".to_owned(),
-            revoke: "/oauth/2026-03/token/revoke".to_owned(),
-            uninstall: "/appinstalls/2026-03/external-install".to_owned(),
-        }
-    }
-}
 
 /// Who asks.
 #[derive(Clone, Copy)]
@@ -76,6 +56,8 @@ pub struct TokenAnswer {
     pub user_id: Option<u64>,
     /// Granted scopes, if told.
     pub scopes: Option<Vec<String>>,
+    /// When the answer's last byte was here.
+    pub received: tokio::time::Instant,
 }
 
 /// Why a refresh brought no tokens.
@@ -120,19 +102,76 @@ pub async fn refresh(
         let failure = classify(answer.status, answer.retry_after, &answer.body);
         return Err(RefreshError::Refused(failure));
     }
-    let body: TokenBody = serde_json::from_slice(&answer.body).map_err(|_| RefreshError::NotUnderstood)?;
-    let access = token(body.access_token).ok_or(RefreshError::NotUnderstood)?;
+    read_tokens(&answer).ok_or(RefreshError::NotUnderstood)
+}
+
+/// Why an exchange brought no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// No answer; the error says whether the question can have arrived.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// HubSpot said no.
+    #[error("the token endpoint refused the code: {0:?}")]
+    Refused(CodeFailure),
+    /// HubSpot said yes, but not in a form we can read: the code is used up.
+    #[error("the token endpoint's answer can't be read")]
+    NotUnderstood,
+}
+
+/// What a browser brought back, and what proves that it is ours.
+#[derive(Clone, Copy)]
+pub struct AuthorizationCode<'a> {
+    /// Single use.
+    pub code: &'a Secret,
+    /// As in the question.
+    pub redirect_uri: &'a str,
+    /// The PKCE verifier, if the question had a challenge.
+    pub verifier: Option<&'a Secret>,
+}
+
+/// Exchanges an authorization code for tokens. The answer always has a refresh token.
+pub async fn exchange(
+    client: &ControlClient,
+    endpoints: &Endpoints,
+    credentials: ClientCredentials<'_>,
+    code: AuthorizationCode<'_>,
+) -> Result<(TokenAnswer, Secret), ExchangeError> {
+    let mut fields = vec![
+        ("grant_type", "authorization_code"),
+        ("client_id", credentials.id),
+        ("client_secret", credentials.secret.expose()),
+        ("redirect_uri", code.redirect_uri),
+        ("code", code.code.expose()),
+    ];
+    if let Some(verifier) = code.verifier {
+        fields.push(("code_verifier", verifier.expose()));
+    }
+    let form = form(&fields);
+    let answer = client.post_form(&endpoints.token, &form).await?;
+    if answer.status != StatusCode::OK {
+        return Err(ExchangeError::Refused(classify_code(answer.status, &answer.body)));
+    }
+    let mut tokens = read_tokens(&answer).ok_or(ExchangeError::NotUnderstood)?;
+    let refresh = tokens.refresh.take().ok_or(ExchangeError::NotUnderstood)?;
+    Ok((tokens, refresh))
+}
+
+fn read_tokens(answer: &ControlAnswer) -> Option<TokenAnswer> {
+    let body: TokenBody = object(&answer.body)?;
+    let access = token(body.access_token)?;
     let refresh = match body.refresh_token {
         None => None,
-        Some(text) => Some(token(text).ok_or(RefreshError::NotUnderstood)?),
+        Some(text) => Some(token(text)?),
     };
-    Ok(TokenAnswer {
+    Some(TokenAnswer {
         access,
         refresh,
         life: body.expires_in.map_or(LIFE_ASSUMED, Duration::from_secs),
         hub_id: body.hub_id,
         user_id: body.user_id,
         scopes: body.scopes.map(bounded),
+        received: answer.received,
     })
 }
 
@@ -178,28 +217,37 @@ pub async fn introspect_grant(
         #[serde(default)]
         scopes: Vec<String>,
     }
-    let form = form(&[
-        ("client_id", credentials.id),
-        ("client_secret", credentials.secret.expose()),
-        ("token", refresh_token.expose()),
-        ("token_type_hint", "refresh_token"),
-    ]);
-    let answer = match client.post_form(&endpoints.introspect, &form).await {
+    let asked = match &endpoints.introspect {
+        Introspect::Form(path) => {
+            let form = form(&[
+                ("client_id", credentials.id),
+                ("client_secret", credentials.secret.expose()),
+                ("token", refresh_token.expose()),
+                ("token_type_hint", "refresh_token"),
+            ]);
+            client.post_form(path, &form).await
+        }
+        Introspect::InPath(before) => client.get(&token_path(before, refresh_token), None).await,
+    };
+    let answer = match asked {
         Ok(answer) => answer,
         Err(_) => return Introspection::CantTell("HubSpot could not be reached"),
     };
+    let in_path = matches!(endpoints.introspect, Introspect::InPath(_));
     if answer.status != StatusCode::OK {
         return match classify(answer.status, None, &answer.body) {
             TokenFailure::DeadGrant => Introspection::NotGood,
             TokenFailure::WrongClient => Introspection::WrongClient,
+            // v1 knows only good tokens; an unknown one is a path that is not there.
+            _ if in_path && answer.status == StatusCode::NOT_FOUND => Introspection::NotGood,
             _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
         };
     }
-    match serde_json::from_slice::<Body>(&answer.body) {
-        Ok(Body {
+    match object(&answer.body) {
+        Some(Body {
             active: Some(false), ..
         }) => Introspection::NotGood,
-        Ok(Body {
+        Some(Body {
             hub_id: Some(hub_id),
             user_id,
             user,
@@ -213,6 +261,50 @@ pub async fn introspect_grant(
         }),
         _ => Introspection::CantTell("HubSpot did not tell whose the grant is"),
     }
+}
+
+/// On whose rights calls with a grant go, as HubSpot tells of its access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Standpoint {
+    /// The app is one that each user installs for themself: the installer's rights bound every call.
+    pub user_level: bool,
+    /// The installer is a service account, not a person.
+    pub service_account: bool,
+}
+
+/// Asks on whose rights an access token acts; `None` when HubSpot does not tell.
+pub async fn standpoint(
+    client: &ControlClient,
+    endpoints: &Endpoints,
+    credentials: ClientCredentials<'_>,
+    access: &Secret,
+) -> Option<Standpoint> {
+    #[derive(Deserialize)]
+    struct Body {
+        signed_access_token: Signed,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Signed {
+        is_user_level: bool,
+        is_service_account: bool,
+    }
+    // v1 would have the access token in a path, for a fact that is only shown.
+    let Introspect::Form(path) = &endpoints.introspect else {
+        return None;
+    };
+    let form = form(&[
+        ("client_id", credentials.id),
+        ("client_secret", credentials.secret.expose()),
+        ("token", access.expose()),
+        ("token_type_hint", "access_token"),
+    ]);
+    let answer = client.post_form(path, &form).await.ok()?;
+    let body: Body = object(&answer.body)?;
+    Some(Standpoint {
+        user_level: body.signed_access_token.is_user_level,
+        service_account: body.signed_access_token.is_service_account,
+    })
 }
 
 /// Asks whose a private-app token is, and, for service keys, which no introspection may know, which
@@ -230,7 +322,7 @@ pub async fn introspect_static(
     if let Some(identity) = private_app_info(client, endpoints, static_token, authorization.clone()).await {
         return (StaticKind::PrivateApp, Introspection::Known(identity));
     }
-    match client.get(&endpoints.account_details, authorization).await {
+    match client.get(&endpoints.account_details, Some(authorization)).await {
         Err(_) => (
             StaticKind::Unknown,
             Introspection::CantTell("HubSpot could not be reached"),
@@ -306,6 +398,15 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
     }
 }
 
+/// A path that ends in a token: a secret as a whole, never to be logged.
+fn token_path(before: &str, token: &Secret) -> Zeroizing<String> {
+    // Room for every byte escaped: a buffer that grew would leave the token behind.
+    let mut path = String::with_capacity(before.len() + 3 * token.expose().len());
+    path.push_str(before);
+    path.extend(percent_encoding::utf8_percent_encode(token.expose(), RESERVED));
+    Zeroizing::new(path)
+}
+
 pub(super) fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     // Room for every byte escaped: a buffer that grew would leave secrets behind.
     let room = fields
@@ -349,6 +450,15 @@ mod tests {
     fn secrets_are_escaped_into_the_form() {
         let form = form(&[("client_secret", "a&b=c d+é")]);
         assert_eq!(&*form, "client_secret=a%26b%3Dc+d%2B%C3%A9");
+    }
+
+    #[test]
+    fn a_token_in_a_path_is_one_segment_of_it() {
+        let path = token_path(
+            "/oauth/v1/refresh-tokens/",
+            &Secret::new("na1-a/b?c#d".to_owned()),
+        );
+        assert_eq!(&**path, "/oauth/v1/refresh-tokens/na1-a%2Fb%3Fc%23d");
     }
 
     #[test]

@@ -314,6 +314,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            received: tokio::time::Instant::now(),
         }
     }
 

@@ -95,6 +95,7 @@ pub struct Metrics {
     pub(crate) denial_lines: LineBudget,
     pub(crate) forbidden_lines: LineBudget,
     pub(crate) upstream_lines: LineBudget,
+    pub(crate) install_lines: LineBudget,
     pub(crate) store_lines: LineBudget,
     pub(crate) audit_lines: LineBudget,
     /// Held while a picture (policies, keys, connections) is replaced or scraped.
@@ -312,6 +313,7 @@ impl Metrics {
             denial_lines: LineBudget::default(),
             forbidden_lines: LineBudget::default(),
             upstream_lines: LineBudget::default(),
+            install_lines: LineBudget::default(),
             store_lines: LineBudget::default(),
             audit_lines: LineBudget::default(),
             picture: Mutex::default(),

@@ -77,7 +77,7 @@ words! {
         InstallerOffboarded = "installer_offboarded",
         InstallerLostRights = "installer_lost_rights",
         InstallerUnknown = "installer_unknown",
-        InstallerIsNaturalPerson = "installer_is_natural_person",
+        InstallerIsNoServiceUser = "installer_is_no_service_user",
         InstallerIsSuperAdmin = "installer_is_super_admin",
         WatchUnknown = "watch_unknown_24h",
         WatcherCoveredByPolicy = "watcher_covered_by_policy",

@@ -10,30 +10,26 @@ use axum::extract::{RawQuery, State as Shared};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::timeout::TimeoutLayer;
 use tower::{ServiceBuilder, ServiceExt};
 
 use super::Readiness;
+use crate::listener::{self, Bounds};
 use crate::metrics::Metrics;
 
-/// Open connections: a few scrapers and probes, with room to spare.
-const CONNECTIONS: usize = 64;
 /// Requests at once: a scrape of 20,000 series is work.
 const CONCURRENT: usize = 8;
 /// A request that takes longer than this is of no use to its scraper.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// From accept to the end of a head, and between two requests of one connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest head.
-const HEAD_BYTES: usize = 16 * 1024;
-/// Pause after a failed accept: descriptors have run out, and come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const BOUNDS: Bounds = Bounds {
+    connections: 64, // a few scrapers and probes, with room to spare
+    head_bytes: 16 * 1024,
+    head: Duration::from_secs(30),
+    drain: TIMEOUT,
+};
 
 /// What the routes look at.
 #[derive(Clone)]
@@ -51,56 +47,8 @@ pub struct State {
 /// None after the start: a failed accept is logged and tried again.
 pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) -> io::Result<()> {
     let router = routes(state);
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
-    let tasks = TaskTracker::new();
-    loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&connections).acquire_owned() => permit.map_err(io::Error::other)?,
-            () = shutdown.cancelled() => break,
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "the monitor listener could not accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let router = router.clone();
-        let shutdown = shutdown.clone();
-        tasks.spawn(async move {
-            connection(stream, router, shutdown).await;
-            drop(permit);
-        });
-    }
-    tasks.close();
-    // Bounded: a request has its timeout, and an idle connection is closed at once.
-    let _ = tokio::time::timeout(TIMEOUT, tasks.wait()).await;
-    Ok(())
-}
-
-async fn connection(stream: tokio::net::TcpStream, router: Router, shutdown: CancellationToken) {
-    let service = hyper::service::service_fn(move |request| router.clone().oneshot(request));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection of the monitor listener ended early");
-    }
+    let handler = move |request| router.clone().oneshot(request);
+    listener::serve("monitor", listener, BOUNDS, handler, shutdown).await
 }
 
 fn routes(state: State) -> Router {

@@ -21,13 +21,13 @@ pub const UNKNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 pub struct World<'a> {
     /// Every connection.
     pub connections: &'a [ConnectionRow],
-    /// Everybody a watcher has looked for.
+    /// Everybody a watcher has looked for, in the store's order: by portal and user.
     pub people: &'a [PersonRow],
     /// The policies in force.
     pub policies: &'a PolicySet,
     /// Who watches, and who counts as a service user.
     pub settings: &'a PeopleSettings,
-    /// When integrations last did something.
+    /// When integrations last did something, in the store's order: by integration, connection, class.
     pub uses: &'a [LastUse],
 }
 
@@ -83,7 +83,7 @@ impl World<'_> {
             match row.user_id {
                 None => add(FindingKind::InstallerUnknown, consented, None),
                 Some(_) if !self.is_service_user(row, person) => {
-                    add(FindingKind::InstallerIsNaturalPerson, consented, None);
+                    add(FindingKind::InstallerIsNoServiceUser, consented, None);
                 }
                 Some(_) => {}
             }
@@ -106,9 +106,11 @@ impl World<'_> {
 
     /// The person behind a connection, if a watcher has looked for them.
     pub fn person(&self, row: &ConnectionRow) -> Option<&PersonRow> {
-        self.people
-            .iter()
-            .find(|person| person.portal == row.portal && Some(person.user_id) == row.user_id)
+        let wanted = (row.portal, row.user_id?);
+        let found = self
+            .people
+            .binary_search_by_key(&wanted, |person| (person.portal, person.user_id));
+        self.people.get(found.ok()?)
     }
 
     /// Whether the connection is set aside for watching.
@@ -126,12 +128,11 @@ impl World<'_> {
             return Vec::new();
         }
         let last = |integration: &str, class| {
-            self.uses
-                .iter()
-                .find(|last| {
-                    last.connection == row.id && last.integration == integration && last.class == class
-                })
-                .map(|last| last.at.to_string())
+            let found = self.uses.binary_search_by(|last| {
+                let wanted = (integration, &row.id, class);
+                (last.integration.as_str(), &last.connection, last.class).cmp(&wanted)
+            });
+            self.uses.get(found.ok()?).map(|last| last.at.to_string())
         };
         self.covering(row, true)
             .map(|policy| Standing {

@@ -91,11 +91,11 @@ fn each_kind_is_found_where_it_is_and_nowhere_else() {
     );
 
     let ann = installed_by("acme", Some(7), Some("ann@example.com"));
-    assert_eq!(kinds(&ann, &[], &none, at(0)), ["installer_is_natural_person"]);
+    assert_eq!(kinds(&ann, &[], &none, at(0)), ["installer_is_no_service_user"]);
     let unnamed = installed_by("acme", Some(7), None);
     assert_eq!(
         kinds(&unnamed, &[], &none, at(0)),
-        ["installer_is_natural_person"]
+        ["installer_is_no_service_user"]
     );
     let unknown = installed_by("acme", None, None);
     assert_eq!(kinds(&unknown, &[], &none, at(0)), ["installer_unknown"]);
@@ -162,16 +162,16 @@ fn a_finding_names_the_integrations_and_what_they_last_did() {
     );
     let uses = [
         LastUse {
-            integration: "report".to_owned(),
-            connection: row.id,
-            class: Class::Read,
-            at: at(1),
-        },
-        LastUse {
             integration: "other".to_owned(),
             connection: row.id,
             class: Class::Write,
             at: at(2),
+        },
+        LastUse {
+            integration: "report".to_owned(),
+            connection: row.id,
+            class: Class::Read,
+            at: at(1),
         },
     ];
     let world = World {

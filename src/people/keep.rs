@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::People;
 use super::findings::World;
 use crate::access::connection::PortalId;
-use crate::audit::{GateEvent, GateRecord, Record};
 use crate::events::{FindingBegan, FindingEnded};
 use crate::metrics::FindingKind;
 use crate::store::{FindingRow, Reconciled, StoreError};
@@ -59,7 +58,7 @@ impl People {
         .await
     }
 
-    /// Log, audit log and metrics.
+    /// Log and metrics. That somebody went or came back stands in the audit log already.
     fn tell(&self, reconciled: &Reconciled) {
         for row in &reconciled.began {
             FindingBegan {
@@ -68,7 +67,6 @@ impl People {
                 detail: &row.detail,
             }
             .emit();
-            self.note(GateEvent::FindingBegan, row);
         }
         for row in &reconciled.ended {
             FindingEnded {
@@ -77,7 +75,6 @@ impl People {
                 detail: &row.detail,
             }
             .emit();
-            self.note(GateEvent::FindingEnded, row);
         }
         let open = |kind: &FindingKind| {
             let is_open = |row: &&FindingRow| row.kind == kind.as_str() && row.acknowledged.is_none();
@@ -85,19 +82,5 @@ impl People {
         };
         let counts: Vec<_> = FindingKind::ALL.iter().map(|kind| (*kind, open(kind))).collect();
         self.metrics.set_findings(&counts);
-    }
-
-    fn note(&self, event: GateEvent, row: &FindingRow) {
-        let record = GateRecord {
-            time: Timestamp::now(),
-            event,
-            boot: self.boot,
-            detail: format!(
-                "finding {}: {} of connection {}",
-                row.id, row.kind, row.connection
-            ),
-        };
-        // Counted by the log itself when it finds no room.
-        let _ = self.audit.push(Record::Gate(Box::new(record)));
     }
 }

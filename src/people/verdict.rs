@@ -139,6 +139,25 @@ enum Word {
 }
 
 impl Held {
+    /// What is settled, and nothing else.
+    pub fn settled(
+        presence: Presence,
+        since: Timestamp,
+        lost_rights_since: Option<Timestamp>,
+        unknown_since: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            presence,
+            presence_since: Some(since),
+            lost_rights_since,
+            unknown: unknown_since.map(|since| Unknown {
+                since,
+                why: String::new(),
+            }),
+            ..Self::default()
+        }
+    }
+
     /// Takes a poll in. `apart`: how long after the first time a source counts as saying it twice.
     pub fn take(&mut self, sighting: &Sighting, now: Timestamp, apart: std::time::Duration) {
         match presence(sighting, self.presence) {

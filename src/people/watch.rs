@@ -179,11 +179,7 @@ fn seen(
     apart: Duration,
 ) -> PersonRow {
     let first_seen = before.as_ref().map_or(now, |row| row.presence_since);
-    // What a later version wrote is begun anew: it blocks nothing until two polls agree.
-    let mut held: Held = before
-        .as_ref()
-        .and_then(|row| serde_json::from_str(&row.watch).ok())
-        .unwrap_or_default();
+    let mut held = before.as_ref().map_or_else(Held::default, held);
     held.take(sighting, now, apart);
     let (unknown_since, unknown_why) = match held.unknown.clone() {
         None => (None, None),
@@ -204,6 +200,18 @@ fn seen(
         seen: held.seen,
         watch: serde_json::to_string(&held).unwrap_or_default(),
     }
+}
+
+/// What is held of a person. What another version wrote down is not understood; what was settled stays.
+fn held(row: &PersonRow) -> Held {
+    serde_json::from_str(&row.watch).unwrap_or_else(|_| {
+        Held::settled(
+            row.presence,
+            row.presence_since,
+            row.lost_rights_since,
+            row.unknown_since,
+        )
+    })
 }
 
 /// How long to wait for the next poll: doubled for every failure in a row, no shorter than HubSpot asks
@@ -229,6 +237,41 @@ fn random() -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::installer::Presence;
+
+    #[test]
+    fn what_was_settled_outlives_a_note_that_nobody_understands() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let portal = PortalId::new(1).unwrap();
+        let row = PersonRow {
+            portal,
+            user_id: 7,
+            email: None,
+            super_admin: None,
+            presence: Presence::Removed,
+            presence_since: at(1),
+            lost_rights_since: Some(at(2)),
+            unknown_since: Some(at(3)),
+            unknown_why: None,
+            seen: None,
+            watch: "{\"of\":\"a later version\"".to_owned(),
+        };
+        let unknown = Sighting::unknown("HubSpot could not be reached");
+        let next = seen(
+            portal,
+            7,
+            Some(row),
+            &unknown,
+            None,
+            at(9),
+            Duration::from_secs(1),
+        );
+        assert_eq!((next.presence, next.presence_since), (Presence::Removed, at(1)));
+        assert_eq!(
+            (next.lost_rights_since, next.unknown_since),
+            (Some(at(2)), Some(at(3)))
+        );
+    }
 
     #[test]
     fn polls_slow_down_while_hubspot_does_not_answer_and_never_stop() {

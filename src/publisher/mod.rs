@@ -341,9 +341,18 @@ impl Publisher {
             Some(keys) => keys,
             None => crate::access::integration::KeyIndex::clone(&self.gate.snapshot.load().keys),
         };
-        *keys = Some(match self.store.key(&id)? {
-            Some(row) => current.with(row.to_entry()),
-            None => current.without(&id),
+        *keys = Some(match self.store.key(&id) {
+            Ok(Some(row)) => current.with(row.to_entry()),
+            Ok(None) => current.without(&id),
+            // It may have been revoked; the changes behind it are for others.
+            Err(StoreError::Damaged(_)) => {
+                tracing::error!(event = "key.damaged", key = %id, "a key can't be read and opens nothing: run `scopegate store check`");
+                current.without(&id)
+            }
+            Err(error) => {
+                *keys = Some(current);
+                return Err(error);
+            }
         });
         Ok(())
     }
@@ -354,9 +363,12 @@ impl Publisher {
         let before = self.gate.snapshot.load_full();
         // Entry by entry, so that calls under way see what was revoked.
         let mut keys = crate::access::integration::KeyIndex::clone(&before.keys);
-        let rows = self.store.keys()?;
-        for row in &rows {
+        let rows = self.store.key_rows()?;
+        for row in &rows.sound {
             keys = keys.with(row.to_entry());
+        }
+        for id in rows.damaged.iter().flatten() {
+            keys = keys.without(id);
         }
         self.gate.snapshot.store(Arc::new(before.with_keys(keys)));
         self.gate.live.reload()?;

@@ -33,6 +33,7 @@ pub(super) fn authenticate(sim: &Sim, call: &Call) -> Handled<Who> {
         .bearer(token)
         .ok_or_else(Problem::invalid_authentication)?;
     if let Some(expired) = bearer.expires_ms.filter(|at| *at <= call.now_ms) {
+        sim.token_log.expired_use(call.now_ms - expired);
         return Err(Problem::expired_authentication(expired, call.now_ms));
     }
     // An app's own token opens no account.

@@ -41,10 +41,24 @@ pub(super) struct Bearer {
 #[derive(Clone, Debug)]
 pub(super) struct App {
     pub(super) id: u64,
+    pub(super) name: String,
     pub(super) client_id: String,
     /// Newest first; two are valid while one is rotated.
     pub(super) secrets: Vec<String>,
     pub(super) redirect_uris: Vec<String>,
+    /// The scopes it is configured for; `None`: whatever is asked.
+    pub(super) scopes: Option<AppScopes>,
+}
+
+/// The scopes an app is configured for, in HubSpot's three kinds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppScopes {
+    /// All must be in `scope`.
+    pub required: Vec<String>,
+    /// May be in `scope`, never in `optional_scope`.
+    pub conditional: Vec<String>,
+    /// May be in `optional_scope`, never in `scope`.
+    pub optional: Vec<String>,
 }
 
 /// What happens to an install's calls once its installer was removed or deactivated (unverified).

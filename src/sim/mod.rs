@@ -2,7 +2,8 @@
 //! limits and quirks, in process or on a port of its own.
 //!
 //! It judges by tables of its own, not by the gate's catalogue. It keeps everything in memory, bounded. It
-//! deliberately has no user interface, sends nothing anywhere, and knows no credential until it has started.
+//! deliberately has no user interface but the page on which a person consents to an install, sends nothing
+//! anywhere, and knows no credential until it has started.
 //!
 //! ```
 //! use scopegate::sim::{PortalOptions, Scopes, Sim, SimOptions};
@@ -57,10 +58,11 @@ mod simulator;
 mod socket;
 mod timeline;
 mod tls;
+mod token_log;
 mod type_table;
 
 pub use self::canned::{Canned, KnownFault};
-pub use self::credentials::OnInstallerRemoved;
+pub use self::credentials::{AppScopes, OnInstallerRemoved};
 pub use self::faults::{Action, EchoPlace, Fault, FaultId, Matching};
 pub use self::fixtures::{PLANTED_NUMBER, PLANTED_TEXT, Planted};
 pub use self::options::{
@@ -73,3 +75,4 @@ pub use self::scopes::Scopes;
 pub use self::server::{Running, serve, start};
 pub use self::simulator::{AppCredentials, Install, Sim};
 pub use self::tls::{SimTls, tls};
+pub use self::token_log::TokenCall;

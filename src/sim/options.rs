@@ -96,6 +96,8 @@ pub struct SimOptions {
     pub expires_in: Duration,
     /// Whether refresh tokens rotate.
     pub rotation: Rotation,
+    /// Whether an answer to a refresh leaves the refresh token out unless it is a new one (RFC 6749 §6 allows it).
+    pub refresh_token_only_when_new: bool,
     /// Whether a refresh ends access tokens issued earlier (unverified; presumably not).
     pub refresh_ends_earlier_tokens: bool,
     /// Whether revoking a refresh token ends its access tokens (second-hand: it does not).
@@ -153,6 +155,7 @@ impl Default for SimOptions {
         Self {
             expires_in: Duration::from_secs(1800),
             rotation: Rotation::default(),
+            refresh_token_only_when_new: false,
             refresh_ends_earlier_tokens: false,
             revoke_cascades: false,
             code_lifetime: Duration::from_secs(300),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::clock::{Clock, millis};
-use super::credentials::{App, Bearer, BearerKind, Code, Credentials, Grant, OnInstallerRemoved};
+use super::credentials::{App, AppScopes, Bearer, BearerKind, Code, Credentials, Grant, OnInstallerRemoved};
 use super::faults::{Fault, FaultId, Faults};
 use super::fixtures::{self, Planted};
 use super::object_types::ObjectKind;
@@ -15,6 +15,7 @@ use super::random;
 use super::rate_limit::Buckets;
 use super::recorder::{Received, Recorder};
 use super::scopes::Scopes;
+use super::token_log::TokenLog;
 use crate::secret::Secret;
 
 /// A HubSpot of one's own.
@@ -25,9 +26,12 @@ pub struct Sim {
     pub(super) recorder: Recorder,
     pub(super) faults: Faults,
     pub(super) buckets: Buckets,
+    pub(super) token_log: TokenLog,
     control: Secret,
     portals: RwLock<BTreeMap<u64, Arc<Portal>>>,
     credentials: Mutex<Credentials>,
+    /// By account: scopes of features it has not bought.
+    withheld: Mutex<BTreeMap<u64, Vec<String>>>,
 }
 
 /// What an app was registered with.
@@ -80,9 +84,11 @@ impl Sim {
             clock: Clock::default(),
             faults: Faults::default(),
             buckets: Buckets::default(),
+            token_log: TokenLog::default(),
             control: Secret::new(random::uuid()),
             portals: RwLock::default(),
             credentials: Mutex::default(),
+            withheld: Mutex::default(),
         })
     }
 
@@ -115,9 +121,11 @@ impl Sim {
         let (client_id, secret) = (random::uuid(), random::uuid());
         credentials.add_app(App {
             id: app_id,
+            name: name.to_owned(),
             client_id: client_id.clone(),
             secrets: vec![secret.clone()],
             redirect_uris: redirect_uris.iter().map(|uri| (*uri).to_owned()).collect(),
+            scopes: None,
         });
         AppCredentials {
             name: name.to_owned(),
@@ -125,6 +133,23 @@ impl Sim {
             client_id,
             client_secret: Secret::new(secret),
         }
+    }
+
+    /// Says which scopes an app is configured for. `false` when there is no such app.
+    pub fn configure_scopes(&self, client_id: &str, scopes: AppScopes) -> bool {
+        let mut credentials = self.credentials();
+        let app = credentials.app_mut(client_id);
+        app.map(|app| app.scopes = Some(scopes)).is_some()
+    }
+
+    /// Takes the features behind these scopes away from an account: asked for as optional ones they are
+    /// silently not granted, as required ones they stop an install.
+    pub fn withhold_scopes(&self, hub_id: u64, scopes: &[&str]) {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        self.withheld
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hub_id, scopes);
     }
 
     /// Gives an app a second secret beside its newest; `None` when there is no such app.
@@ -353,6 +378,16 @@ impl Sim {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&hub_id)
             .cloned()
+    }
+
+    pub(super) fn withheld_scopes(&self, hub_id: u64) -> Vec<String> {
+        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        withheld.get(&hub_id).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn hub_ids(&self) -> Vec<u64> {
+        let portals = self.portals.read().unwrap_or_else(PoisonError::into_inner);
+        portals.keys().copied().collect()
     }
 
     pub(super) fn credentials(&self) -> MutexGuard<'_, Credentials> {

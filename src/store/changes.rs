@@ -126,16 +126,22 @@ impl Store {
         let mut statement = reader
             .prepare_cached("SELECT seq, kind, id FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
         let mut found = statement.query(params![after_stored, BATCH])?;
-        let mut rows = Vec::new();
+        let mut rows: Vec<Change> = Vec::new();
+        let mut damaged = false;
         while let Some(row) = found.next()? {
             let kind: String = row.get(1)?;
+            let Some(kind) = ChangeKind::parse(&kind) else {
+                damaged = true;
+                continue;
+            };
             rows.push(Change {
                 seq: read_number(row.get(0)?)?,
-                kind: ChangeKind::parse(&kind).ok_or(StoreError::Damaged("a change"))?,
+                kind,
                 id: row.get(2)?,
             });
         }
-        let missed = rows.first().is_some_and(|first| first.seq > after + 1);
+        // What a damaged row speaks of is found by reading everything, too.
+        let missed = damaged || rows.first().is_some_and(|first| first.seq > after + 1);
         Ok(Changes { rows, missed })
     }
 

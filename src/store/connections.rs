@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
 use super::keys::end_keys_of;
+use super::machine_time::{MachineTime, machine_time};
 use super::people::read_note;
 use super::standings::Whose;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
@@ -12,12 +13,12 @@ use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, Po
 use crate::access::installer::{Installer, InstallerNote};
 use crate::access::label::Labels;
 use crate::access::rotation::CredentialAge;
-use crate::vault::{CredentialDigest, Sealed, WrappedKey};
+use crate::vault::{CredentialDigest, GrantPrint, Sealed, WrappedKey};
 
 const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, whose, health, \
      user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
      intent_at, created_at, installer_email, installer_rights, installed_at, requested_scopes, labels, refreshed_at, \
-     credential_at, rotation_marked_at, rotation_why, handed_digest, \
+     credential_at, grant_print, grant_id, access_boot, access_boot_ms, rotation_marked_at, rotation_why, handed_digest, \
      (SELECT email FROM people p WHERE p.portal = connections.portal AND p.user_id = connections.user_id) \
      AS person_email, \
      (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_states \
@@ -89,6 +90,12 @@ pub struct ConnectionRow {
     pub refreshed: Option<Timestamp>,
     /// When the long-lived credential in use was issued: what its rotation is counted from.
     pub credential_at: Timestamp,
+    /// By which the same refresh token is recognised elsewhere; `None` = not looked at yet.
+    pub grant_print: Option<GrantPrint>,
+    /// The same in all connections that share this one's grant; `None` = nobody else has it.
+    pub grant_id: Option<String>,
+    /// When the access token was received by the machine's own clock.
+    pub access_clock: Option<MachineTime>,
     /// What there is to say about the installer: derived from what is known of people.
     pub installer: Option<InstallerNote>,
     /// Since when it must be rotated on somebody's word, and why.
@@ -115,6 +122,28 @@ impl ConnectionRow {
             installer_gone: gone.map(|note| note.since),
         }
     }
+}
+
+/// A connection whose row can't be read: it has no token, and others are not touched by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRow {
+    /// Its id, if that can be read.
+    pub id: Option<ConnectionId>,
+    /// Its name, if that can be read.
+    pub name: Option<ConnectionName>,
+    /// Its portal, if that can be read.
+    pub portal: Option<PortalId>,
+    /// What can't be read.
+    pub what: String,
+}
+
+/// Every connection.
+#[derive(Debug, Default)]
+pub struct ConnectionRows {
+    /// Those that can be read, by name.
+    pub sound: Vec<ConnectionRow>,
+    /// Those that can't.
+    pub damaged: Vec<DamagedRow>,
 }
 
 /// A connection to be stored.
@@ -153,15 +182,25 @@ pub struct NewConnection {
 }
 
 impl Store {
-    /// Every connection, by name.
+    /// Every connection that can be read, by name. One damaged row must not stop all others:
+    /// [`Store::connection_rows`] tells of it.
     pub fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        Ok(self.connection_rows()?.sound)
+    }
+
+    /// Every connection, and apart those whose row can't be read.
+    pub fn connection_rows(&self) -> Result<ConnectionRows, StoreError> {
         let reader = self.reader();
         let mut statement =
             reader.prepare_cached(&format!("SELECT {COLUMNS} FROM connections ORDER BY name"))?;
         let mut found = statement.query([])?;
-        let mut rows = Vec::new();
+        let mut rows = ConnectionRows::default();
+        // An error here is the file's, and nothing can be relied on; one in `read` is the row's.
         while let Some(row) = found.next()? {
-            rows.push(read(row)?);
+            match read(row) {
+                Ok(sound) => rows.sound.push(sound),
+                Err(error) => rows.damaged.push(DamagedRow::of(row, &error)),
+            }
         }
         Ok(rows)
     }
@@ -191,7 +230,16 @@ impl Store {
         let mut statement =
             reader.prepare_cached(&format!("SELECT {COLUMNS} FROM connections WHERE {column} = ?1"))?;
         let mut found = statement.query(params![value])?;
-        found.next()?.map(read).transpose()
+        let row = found.next()?;
+        row.map(|row| {
+            read(row).map_err(|error| match error {
+                StoreError::Damaged(_) | StoreError::Sqlite(_) => {
+                    StoreError::DamagedConnection(Box::new(DamagedRow::of(row, &error)))
+                }
+                error => error,
+            })
+        })
+        .transpose()
     }
 
     /// Whether name, and app with portal, are free; to be asked before a grant is used up on them.
@@ -308,7 +356,7 @@ fn remove(tx: &Transaction<'_>, id: &ConnectionId, by: &Provenance) -> Result<us
     Ok(revoked)
 }
 
-fn check_free(
+pub(super) fn check_free(
     tx: &Transaction<'_>,
     name: &ConnectionName,
     app: Option<&str>,
@@ -401,6 +449,11 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
             .collect(),
         refreshed: timestamp_opt(row.get("refreshed_at")?)?,
         credential_at: timestamp(row.get("credential_at")?)?,
+        grant_print: row
+            .get::<_, Option<Vec<u8>>>("grant_print")?
+            .and_then(GrantPrint::from_stored),
+        grant_id: row.get("grant_id")?,
+        access_clock: machine_time(row.get("access_boot")?, row.get("access_boot_ms")?),
         installer: read_note(row.get("installer_note")?)?,
         rotation_marked: match timestamp_opt(row.get("rotation_marked_at")?)? {
             None => None,
@@ -413,7 +466,37 @@ fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
     })
 }
 
-fn words(text: &str) -> Vec<String> {
+impl DamagedRow {
+    fn of(row: &Row<'_>, error: &StoreError) -> Self {
+        let text = |column: &str| row.get::<_, String>(column).ok();
+        Self {
+            id: text("id").and_then(|id| ConnectionId::parse(&id)),
+            name: text("name").and_then(|name| ConnectionName::parse(&name)),
+            portal: row
+                .get::<_, i64>("portal")
+                .ok()
+                .and_then(|portal| read_number(portal).ok())
+                .and_then(PortalId::new),
+            what: match error {
+                StoreError::Damaged(what) => (*what).to_owned(),
+                // SQLite's words could quote a value.
+                _ => "a column".to_owned(),
+            },
+        }
+    }
+
+    /// Cause and remedy, for a log line or a finding.
+    pub fn finding(&self) -> String {
+        let name = self.name.as_ref().map_or("?", ConnectionName::as_str);
+        format!(
+            "connection `{name}` is damaged: {} in its row can't be read; remove it with `scopegate connection remove \
+             {name}` and add it again, or restore the store from a backup",
+            self.what
+        )
+    }
+}
+
+pub(super) fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 

@@ -67,3 +67,17 @@ fn removing_destroys_the_data_key_in_the_file_and_its_log() {
     assert!(!holds_key());
     assert!(store.remove_connection(&added.id, &by_test()).is_err());
 }
+
+#[test]
+fn a_damaged_change_costs_a_look_at_everything_and_no_more() {
+    let (_dir, store) = store();
+    store.add_connection(&new(1, "acme", 1), &by_test()).unwrap();
+    let seen = store.last_change().unwrap();
+    rusqlite::Connection::open(store.path())
+        .unwrap()
+        .execute("INSERT INTO changes (kind, id) VALUES ('planet', 'x')", [])
+        .unwrap();
+    let changes = store.changes_after(seen).unwrap();
+    assert!(changes.missed);
+    assert!(!store.changes_after(store.last_change().unwrap()).unwrap().missed);
+}

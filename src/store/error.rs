@@ -55,6 +55,9 @@ pub enum StoreError {
     /// A value in it can't be.
     #[error("the store is damaged: {0} in it can't be read; run `scopegate store check`")]
     Damaged(&'static str),
+    /// One connection's row can't be read; the others can.
+    #[error("{}", .0.finding())]
+    DamagedConnection(Box<super::DamagedRow>),
     /// The name is taken.
     #[error("{what} `{name}` is there already: {remedy}")]
     NameTaken {

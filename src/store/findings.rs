@@ -85,7 +85,7 @@ pub enum Acknowledging {
 const COLUMNS: &str = "id, kind, connection, person, since, began_at, ended_at, detail, acknowledged_at, \
      acknowledged_by, acknowledged_why";
 
-/// Findings that are over and kept: the audit log has when each began and ended.
+/// Findings that are over and kept: the log has all of them.
 const ENDED_KEPT: i64 = 10_000;
 
 impl Store {

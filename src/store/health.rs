@@ -158,6 +158,15 @@ impl Store {
     }
 }
 
+/// A new credential: refusals of the old one end, or whoever repaired it so would be told of them for good.
+pub(super) fn end_failures(tx: &Transaction<'_>, id: &ConnectionId) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE connection_health SET failures = 0, failing_since = NULL WHERE connection = ?1",
+        params![id.as_str()],
+    )?;
+    Ok(())
+}
+
 fn save_class(
     tx: &Transaction<'_>,
     id: &ConnectionId,

@@ -72,26 +72,48 @@ pub enum Revoked {
     Before,
 }
 
+/// Every key.
+#[derive(Debug, Default)]
+pub struct KeyRows {
+    /// Those that can be read.
+    pub sound: Vec<KeyRow>,
+    /// Ids of those that can't, where not even the id is damaged.
+    pub damaged: Vec<Option<KeyId>>,
+}
+
 impl Store {
     /// Every key, in whatever state, oldest first.
     pub fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
+        Ok(self.key_rows()?.sound)
+    }
+
+    /// Every key, and apart those whose row can't be read: these open nothing.
+    pub fn key_rows(&self) -> Result<KeyRows, StoreError> {
         let reader = self.reader();
         let mut statement =
             reader.prepare_cached(&format!("SELECT {COLUMNS} FROM keys ORDER BY created_at, id"))?;
         let mut found = statement.query([])?;
-        let mut rows = Vec::new();
+        let mut rows = KeyRows::default();
+        // An error here is the file's, and nothing can be relied on; one in `read` is the row's.
         while let Some(row) = found.next()? {
-            rows.push(read(row)?);
+            match read(row) {
+                Ok(sound) => rows.sound.push(sound),
+                Err(_) => rows
+                    .damaged
+                    .push(row.get::<_, String>("id").ok().and_then(|id| KeyId::parse(&id))),
+            }
         }
         Ok(rows)
     }
 
-    /// One key.
+    /// One key. One whose row can't be read is [`StoreError::Damaged`].
     pub fn key(&self, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
         let reader = self.reader();
         let mut statement = reader.prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?;
         let mut found = statement.query(params![id.as_str()])?;
-        found.next()?.map(read).transpose()
+        let row = found.next()?;
+        row.map(|row| read(row).map_err(|_| StoreError::Damaged("a key")))
+            .transpose()
     }
 
     /// Adds keys, all or none. A key bound to a connection needs that connection to exist.
@@ -279,6 +301,25 @@ mod tests {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             assert!(memchr::memmem::find(&bytes, secret.as_bytes()).is_none());
         }
+    }
+
+    #[test]
+    fn a_damaged_key_opens_nothing_and_the_others_do() {
+        let (_dir, store) = store();
+        let keys = [issue(1).1, issue(2).1];
+        store.add_keys(&keys, &by_test()).unwrap();
+        rusqlite::Connection::open(store.path())
+            .unwrap()
+            .execute(
+                "UPDATE keys SET hash = x'00', revoked_at = 5 WHERE id = ?1",
+                params![keys[0].id.as_str()],
+            )
+            .unwrap();
+        let rows = store.key_rows().unwrap();
+        assert_eq!(rows.damaged, [Some(keys[0].id)]);
+        assert_eq!(rows.sound.len(), 1);
+        assert_eq!(store.keys().unwrap()[0].id, keys[1].id);
+        assert!(matches!(store.key(&keys[0].id), Err(StoreError::Damaged(_))));
     }
 
     #[test]

@@ -15,27 +15,33 @@ mod filesystem;
 mod findings;
 mod grants;
 mod health;
+mod installs;
 mod keys;
 mod kills;
 mod labels;
 mod lock;
+mod machine_time;
 mod people;
 mod rotation;
+mod saves;
 mod schema;
+mod sharing;
 mod standings;
 
 pub use admin_events::AdminEvent;
 pub use app_secrets::SecretChange;
 pub use apps::{AppRow, NewApp, no_such_app};
 pub use changes::{Change, ChangeKind, Changes, Follower};
-pub use connections::{ConnectionRow, NewConnection, StoredToken};
+pub use connections::{ConnectionRow, ConnectionRows, DamagedRow, NewConnection, StoredToken};
 pub use error::StoreError;
 pub use findings::{Acknowledged, Acknowledging, FindingRow, NewFinding, Reconciled};
-pub use grants::{AppCredentials, Begin, NewGrant, Saved, Ticket};
+pub use grants::{AppCredentials, Begin, Member, NewGrant, NewTokens, Saved, Ticket};
 pub use health::{ClassHealth, ConnectionHealth, LastUse};
-pub use keys::{KeyRow, NewKey, Revoked};
+pub use installs::{Beginning, Grant, Hash, InstallPhase, InstallRow, NewInstall};
+pub use keys::{KeyRow, KeyRows, NewKey, Revoked};
 pub use kills::{KillRow, Killed, kills_covering};
 pub use lock::{GateLock, LockError, gate_runs};
+pub use machine_time::MachineTime;
 pub use people::{OffboardedRow, PersonRow, WatchRow};
 pub use rotation::NewCredential;
 pub use standings::{Resumed, Whose};
@@ -53,6 +59,12 @@ use crate::vault::KeyCheck;
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pages in the write-ahead log at which it is emptied: SQLite's own default.
+const CHECKPOINT_PAGES: u32 = 1_000;
+
+/// SQLite's default.
+const PAGE_BYTES: u64 = 4_096;
+
 /// Who changed something, and why: goes into the same transaction as the change.
 #[derive(Clone, Debug)]
 pub struct Provenance {
@@ -68,7 +80,11 @@ pub struct Store {
     id: String,
     /// Apart, so that a poll never waits for a commit of our own.
     writer: Mutex<Connection>,
+    /// Saves of refreshed grants, which go before everything else that waits for the writer.
+    saves: saves::Saves,
     reader: Mutex<Connection>,
+    /// Moves what is in the write-ahead log into the file, so that no commit has to.
+    checkpointer: Mutex<Connection>,
 }
 
 impl Store {
@@ -97,7 +113,9 @@ impl Store {
             path: path.to_owned(),
             id,
             writer: Mutex::new(writer),
+            saves: saves::Saves::default(),
             reader: Mutex::new(reader),
+            checkpointer: Mutex::new(connect(path)?),
         })
     }
 
@@ -191,11 +209,41 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
         let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&tx)?;
         tx.commit()?;
         Ok(result)
+    }
+
+    /// The writer, once every save that waited has been carried out.
+    fn writer(&self) -> saves::Writer<'_> {
+        let connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        saves::Writer::new(connection, &self.saves)
+    }
+
+    /// From now on [`Store::checkpoint`] is called regularly, and commits leave that work to it, unless the
+    /// log grows tenfold.
+    pub fn checkpoint_apart(&self) -> Result<(), StoreError> {
+        self.writer()
+            .pragma_update(None, "wal_autocheckpoint", 10 * CHECKPOINT_PAGES)?;
+        Ok(())
+    }
+
+    /// Moves what is in the write-ahead log into the file when there is much of it, without holding up a
+    /// commit. Best effort.
+    pub fn checkpoint(&self) {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let pages = std::fs::metadata(log).map_or(0, |metadata| metadata.len()) / PAGE_BYTES;
+        if pages < u64::from(CHECKPOINT_PAGES) {
+            return;
+        }
+        let checkpointer = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = checkpointer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = outcome {
+            tracing::debug!(error = %error, "write-ahead log not moved yet");
+        }
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -206,7 +254,7 @@ impl Store {
     /// data key is gone from both. Best effort: a reader may hold the log for a moment, and the next
     /// checkpoint does it then.
     fn forget_log(&self) {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = self.writer();
         let outcome = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = outcome {
             tracing::debug!(error = %error, "write-ahead log not emptied yet");
@@ -265,6 +313,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // More statements than the default holds: none is compiled while a grant waits to be saved.
+    connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;

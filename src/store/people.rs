@@ -129,17 +129,20 @@ impl Store {
                     seen.watch,
                 ],
             )?;
-            if address.flatten() != seen.email {
-                for id in &ids {
-                    record_change(tx, ChangeKind::Connection, id)?;
-                }
-            }
+            let mut is_news = address.flatten() != seen.email;
             if let Some(email) = &seen.email {
-                tx.execute(
+                let named = tx.execute(
                     "UPDATE connections SET installer_email = ?3
                      WHERE portal = ?1 AND user_id = ?2 AND installer_email IS NULL",
                     params![portal, user_id, email],
                 )?;
+                is_news |= named > 0;
+            }
+            if is_news {
+                // Gates stop a connection by its person's address, too: they read it again.
+                for id in &ids {
+                    record_change(tx, ChangeKind::Connection, id)?;
+                }
             }
             tell(tx, &ids, &before, by)
         })

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
 use super::connections::gone;
+use super::health::end_failures;
 use super::standings::set_standing;
 use super::{ConnectionRow, Provenance, Store, StoreError, StoredToken, stored_number};
 use crate::access::connection::{ConnectionId, CredentialKind, Standing};
@@ -86,11 +87,7 @@ impl Store {
                     new.same,
                 ],
             )?;
-            // Refusals of the old credential: whoever repaired it this way is not to be told of them for good.
-            tx.execute(
-                "UPDATE connection_health SET failures = 0, failing_since = NULL WHERE connection = ?1",
-                params![of.id.as_str()],
-            )?;
+            end_failures(tx, &of.id)?;
             let another = user_id.is_some() && user_id != user_before;
             let after = standing_after(before, another);
             if after != before {
@@ -130,7 +127,7 @@ impl Store {
 }
 
 /// What a good credential makes of a standing; `another`: somebody else is behind it than before.
-fn standing_after(before: Standing, another: bool) -> Standing {
+pub(super) fn standing_after(before: Standing, another: bool) -> Standing {
     match before {
         Standing::Ok | Standing::Unverified | Standing::Dead | Standing::Reauthorise => Standing::Ok,
         Standing::InstallerRemoved if another => Standing::Ok,

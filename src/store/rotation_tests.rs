@@ -2,7 +2,7 @@ use super::*;
 use crate::store::apps::tests::app;
 use crate::store::connections::tests::new;
 use crate::store::testing::{by_test, store};
-use crate::store::{Begin, ClassHealth, ConnectionHealth, NewGrant, Saved};
+use crate::store::{Begin, ClassHealth, ConnectionHealth, NewGrant, NewTokens, Saved};
 use std::time::Duration;
 
 fn credential(of: &ConnectionRow, user_id: u64, same: bool) -> NewCredential {
@@ -159,13 +159,17 @@ fn a_refresh_that_was_under_way_writes_nothing_over_the_new_grant() {
     renewed.refresh = renewed.access.take().map(|token| token.sealed);
     store.replace_credential(&row, &renewed, &by_test()).unwrap();
     let late = NewGrant {
-        access: Sealed::from_stored(vec![1]),
-        refresh: Sealed::from_stored(vec![2]),
         obtained: Timestamp::from_second(1).unwrap(),
-        expires: Timestamp::from_second(1801).unwrap(),
+        clock: None,
         scopes: None,
         user_id: None,
-        standing: None,
+        print: crate::vault::GrantPrint::from_stored(vec![2; 32]).unwrap(),
+        tokens: vec![NewTokens {
+            access: Sealed::from_stored(vec![1]),
+            refresh: Sealed::from_stored(vec![2]),
+            expires: Timestamp::from_second(1801).unwrap(),
+            standing: None,
+        }],
     };
     assert_eq!(
         store.save_refreshed(&ticket, &late, &by_test()).unwrap(),

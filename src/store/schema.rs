@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/5-people.sql"),
     include_str!("migrations/6-health.sql"),
     include_str!("migrations/7-rotation.sql"),
+    include_str!("migrations/8-grants.sql"),
 ];
 
 /// Makes the tables in an empty file; refuses a file of another version or another program.

@@ -4,7 +4,7 @@
 //! swapped whole.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -16,15 +16,18 @@ use crate::access::effect::Class;
 use crate::access::installer::{Installer, InstallerNote};
 use crate::access::kill::{Covered, Kills};
 use crate::access::rotation::CredentialAge;
-use crate::store::{ConnectionHealth, ConnectionRow, LastUse};
+use crate::store::{ConnectionHealth, ConnectionRow, DamagedRow, LastUse};
 use crate::tokens::expiry::Phase;
-use crate::tokens::flight::Flight;
+use crate::tokens::grant::Grant;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
 use crate::tokens::pulse::{FailureCause, Pulse};
 use crate::vault::WrappedKey;
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// When to come again while a row can't be read: somebody has to repair it.
+const DAMAGED_WAIT: Duration = Duration::from_secs(60);
 
 /// What HubSpot said about the credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +68,8 @@ pub struct ConnectionState {
     rejected: AtomicBool,
     rejection_noted: AtomicBool,
     probe: Mutex<Option<Instant>>,
-    flight: Mutex<Flight>,
+    damaged: AtomicBool,
+    grant: ArcSwap<Grant>,
     pulse: Pulse,
     /// What its credential is sealed under: another data key means another credential.
     data_key: ArcSwap<WrappedKey>,
@@ -93,11 +97,44 @@ impl ConnectionState {
             rejected: AtomicBool::new(false),
             rejection_noted: AtomicBool::new(row.health.as_deref() == Some(Trouble::Rejected.as_str())),
             probe: Mutex::new(None),
-            flight: Mutex::default(),
+            damaged: AtomicBool::new(false),
+            grant: ArcSwap::default(),
             pulse: Pulse::default(),
             data_key: ArcSwap::from_pointee(row.data_key.clone()),
             age: ArcSwap::from_pointee(row.credential_age()),
         }
+    }
+
+    /// A connection whose row can't be read; `None` if not even id, name and portal can.
+    pub(super) fn of_damaged(row: &DamagedRow) -> Option<Self> {
+        Some(Self {
+            id: row.id?,
+            name: row.name.clone()?,
+            portal: row.portal?,
+            app: None,
+            kind: CredentialKind::PrivateApp,
+            standing: AtomicU8::new(Standing::Unverified as u8),
+            killed: AtomicBool::new(false),
+            person: ArcSwap::from_pointee([None, None]),
+            installer: AtomicU8::new(InstallerNote::installer(None) as u8),
+            watcher: false,
+            account: ArcSwap::default(),
+            token: ArcSwapOption::empty(),
+            used: AtomicBool::new(false),
+            uncertain: AtomicBool::new(false),
+            rejected: AtomicBool::new(false),
+            rejection_noted: AtomicBool::new(false),
+            probe: Mutex::new(None),
+            damaged: AtomicBool::new(true),
+            grant: ArcSwap::default(),
+            pulse: Pulse::default(),
+            data_key: ArcSwap::from_pointee(WrappedKey::from_stored(Vec::new())),
+            age: ArcSwap::from_pointee(CredentialAge {
+                issued: Timestamp::now(),
+                marked: None,
+                installer_gone: None,
+            }),
+        })
     }
 
     /// Its id, for bindings and leases.
@@ -209,7 +246,22 @@ impl ConnectionState {
 
     /// Whether the grant in use is saved; if not, a crash now would lose it.
     pub fn is_durable(&self) -> bool {
-        self.flight().unsaved.is_none()
+        self.grant().flight().unsaved.is_none()
+    }
+
+    /// Whether its row in the store can't be read: nothing passes until it can.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    /// Whether only its name is known: its row could never be read.
+    pub(super) fn is_stub(&self) -> bool {
+        self.data_key.load().as_stored().is_empty()
+    }
+
+    /// True when that is news.
+    pub(super) fn set_damaged(&self, damaged: bool) -> bool {
+        self.damaged.swap(damaged, Ordering::AcqRel) != damaged
     }
 
     /// Granted scopes and installer, as far as HubSpot told.
@@ -263,6 +315,7 @@ impl ConnectionState {
     pub(super) fn check_standing(&self) -> Result<(), CredentialError> {
         match self.standing() {
             standing if standing.refusal().is_some() => Err(CredentialError::Blocked(standing)),
+            _ if self.is_damaged() => Err(CredentialError::unavailable(Trouble::Damaged, DAMAGED_WAIT)),
             _ => Ok(()),
         }
     }
@@ -306,9 +359,13 @@ impl ConnectionState {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The lock is held for a few instructions, never across an await.
-    pub(super) fn flight(&self) -> MutexGuard<'_, Flight> {
-        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What it has in common with others that hold the same grant.
+    pub(super) fn grant(&self) -> Arc<Grant> {
+        self.grant.load_full()
+    }
+
+    pub(super) fn set_grant(&self, grant: Arc<Grant>) {
+        self.grant.store(grant);
     }
 
     /// Notes that the upstream refused the token; true the first time.
@@ -339,14 +396,19 @@ impl ConnectionState {
         self.data_key.store(Arc::new(row.data_key.clone()));
         self.token.store(None);
         self.set_uncertain(row.intent.is_some());
-        self.flight().forget();
+        if self.is_sharing() {
+            // What the others owe or wait for is theirs.
+            self.set_grant(Arc::default());
+        } else {
+            self.grant().flight().forget();
+        }
         self.forget_rejection();
         self.pulse.begin_anew();
     }
 
     /// What kept it from asking may be over: the next call asks at once. True when it was kept.
     pub(super) fn ask_again(&self) -> bool {
-        let kept = self.flight().ask_again(Trouble::Configuration) || self.is_rejected();
+        let kept = self.grant().flight().ask_again(Trouble::Configuration) || self.is_rejected();
         if kept {
             self.forget_rejection();
         }

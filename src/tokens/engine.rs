@@ -14,15 +14,17 @@ use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
 use crate::metrics::Metrics;
 use crate::store::{Provenance, Store, StoreError};
+use crate::tokens::brake::Brake;
 use crate::tokens::connection::ConnectionState;
 use crate::tokens::expiry::Phase;
 use crate::tokens::flight::{Landing, Outcome};
+use crate::tokens::grant::Grant;
 use crate::tokens::lease::Trouble;
 use crate::tokens::{refresh, verify};
 use crate::vault::Vault;
 
 /// Refreshes at one time, over all connections: the token endpoint is one, and has limits.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// Bounds of waiting and trying.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +69,11 @@ pub struct LiveParts {
 pub(super) struct Engine {
     pub(super) parts: LiveParts,
     pub(super) at_once: Semaphore,
+    pub(super) brake: Brake,
     pub(super) tasks: TaskTracker,
+    /// From each answer's last byte to its durable commit.
+    #[cfg(test)]
+    pub(super) windows: std::sync::Mutex<Vec<Duration>>,
 }
 
 /// Why a refresh is wanted.
@@ -101,14 +107,18 @@ impl Engine {
         Self {
             parts,
             at_once: Semaphore::new(AT_ONCE),
+            brake: Brake::default(),
             tasks: TaskTracker::new(),
+            #[cfg(test)]
+            windows: std::sync::Mutex::default(),
         }
     }
 
     /// Starts a refresh or joins the one under way.
     pub(super) fn start(self: &Arc<Self>, connection: &Arc<ConnectionState>, need: Need) -> Start {
         let now = Instant::now();
-        let mut flight = connection.flight();
+        let grant = connection.grant();
+        let mut flight = grant.flight();
         if let Some(landing) = &flight.under_way {
             return Start::Flying(landing.clone());
         }
@@ -127,6 +137,16 @@ impl Engine {
         if let Some((wait, trouble)) = flight.must_wait(now) {
             return Start::Later(trouble, wait);
         }
+        // What is owed to the store does not wait for the endpoint.
+        if connection.kind() == CredentialKind::OAuth && flight.unsaved.is_none() {
+            if let Some((wait, trouble)) = self.brake.held(now) {
+                return Start::Later(trouble, wait);
+            }
+            // Those who have a token let those go first who have none.
+            if need == Need::Ahead && self.at_once.available_permits() == 0 {
+                return Start::Later(Trouble::Slow, Duration::ZERO);
+            }
+        }
         if matches!(need, Need::Replace(_)) {
             let lately = flight
                 .forced
@@ -139,19 +159,21 @@ impl Engine {
         let (teller, landing) = watch::channel(None);
         flight.under_way = Some(landing.clone());
         drop(flight);
-        self.launch(Arc::clone(connection), need, teller);
+        self.launch(Arc::clone(connection), grant, need, teller);
         Start::Flying(landing)
     }
 
     fn launch(
         self: &Arc<Self>,
         connection: Arc<ConnectionState>,
+        grant: Arc<Grant>,
         need: Need,
         teller: watch::Sender<Option<Outcome>>,
     ) {
         let engine = Arc::clone(self);
         let mut arrival = Arrival {
             connection,
+            grant,
             teller,
             landed: false,
         };
@@ -199,6 +221,7 @@ fn is_met(connection: &ConnectionState, need: Need, now: Instant) -> bool {
 /// dropped or panicked does not block the next one.
 struct Arrival {
     connection: Arc<ConnectionState>,
+    grant: Arc<Grant>,
     teller: watch::Sender<Option<Outcome>>,
     landed: bool,
 }
@@ -206,9 +229,7 @@ struct Arrival {
 impl Arrival {
     fn land(&mut self, outcome: Outcome, asked: Option<Duration>) {
         self.landed = true;
-        self.connection
-            .flight()
-            .land(outcome, asked, Instant::now(), jitter());
+        self.grant.flight().land(outcome, asked, Instant::now(), jitter());
         // Nobody may be waiting.
         let _ = self.teller.send(Some(outcome));
     }

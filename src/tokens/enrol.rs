@@ -48,6 +48,8 @@ pub struct Enrolled {
     pub kind: CredentialKind,
     /// Why it is `unverified`; `None`: it is `ok`.
     pub unverified: Option<&'static str>,
+    /// Other connections that hold the same grant.
+    pub shares_with: Vec<ConnectionName>,
 }
 
 /// Why nothing was stored.
@@ -196,19 +198,8 @@ impl Enrolment<'_> {
         app: &AppRow,
         refresh_token: &Secret,
     ) -> Result<Introspection, EnrolError> {
-        let owner = Owner::app(&app.name);
-        let key = self.vault.data_key(&owner, &app.data_key)?;
         let mut told = Introspection::WrongClient;
-        for (sealed, version) in [Some(&app.secret), app.other_secret.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            let place = Place {
-                owner: &owner,
-                field: APP_SECRET,
-                version: *version,
-            };
-            let secret = key.open(place, sealed)?;
+        for secret in self.app_secrets(app)? {
             let credentials = ClientCredentials {
                 id: &app.client_id,
                 secret: &secret,
@@ -261,7 +252,19 @@ impl Enrolment<'_> {
             handed: Some(CredentialDigest::of(candidate.credential)),
         };
         self.store.add_connection(&connection, by)?;
-        Ok(Enrolled { id, kind, unverified })
+        let shares_with = if kind == CredentialKind::OAuth {
+            let print = self.vault.grant_print(candidate.credential);
+            self.store.note_grant(&id, 1, &print, by)?;
+            self.store.sharers(&id)?
+        } else {
+            Vec::new()
+        };
+        Ok(Enrolled {
+            id,
+            kind,
+            unverified,
+            shares_with,
+        })
     }
 
     /// Seals a credential for a connection under a new data key.

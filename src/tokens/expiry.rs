@@ -1,7 +1,8 @@
 //! When a token is renewed and when it is no longer sent. Pure: the clock is an argument.
 //!
-//! Decisions use the monotonic clock; wall time counts only once, when a stored token is taken up
-//! after a start, and only if it is plausible.
+//! Decisions use the monotonic clock. A token stored in this run of the machine is as old as the machine's
+//! own clock says; wall time counts only when the machine has started anew since, and only if it is
+//! plausible.
 
 use std::time::Duration;
 
@@ -70,6 +71,25 @@ impl Validity {
             return None;
         }
         let validity = Self::spanning(now, left.min(life), life, jitter);
+        (validity.phase(now) != Phase::Expired).then_some(validity)
+    }
+
+    /// The validity of a token stored `elapsed` ago by a clock that nobody can set; `None` if it is over.
+    ///
+    /// Both times are of the wall clock at the same moment, so what lies between them is the token's life
+    /// even if the clock was wrong.
+    pub fn of_stored_this_run(
+        obtained: Timestamp,
+        expires: Timestamp,
+        elapsed: Duration,
+        now: Instant,
+        jitter: u8,
+    ) -> Option<Self> {
+        let life = Duration::try_from(expires.duration_since(obtained)).ok()?;
+        if life > LIFE_MAX {
+            return None;
+        }
+        let validity = Self::spanning(now, life.checked_sub(elapsed)?, life, jitter);
         (validity.phase(now) != Phase::Expired).then_some(validity)
     }
 
@@ -181,6 +201,23 @@ mod tests {
         assert!(restore(1_000, 2_800, 970).is_some(), "clocks differ a little");
         assert!(restore(2_800, 1_000, 900).is_none(), "ends before it begins");
         assert!(restore(1_000, 9_000_000, 1_100).is_none(), "too long a life");
+    }
+
+    #[test]
+    fn a_token_stored_in_this_run_of_the_machine_is_as_old_as_its_clock_says() {
+        let wall = |second: i64| Timestamp::from_second(second).unwrap();
+        let now = Instant::now();
+        let restore = |obtained, expires, elapsed| {
+            let elapsed = Duration::from_secs(elapsed);
+            Validity::of_stored_this_run(wall(obtained), wall(expires), elapsed, now, 0)
+        };
+        let young = restore(1_000, 2_800, 100).unwrap();
+        assert_eq!(young.phase(now), Phase::Fresh);
+        assert_eq!(young.phase(now + Duration::from_secs(1_695)), Phase::Expired);
+        assert!(restore(1_000, 2_800, 1_796).is_none(), "within the margin");
+        assert!(restore(1_000, 2_800, 9_000).is_none(), "over");
+        assert!(restore(2_800, 1_000, 0).is_none(), "ends before it begins");
+        assert!(restore(1_000, 9_000_000, 0).is_none(), "too long a life");
     }
 
     #[test]

@@ -16,7 +16,12 @@ pub const AFTER_SAVE: &str = "refresh-after-save";
 /// About to be lent.
 pub const BEFORE_PUBLISH: &str = "refresh-before-publish";
 
-/// All of them, in the order a refresh comes by.
+/// An install's code is exchanged, its grant in memory alone.
+pub const INSTALL_AFTER_EXCHANGE: &str = "install-after-exchange";
+/// An install's grant is sealed, about to be written.
+pub const INSTALL_BEFORE_SAVE: &str = "install-before-save";
+
+/// Those of a refresh, in the order a refresh comes by.
 pub const ALL: [&str; 7] = [
     BEFORE_INTENT,
     AFTER_INTENT,

@@ -1,4 +1,4 @@
-//! At most one refresh of a connection at a time, and when the next may be tried. Whoever needs a token
+//! At most one refresh of a grant at a time, and when the next may be tried. Whoever needs a token
 //! joins the one under way.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::store::{NewGrant, Ticket};
+use crate::tokens::brake::spread;
 use crate::tokens::expiry::backoff;
 use crate::tokens::lease::Trouble;
 
@@ -18,12 +19,14 @@ pub(super) enum Outcome {
     Settled,
     /// There is none for now.
     Failed(Trouble),
+    /// Nobody was asked: the token endpoint is left alone for this long.
+    Held(Trouble, Duration),
 }
 
 /// Tells everybody who waits; `None` until it is over.
 pub(super) type Landing = watch::Receiver<Option<Outcome>>;
 
-/// A connection's refreshes, one after the other.
+/// A grant's refreshes, one after the other.
 #[derive(Default)]
 pub(super) struct Flight {
     /// The one under way.
@@ -48,6 +51,11 @@ impl Flight {
     pub(super) fn must_wait(&self, now: Instant) -> Option<(Duration, Trouble)> {
         let (at, trouble) = self.not_before?;
         (now < at).then(|| (at - now, trouble))
+    }
+
+    /// Whether one is under way, or a grant waits to be saved.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.is_some() || self.unsaved.is_some()
     }
 
     /// Ends a back-off that `trouble` began, and lets a forced refresh begin at once. True when there
@@ -82,6 +90,8 @@ impl Flight {
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = Some((now + backoff(self.failures, asked, jitter), trouble));
             }
+            // The endpoint's failure, not this grant's.
+            Outcome::Held(trouble, wait) => self.not_before = Some((now + spread(wait, jitter), trouble)),
         }
     }
 }

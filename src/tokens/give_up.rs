@@ -1,4 +1,5 @@
-//! How an attempt ends that brought no tokens: as its failure deserves, and no harder.
+//! How an attempt ends that brought no tokens: as its failure deserves, and no harder. Nothing is ever
+//! revoked upstream here.
 
 use std::sync::Arc;
 
@@ -33,6 +34,9 @@ impl Attempt<'_> {
                 retry_after,
                 acted_upon,
             }) => (acted_upon, Trouble::Busy, retry_after),
+            RefreshError::Refused(TokenFailure::Locked { retry_after }) => {
+                (false, Trouble::Busy, retry_after)
+            }
             RefreshError::Control(ControlError::NotSent(_)) => (false, Trouble::Unreachable, None),
             RefreshError::Control(ControlError::NoAnswer(_)) | RefreshError::NotUnderstood => {
                 (true, Trouble::Unreachable, None)
@@ -77,8 +81,14 @@ impl Attempt<'_> {
             }
         }
         self.tell(RefreshResult::DeadGrant);
-        self.connection.set_uncertain(false);
-        note_standing(self.connection, standing, why);
+        // All that hold the grant have lost it.
+        for member in self.ticket.members() {
+            let Some(holder) = self.holder(member) else {
+                continue;
+            };
+            holder.set_uncertain(false);
+            note_standing(&holder, standing, why);
+        }
         (Outcome::Settled, None)
     }
 

@@ -24,6 +24,9 @@ pub(super) async fn run(live: Live, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
+        let store = Arc::clone(&live.engine().parts.store);
+        // Nobody waits for it, and it may take as long as the disk does.
+        drop(tokio::task::spawn_blocking(move || store.checkpoint()));
         let now = Instant::now();
         for connection in live.all() {
             if let Some(rejected) = connection.rejection_to_note() {
@@ -56,6 +59,9 @@ fn note(live: &Live, connection: &ConnectionState, rejected: bool) {
 pub(super) fn need_of(connection: &Arc<ConnectionState>, now: Instant) -> Option<Need> {
     if !connection.is_durable() {
         return Some(Need::Repair);
+    }
+    if connection.is_damaged() {
+        return None;
     }
     let standing = connection.standing();
     if standing.refusal().is_some() {

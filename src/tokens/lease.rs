@@ -111,6 +111,8 @@ pub enum Trouble {
     Store,
     /// The upstream refused the token it gave out itself.
     Rejected,
+    /// The connection's row in the store can't be read.
+    Damaged,
 }
 
 impl Trouble {
@@ -123,6 +125,7 @@ impl Trouble {
             Self::Configuration => "configuration",
             Self::Store => "store",
             Self::Rejected => "rejected",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every connection, live. The map never leaves this module: a look-up clones the `Arc` out, so no
 //! guard can be held across an await.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,14 +14,16 @@ use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, Po
 use crate::access::decide::Permit;
 use crate::access::installer::InstallerNote;
 use crate::access::kill::Kills;
-use crate::store::{Change, ChangeKind, ConnectionRow, GateLock, StoreError};
+use crate::store::{Change, ChangeKind, ConnectionRow, ConnectionRows, DamagedRow, GateLock, StoreError};
+use crate::tokens::brake::spread;
 use crate::tokens::connection::{Account, ConnectionState};
-use crate::tokens::engine::{Engine, LiveParts, Need, Start};
+use crate::tokens::engine::{Engine, LiveParts, Need, Start, jitter};
 use crate::tokens::expiry::Phase;
 use crate::tokens::flight::{Landing, Outcome};
+use crate::tokens::grant::Grant;
 use crate::tokens::keeper;
 use crate::tokens::lease::{CredentialError, Lease, Trouble};
-use crate::tokens::stock::take_up;
+use crate::tokens::stock::{print_of, take_up};
 
 /// Every connection of the gate, and how to get a token for one. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ struct Inner {
     connections: DashMap<ConnectionId, Arc<ConnectionState>>,
     by_name: DashMap<ConnectionName, ConnectionId>,
     by_portal: DashMap<PortalId, SmallVec<[ConnectionId; 2]>>,
+    /// Grants that several connections hold, by the store's id for them.
+    shared: DashMap<String, Arc<Grant>>,
     /// The emergency stops in force. The lock is held while flags are set and while a connection comes:
     /// none slips in between.
     kills: Mutex<Arc<Kills>>,
@@ -41,21 +46,26 @@ impl Live {
     /// predecessor left is taken over. Blocks on the disk.
     ///
     /// # Errors
-    /// The store can't be read. A single record that does not open is logged, and has no token.
+    /// The store can't be read. A single record that can't be read or does not open is logged, and has
+    /// no token.
     pub fn load(parts: LiveParts, alone: &GateLock) -> Result<Self, StoreError> {
         parts.store.take_over_leases(alone)?;
-        let rows = parts.store.connections()?;
+        parts.store.checkpoint_apart()?;
         let kills = Arc::new(parts.store.kill_state()?);
+        let mut rows = parts.store.connection_rows()?;
+        let engine = Arc::new(Engine::new(parts));
+        if note_grants(&engine, &rows.sound)? {
+            rows = engine.parts.store.connection_rows()?;
+        }
         let live = Self(Arc::new(Inner {
             connections: DashMap::new(),
             by_name: DashMap::new(),
             by_portal: DashMap::new(),
+            shared: DashMap::new(),
             kills: Mutex::new(kills),
-            engine: Arc::new(Engine::new(parts)),
+            engine,
         }));
-        for row in &rows {
-            live.put(row);
-        }
+        live.put_all(&rows);
         live.resume_health();
         Ok(live)
     }
@@ -92,10 +102,23 @@ impl Live {
             }
             _ => return Ok(()),
         }
-        let id = ConnectionId::parse(&change.id).ok_or(StoreError::Damaged("a change"))?;
-        match self.0.engine.parts.store.connection(&id)? {
-            Some(row) => self.put(&row),
-            None => self.remove(&id),
+        // What a damaged row speaks of is found by reading everything.
+        let Some(id) = ConnectionId::parse(&change.id) else {
+            return self.reload();
+        };
+        match self.0.engine.parts.store.connection(&id) {
+            Ok(Some(row)) => {
+                let store = &self.0.engine.parts.store;
+                let row = match note_grants(&self.0.engine, std::slice::from_ref(&row))? {
+                    true => store.connection(&id)?.unwrap_or(row),
+                    false => row,
+                };
+                self.put(&row);
+            }
+            Ok(None) => self.remove(&id),
+            // Its own trouble: the changes behind it are for others.
+            Err(StoreError::DamagedConnection(row)) => self.put_damaged(&row),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -105,13 +128,23 @@ impl Live {
     /// # Errors
     /// The store can't be read.
     pub fn reload(&self) -> Result<(), StoreError> {
-        let rows = self.0.engine.parts.store.connections()?;
+        let store = &self.0.engine.parts.store;
+        let mut rows = store.connection_rows()?;
+        if note_grants(&self.0.engine, &rows.sound)? {
+            rows = store.connection_rows()?;
+        }
+        let there: HashSet<ConnectionId> = rows
+            .sound
+            .iter()
+            .map(|row| row.id)
+            .chain(rows.damaged.iter().filter_map(|row| row.id))
+            .collect();
         for known in self.all() {
-            if !rows.iter().any(|row| row.id == known.id()) {
+            if !there.contains(&known.id()) {
                 self.remove(&known.id());
             }
         }
-        rows.iter().for_each(|row| self.put(row));
+        self.put_all(&rows);
         self.ask_again(|_| true);
         Ok(())
     }
@@ -135,6 +168,11 @@ impl Live {
                 let _ = Engine::start(&self.0.engine, &connection, Need::Now);
             }
         }
+    }
+
+    fn put_all(&self, rows: &ConnectionRows) {
+        rows.sound.iter().for_each(|row| self.put(row));
+        rows.damaged.iter().for_each(|row| self.put_damaged(row));
     }
 
     /// Looks after the tokens until `stop`: to be spawned on the control plane.
@@ -248,14 +286,16 @@ impl Live {
             Start::Flying(landing) => {
                 if let Err(trouble) = self.landed(landing).await {
                     connection.check_standing()?;
-                    let wait = connection.flight().must_wait(Instant::now());
+                    let wait = connection.grant().flight().must_wait(Instant::now());
                     return Err(CredentialError::unavailable(
                         trouble,
-                        wait.map_or(Duration::ZERO, |(wait, _)| wait),
+                        wait.map_or(Duration::ZERO, |(wait, _)| spread(wait, jitter())),
                     ));
                 }
             }
-            Start::Later(trouble, wait) => return Err(CredentialError::unavailable(trouble, wait)),
+            Start::Later(trouble, wait) => {
+                return Err(CredentialError::unavailable(trouble, spread(wait, jitter())));
+            }
             Start::Never if matches!(need, Need::Replace(_)) => return Err(self.mark_rejected(connection)),
             Start::Never => {
                 let trouble = Trouble::Configuration;
@@ -277,7 +317,7 @@ impl Live {
         let wait = self.0.engine.parts.settings.wait;
         match timeout(wait, landing.wait_for(Option::is_some)).await {
             Ok(Ok(outcome)) => match *outcome {
-                Some(Outcome::Failed(trouble)) => Err(trouble),
+                Some(Outcome::Failed(trouble) | Outcome::Held(trouble, _)) => Err(trouble),
                 _ => Ok(()),
             },
             // The task is gone, or takes longer than a request waits.
@@ -308,6 +348,10 @@ impl Live {
 
     /// Adds a connection or brings it up to date.
     fn put(&self, row: &ConnectionRow) {
+        // Repaired: what it is is known only now.
+        if self.connection(&row.id).is_some_and(|known| known.is_stub()) {
+            self.remove(&row.id);
+        }
         let kills = self.kills();
         let connection = match self.connection(&row.id) {
             Some(known) => {
@@ -317,21 +361,59 @@ impl Live {
                 known.set_person(row);
                 known.follow_kills(&kills);
                 known.follow_credential(row);
+                known.set_damaged(false);
                 known
             }
             None => {
                 let watcher = self.0.engine.parts.watchers.contains(row.name.as_str());
-                let new = Arc::new(ConnectionState::of_row(row, watcher));
+                let new = ConnectionState::of_row(row, watcher);
                 new.follow_kills(&kills);
-                self.0.connections.insert(row.id, Arc::clone(&new));
-                self.0.by_name.insert(row.name.clone(), row.id);
-                self.0.by_portal.entry(row.portal).or_default().push(row.id);
-                new
+                self.insert(new)
             }
         };
         drop(kills);
+        // One that leaves others takes nothing of theirs along.
+        let own = || match connection.is_sharing() {
+            true => Arc::default(),
+            false => connection.grant(),
+        };
+        let grant = match &row.grant_id {
+            Some(id) => Arc::clone(&self.0.shared.entry(id.clone()).or_insert_with(own)),
+            None => own(),
+        };
+        connection.hold(&grant);
         if let Err(error) = take_up(&connection, row, &self.0.engine.parts.vault) {
             tracing::error!(connection = %row.name, error = %error, "the connection's token can't be opened");
+        }
+    }
+
+    fn insert(&self, new: ConnectionState) -> Arc<ConnectionState> {
+        let (id, new) = (new.id(), Arc::new(new));
+        self.0.connections.insert(id, Arc::clone(&new));
+        self.0.by_name.insert(new.name().clone(), id);
+        self.0.by_portal.entry(new.portal()).or_default().push(id);
+        new
+    }
+
+    /// Nothing passes on a connection whose row can't be read; all others go on.
+    fn put_damaged(&self, row: &DamagedRow) {
+        let known = row.id.and_then(|id| self.connection(&id));
+        let news = match known {
+            Some(known) => known.set_damaged(true),
+            None => {
+                if let Some(new) = ConnectionState::of_damaged(row) {
+                    new.follow_kills(&self.kills());
+                    self.insert(new);
+                }
+                true
+            }
+        };
+        if news {
+            tracing::error!(
+                event = "connection.damaged",
+                finding = row.finding(),
+                "a connection can't be read"
+            );
         }
     }
 
@@ -348,7 +430,26 @@ impl Live {
         self.0
             .by_portal
             .remove_if(&gone.portal(), |_, ids| ids.is_empty());
+        drop(gone);
+        self.0.shared.retain(|_, grant| grant.is_held());
     }
+}
+
+/// Finds out which connections hold the same grant, and notes it; true when anything was noted.
+fn note_grants(engine: &Engine, rows: &[ConnectionRow]) -> Result<bool, StoreError> {
+    let (store, vault, by) = (&engine.parts.store, &engine.parts.vault, engine.provenance());
+    let mut noted = false;
+    for row in rows {
+        // One that does not open is complained about where it is used.
+        let Ok(Some(print)) = print_of(row, vault) else {
+            continue;
+        };
+        if row.grant_print != Some(print) {
+            store.note_grant(&row.id, row.generation, &print, &by)?;
+            noted = true;
+        }
+    }
+    Ok(noted)
 }
 
 impl std::fmt::Debug for Live {

@@ -6,17 +6,21 @@
 //! Deliberately absent: a cache that forgets, a token without a permit (but for the gate's own questions
 //! about people, [`Live::ask`]), a retry of a dead grant.
 
+mod brake;
 mod bring;
 mod connection;
+mod consent;
 mod engine;
 mod enrol;
 pub mod expiry;
 pub mod failpoints;
 mod flight;
 mod give_up;
+mod grant;
 mod keeper;
 mod lease;
 mod live;
+mod opened;
 mod own;
 mod pulse;
 mod refresh;
@@ -33,6 +37,7 @@ mod tests;
 
 pub use bring::{BringError, Brought, Wished};
 pub use connection::{Account, ConnectionState};
+pub use consent::{ConsentError, Consented, SealedGrant};
 pub use engine::{LiveParts, TokenSettings};
 pub use enrol::{Candidate, EnrolError, Enrolled, Enrolment};
 pub use lease::{CredentialError, Lease, Trouble};

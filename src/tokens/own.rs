@@ -53,7 +53,7 @@ impl Live {
         let answer = tokio::select! {
             biased;
             error = blocked(connection) => return Err(OwnQuestionError::NoToken(error)),
-            answer = client.get(&path, lease.authorization().clone()) => answer?,
+            answer = client.get(&path, Some(lease.authorization().clone())) => answer?,
         };
         if answer.status == StatusCode::UNAUTHORIZED {
             // As for a call: one forced refresh, and the next round asks with what it brought.

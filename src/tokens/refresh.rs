@@ -3,6 +3,10 @@
 //! Invariant: what HubSpot returned is saved before it is used, whether or not it rotated. The one
 //! exception is a store that fails at that moment: the old grant may be dead already, so the new one is
 //! used, kept in memory, and saved as soon as the store takes it.
+//!
+//! Between the last byte of HubSpot's answer and the durable commit lies the one window in which a crash
+//! can lose a grant that rotates. Nothing is in it but reading the answer, sealing it, and one
+//! transaction: keys are unwrapped before, whose the grant is is asked after.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +15,22 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::access::connection::{PortalId, Standing};
-use crate::events::TokenRefreshed;
+use crate::events::{TokenEndpoint, TokenRefreshed};
+use crate::hubspot::control::ControlError;
 use crate::hubspot::errors::TokenFailure;
 use crate::hubspot::oauth::{self, ClientCredentials, Introspection, RefreshError, TokenAnswer};
 use crate::metrics::RefreshResult;
-use crate::secret::Secret;
-use crate::store::{Begin, NewGrant, Saved, StoreError, Ticket};
+use crate::store::{Begin, MachineTime, Member, NewGrant, Saved, StoreError, Ticket};
+use crate::tokens::brake::{Fate, Turn};
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, Need, jitter};
 use crate::tokens::expiry::{LIFE_MAX, Validity};
 use crate::tokens::flight::{Outcome, Unsaved};
 use crate::tokens::give_up::{note_standing, suspend_foreign, verified};
 use crate::tokens::lease::{LiveToken, Trouble};
-use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH, take_up};
-use crate::vault::{DataKey, Owner, Place, VaultError};
+use crate::tokens::opened::Opened;
+use crate::tokens::stock::take_up;
+use crate::vault::VaultError;
 
 /// A lease outlasts both questions an attempt may ask, and a slow disk.
 const LEASE_SPARE: Duration = Duration::from_secs(30);
@@ -63,29 +69,92 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
     if connection.is_killed() {
         return SETTLED;
     }
+    // It may have gone down while this one stood in line.
+    if let Some((wait, trouble)) = engine.brake.held(Instant::now()) {
+        return (Outcome::Held(trouble, wait), None);
+    }
+    tokio::time::sleep_until(engine.brake.turn(Instant::now())).await;
+    let passage = match engine.brake.enter(Instant::now()) {
+        Ok(passage) => passage,
+        Err((wait, trouble)) => return (Outcome::Held(trouble, wait), None),
+    };
     fail::fail_point!("refresh-before-intent");
-    let ticket = match begin(engine, connection).await {
-        Ok(ticket) => Arc::new(ticket),
+    let mut ticket = match begin(engine, connection).await {
+        Ok(ticket) => ticket,
         Err(ended) => return ended,
     };
     fail::fail_point!("refresh-after-intent");
+    let opened = Opened::of(&engine.parts.vault, &mut ticket);
     let attempt = Attempt {
         engine,
         connection,
-        ticket,
+        ticket: Arc::new(ticket),
         started: Instant::now(),
     };
-    attempt.run().await
+    let opened = match opened {
+        Ok((opened, strangers)) => {
+            leave_alone(engine, connection, strangers).await;
+            opened
+        }
+        Err(error) => return attempt.not_opened(error).await,
+    };
+    let (asked, client, answer) = ask(engine, &opened).await;
+    fail::fail_point!("refresh-after-answer");
+    match answer {
+        Ok(answer) => {
+            let ended = attempt.keep(&opened, asked, client, answer).await;
+            attempt.note_secret(&opened, client);
+            tell_endpoint(engine, passage.report(Fate::Up, Instant::now(), jitter()));
+            ended
+        }
+        Err(error) => {
+            let fate = fate_of(&error);
+            tell_endpoint(engine, passage.report(fate, Instant::now(), jitter()));
+            attempt.give_up(error).await
+        }
+    }
+}
+
+/// Whether an error is the endpoint's, or only this grant's.
+fn fate_of(error: &RefreshError) -> Fate {
+    let unreachable = Fate::Down {
+        trouble: Trouble::Unreachable,
+        asked: None,
+    };
+    match error {
+        RefreshError::Control(ControlError::NotSent(_) | ControlError::NoAnswer(_))
+        | RefreshError::NotUnderstood => unreachable,
+        RefreshError::Refused(TokenFailure::Busy { retry_after, .. }) => Fate::Down {
+            trouble: Trouble::Busy,
+            asked: *retry_after,
+        },
+        RefreshError::Refused(_) => Fate::Up,
+    }
+}
+
+fn tell_endpoint(engine: &Engine, turn: Turn) {
+    let up = match turn {
+        Turn::None => return,
+        Turn::WentDown => false,
+        Turn::CameBack => true,
+    };
+    TokenEndpoint {
+        up,
+        instance: &engine.parts.instance,
+    }
+    .emit();
 }
 
 /// True when there was something and it is saved now.
 async fn save_what_is_owed(engine: &Engine, connection: &ConnectionState) -> Result<bool, Ended> {
-    let Some(owed) = connection.flight().unsaved.clone() else {
+    let grant = connection.grant();
+    let owed = grant.flight().unsaved.clone();
+    let Some(owed) = owed else {
         return Ok(false);
     };
     match save(engine, owed.ticket, owed.grant).await {
         Ok(saved) => {
-            connection.flight().unsaved = None;
+            grant.flight().unsaved = None;
             tracing::info!(connection = %connection.name(), saved = saved == Saved::Yes, "grant saved late");
             Ok(true)
         }
@@ -116,107 +185,44 @@ async fn begin(engine: &Engine, connection: &Arc<ConnectionState>) -> Result<Tic
     }
 }
 
-/// The plain credentials of one attempt; wiped when it ends.
-struct Opened {
-    owner: Owner,
-    key: DataKey,
-    refresh: Secret,
-    app_secrets: Vec<Secret>,
-}
-
-impl Opened {
-    fn of(engine: &Engine, ticket: &Ticket) -> Result<Self, VaultError> {
-        let vault = &engine.parts.vault;
-        let owner = Owner::connection(&ticket.connection);
-        let key = vault.data_key(&owner, &ticket.data_key)?;
-        let refresh = key.open(place(&owner, REFRESH, ticket.generation), &ticket.refresh)?;
-        let app = Owner::app(&ticket.app.name);
-        let app_key = vault.data_key(&app, &ticket.app.data_key)?;
-        let app_secrets = ticket
-            .app
-            .secrets
-            .iter()
-            .map(|(sealed, version)| app_key.open(place(&app, APP_SECRET, *version), sealed))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            owner,
-            key,
-            refresh,
-            app_secrets,
-        })
+/// Connections that no longer hold the grant they once shared.
+async fn leave_alone(engine: &Engine, connection: &ConnectionState, strangers: Vec<Member>) {
+    if strangers.is_empty() {
+        return;
+    }
+    tracing::warn!(
+        connection = %connection.name(), count = strangers.len(),
+        "connections that shared this one's grant hold another one now"
+    );
+    let left = engine.on_disk(move |store| store.leave_alone(&strangers)).await;
+    if let Err(error) = left {
+        // Their leases end by themselves.
+        tracing::debug!(error = %error, "leases not given back");
     }
 }
 
-fn place<'a>(owner: &'a Owner, field: &'static str, version: u64) -> Place<'a> {
-    Place {
-        owner,
-        field,
-        version,
-    }
-}
-
-/// What the token endpoint said, when the question went out, and with which of the app's secrets.
-struct Asked {
-    at: Instant,
-    secret: usize,
-    answer: Result<TokenAnswer, RefreshError>,
-}
-
-/// Asks with the app's first secret, and with the other one if HubSpot does not know the first.
-async fn ask(engine: &Engine, ticket: &Ticket, opened: &Opened) -> Asked {
-    let mut asked = Asked {
-        at: Instant::now(),
-        secret: 0,
-        answer: Err(RefreshError::Refused(TokenFailure::WrongClient)),
-    };
-    for (index, secret) in opened.app_secrets.iter().enumerate() {
-        asked.at = Instant::now();
-        asked.secret = index;
-        let credentials = ClientCredentials {
-            id: &ticket.app.client_id,
-            secret,
-        };
-        asked.answer = oauth::refresh(
-            &engine.parts.client,
-            &engine.parts.endpoints,
-            credentials,
-            &opened.refresh,
-        )
-        .await;
-        if !matches!(
-            asked.answer,
-            Err(RefreshError::Refused(TokenFailure::WrongClient))
-        ) {
+/// Asks with the app's first secret, and with the next one if HubSpot does not know the first; says
+/// which it was.
+async fn ask(engine: &Engine, opened: &Opened) -> (Instant, usize, Result<TokenAnswer, RefreshError>) {
+    let (mut asked, mut client) = (Instant::now(), 0);
+    let mut last = Err(RefreshError::Refused(TokenFailure::WrongClient));
+    for (index, credentials) in opened.clients().enumerate() {
+        (asked, client) = (Instant::now(), index);
+        let parts = &engine.parts;
+        last = oauth::refresh(&parts.client, &parts.endpoints, credentials, &opened.refresh).await;
+        if !matches!(last, Err(RefreshError::Refused(TokenFailure::WrongClient))) {
             break;
         }
     }
-    asked
+    (asked, client, last)
 }
 
 impl Attempt<'_> {
-    async fn run(&self) -> Ended {
-        let opened = match Opened::of(self.engine, &self.ticket) {
-            Ok(opened) => opened,
-            Err(error) => return self.not_opened(error).await,
-        };
-        let asked = ask(self.engine, &self.ticket, &opened).await;
-        fail::fail_point!("refresh-after-answer");
-        match asked.answer {
-            Ok(answer) => {
-                let ended = self.keep(&opened, asked.at, asked.secret, answer).await;
-                self.note_secret(asked.secret);
-                ended
-            }
-            Err(error) => self.give_up(error).await,
-        }
-    }
-
     /// Lets `app show` say which of two secrets works. Best effort, and nobody waits for it.
-    fn note_secret(&self, index: usize) {
-        let Some((_, version)) = self.ticket.app.secrets.get(index) else {
+    fn note_secret(&self, opened: &Opened, index: usize) {
+        let Some((app, version)) = opened.secret_of(index) else {
             return;
         };
-        let (app, version) = (self.ticket.app.name.clone(), *version);
         let (parts, tasks) = (&self.engine.parts, &self.engine.tasks);
         let store = Arc::clone(&parts.store);
         let note = move || {
@@ -228,25 +234,26 @@ impl Attempt<'_> {
     }
 
     /// Saves what came, then uses it.
-    async fn keep(&self, opened: &Opened, asked: Instant, secret: usize, answer: TokenAnswer) -> Ended {
-        let standing = answer
-            .hub_id
-            .map(|hub_id| standing_of(hub_id, self.ticket.portal));
-        let grant = match seal(&self.ticket, opened, &answer, standing) {
+    async fn keep(&self, opened: &Opened, asked: Instant, client: usize, answer: TokenAnswer) -> Ended {
+        let grant = match self.seal(opened, &answer) {
             Ok(grant) => Arc::new(grant),
             Err(error) => return self.not_opened(error).await,
         };
         fail::fail_point!("refresh-before-save");
         match save(self.engine, Arc::clone(&self.ticket), Arc::clone(&grant)).await {
             Ok(Saved::Yes) => {
+                let window = answer.received.elapsed();
+                #[cfg(test)]
+                self.engine.windows.lock().unwrap().push(window);
                 fail::fail_point!("refresh-after-save");
                 let refresh = answer.refresh.as_ref();
                 let rotated = refresh.is_some_and(|new| new.expose() != opened.refresh.expose());
-                self.tell(if rotated {
+                let result = if rotated {
                     RefreshResult::Rotated
                 } else {
                     RefreshResult::Ok
-                });
+                };
+                self.tell_saved(result, window);
             }
             Ok(Saved::Lost) => {
                 self.tell(RefreshResult::Superseded);
@@ -255,56 +262,113 @@ impl Attempt<'_> {
             Err(error) => {
                 self.tell(RefreshResult::NotDurable);
                 tracing::debug!(connection = %self.connection.name(), error = %error, "not saved");
-                self.connection.flight().unsaved = Some(Unsaved {
+                self.connection.grant().flight().unsaved = Some(Unsaved {
                     ticket: Arc::clone(&self.ticket),
                     grant: Arc::clone(&grant),
                 });
             }
         }
-        match standing {
-            Some((standing, why)) => note_standing(self.connection, standing, why.unwrap_or("verified")),
-            None => self.ask_portal(opened, secret, &answer, &grant).await,
+        let told = match answer.hub_id {
+            Some(_) => None,
+            None => self.ask_portal(opened, client, &answer).await,
+        };
+        let mut ended = SETTLED;
+        for (member, tokens) in self.ticket.members().zip(&grant.tokens) {
+            let Some(holder) = self.holder(member) else {
+                continue;
+            };
+            match (tokens.standing, &told) {
+                (Some((standing, why)), _) => note_standing(&holder, standing, why.unwrap_or("verified")),
+                (None, Some(identity)) => {
+                    let expires = expiry(grant.obtained, answer.life);
+                    self.settle_portal(&holder, member, identity.clone(), expires)
+                        .await;
+                }
+                (None, None) => {}
+            }
+            let published = self.publish(&holder, member, asked, &answer, &grant);
+            if member.connection == self.ticket.own.connection {
+                ended = published;
+            }
         }
-        self.publish(asked, answer, &grant)
+        ended
+    }
+
+    /// A member's live state, if it has one.
+    pub(super) fn holder(&self, member: &Member) -> Option<Arc<ConnectionState>> {
+        if member.connection == self.connection.id() {
+            return Some(Arc::clone(self.connection));
+        }
+        self.connection.grant().holder(&member.connection)
+    }
+
+    fn seal(&self, opened: &Opened, answer: &TokenAnswer) -> Result<NewGrant, VaultError> {
+        let obtained = Timestamp::now();
+        let mut tokens = Vec::with_capacity(1 + self.ticket.sharers.len());
+        for (index, member) in self.ticket.members().enumerate() {
+            let standing = answer.hub_id.map(|hub_id| standing_of(hub_id, member.portal));
+            // Another portal's access token is kept for nobody: it counts as expired from the start. So
+            // does one whose portal is not known yet: a process that dies before it asked leaves nothing
+            // to lend.
+            let usable = standing.is_some_and(|(standing, _)| standing.refusal().is_none());
+            let expires = if usable {
+                expiry(obtained, answer.life)
+            } else {
+                obtained
+            };
+            tokens.push(opened.seal(index, member, answer)?.until(expires, standing));
+        }
+        let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
+        Ok(NewGrant {
+            obtained,
+            clock: MachineTime::now(),
+            scopes: answer.scopes.clone(),
+            user_id: answer.user_id,
+            print: self.engine.parts.vault.grant_print(refresh),
+            tokens,
+        })
     }
 
     /// The answer did not say whose it is: asks, since the portal is compared at every refresh.
-    async fn ask_portal(&self, opened: &Opened, secret: usize, answer: &TokenAnswer, grant: &NewGrant) {
-        let Some(secret) = opened.app_secrets.get(secret) else {
-            return;
-        };
-        let credentials = ClientCredentials {
-            id: &self.ticket.app.client_id,
-            secret,
-        };
+    async fn ask_portal(
+        &self,
+        opened: &Opened,
+        client: usize,
+        answer: &TokenAnswer,
+    ) -> Option<oauth::Identity> {
+        let credentials: ClientCredentials<'_> = opened.clients().nth(client)?;
         let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
         let parts = &self.engine.parts;
-        let told = oauth::introspect_grant(&parts.client, &parts.endpoints, credentials, refresh).await;
-        let Introspection::Known(identity) = told else {
-            return;
-        };
-        if identity.hub_id != self.ticket.portal.get() {
-            suspend_foreign(
-                self.engine,
-                self.connection,
-                PORTAL_CHANGED,
-                "connection refreshed",
-            )
-            .await;
+        match oauth::introspect_grant(&parts.client, &parts.endpoints, credentials, refresh).await {
+            Introspection::Known(identity) => Some(identity),
+            _ => None,
+        }
+    }
+
+    /// What the account behind the grant means for one member.
+    async fn settle_portal(
+        &self,
+        holder: &Arc<ConnectionState>,
+        member: &Member,
+        identity: oauth::Identity,
+        expires: Timestamp,
+    ) {
+        if identity.hub_id != member.portal.get() {
+            suspend_foreign(self.engine, holder, PORTAL_CHANGED, "connection refreshed").await;
             return;
         }
-        match verified(self.engine, self.connection, identity).await {
-            Ok(_) => self.confirm_stored(expiry(grant.obtained, answer.life)).await,
+        match verified(self.engine, holder, identity).await {
+            Ok(()) => self.confirm_stored(member, expires).await,
             Err(error) => {
                 // It stays unverified; the next refresh asks again.
-                tracing::error!(connection = %self.connection.name(), error = %error, "verification not written");
+                tracing::error!(connection = %holder.name(), error = %error, "verification not written");
             }
         }
     }
 
     /// The portal is known to be the connection's: the stored access token may serve others, too.
-    async fn confirm_stored(&self, expires: Timestamp) {
-        let (id, generation) = (self.connection.id(), self.ticket.generation + 1);
+    async fn confirm_stored(&self, member: &Member, expires: Timestamp) {
+        let (id, generation) = (member.connection, member.generation + 1);
         let confirmed = self
             .engine
             .on_disk(move |store| store.confirm_access(&id, generation, expires))
@@ -315,39 +379,50 @@ impl Attempt<'_> {
     }
 
     /// Lends the token from now on, unless it is another portal's.
-    fn publish(&self, asked: Instant, answer: TokenAnswer, grant: &NewGrant) -> Ended {
-        let connection = self.connection;
-        connection.set_uncertain(false);
-        if connection.standing_beneath() == Standing::Suspended && !self.is_own_portal(&answer) {
+    fn publish(
+        &self,
+        holder: &ConnectionState,
+        member: &Member,
+        asked: Instant,
+        answer: &TokenAnswer,
+        grant: &NewGrant,
+    ) -> Ended {
+        holder.set_uncertain(false);
+        let own_portal = answer.hub_id == Some(member.portal.get());
+        if holder.standing_beneath() == Standing::Suspended && !own_portal {
             return SETTLED;
         }
-        let before = connection.account();
-        connection.set_account(Account {
-            scopes: answer.scopes.unwrap_or_else(|| before.scopes.clone()),
+        let before = holder.account();
+        holder.set_account(Account {
+            scopes: answer.scopes.clone().unwrap_or_else(|| before.scopes.clone()),
             user_id: answer.user_id.or(before.user_id),
         });
         let validity = Validity::of_new(asked, answer.life, jitter());
-        let generation = self.ticket.generation + 1;
-        let expires = expiry(grant.obtained, answer.life);
-        let Some(token) = LiveToken::new(answer.access, generation, validity, Some(expires)) else {
+        let (generation, expires) = (member.generation + 1, expiry(grant.obtained, answer.life));
+        let Some(token) = LiveToken::new(answer.access.clone(), generation, validity, Some(expires)) else {
             return failed(Trouble::Configuration);
         };
         fail::fail_point!("refresh-before-publish");
-        connection.publish(token);
+        holder.publish(token);
         SETTLED
-    }
-
-    fn is_own_portal(&self, answer: &TokenAnswer) -> bool {
-        answer.hub_id == Some(self.ticket.portal.get())
     }
 
     /// Log line and metric of how it ended.
     pub(super) fn tell(&self, result: RefreshResult) {
+        self.event(result, None);
+    }
+
+    fn tell_saved(&self, result: RefreshResult, window: Duration) {
+        self.event(result, Some(window));
+    }
+
+    fn event(&self, result: RefreshResult, window: Option<Duration>) {
         let event = TokenRefreshed {
             connection: self.connection.name().as_str(),
             app: self.connection.app(),
             result,
             duration: self.started.elapsed(),
+            window,
         };
         event.emit(&self.engine.parts.metrics);
     }
@@ -366,35 +441,6 @@ fn standing_of(hub_id: u64, portal: PortalId) -> (Standing, Option<&'static str>
 fn expiry(obtained: Timestamp, life: Duration) -> Timestamp {
     let life = SignedDuration::try_from(life.min(LIFE_MAX)).unwrap_or_default();
     obtained.saturating_add(life).unwrap_or(obtained)
-}
-
-fn seal(
-    ticket: &Ticket,
-    opened: &Opened,
-    answer: &TokenAnswer,
-    standing: Option<(Standing, Option<&'static str>)>,
-) -> Result<NewGrant, VaultError> {
-    let generation = ticket.generation + 1;
-    let refresh = answer.refresh.as_ref().unwrap_or(&opened.refresh);
-    let obtained = Timestamp::now();
-    // Another portal's access token is kept for nobody: it counts as expired from the start. So does one
-    // whose portal is not known yet: a process that dies before it asked leaves nothing to lend.
-    let usable = standing.is_some_and(|(standing, _)| standing.refusal().is_none());
-    let expires = if usable {
-        expiry(obtained, answer.life)
-    } else {
-        obtained
-    };
-    let seal = |field, plain| opened.key.seal(place(&opened.owner, field, generation), plain);
-    Ok(NewGrant {
-        access: seal(ACCESS, &answer.access)?,
-        refresh: seal(REFRESH, refresh)?,
-        obtained,
-        expires,
-        scopes: answer.scopes.clone(),
-        user_id: answer.user_id,
-        standing,
-    })
 }
 
 async fn save(engine: &Engine, ticket: Arc<Ticket>, grant: Arc<NewGrant>) -> Result<Saved, StoreError> {

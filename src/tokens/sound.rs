@@ -1,6 +1,6 @@
 //! Whether everything sealed in the store opens with the master key at hand.
 
-use crate::store::{Store, StoreError};
+use crate::store::{DamagedRow, Store, StoreError};
 use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH};
 use crate::vault::{Owner, Place, Sealed, Vault, VaultError, WrappedKey};
 
@@ -8,7 +8,9 @@ use crate::vault::{Owner, Place, Sealed, Vault, VaultError, WrappedKey};
 pub fn findings(store: &Store, vault: &Vault) -> Result<Vec<String>, StoreError> {
     let mut findings = Vec::new();
     let mut names: Vec<String> = Vec::new();
-    for row in store.connections()? {
+    let rows = store.connection_rows()?;
+    findings.extend(rows.damaged.iter().map(DamagedRow::finding));
+    for row in rows.sound {
         let access = row
             .access
             .as_ref()
@@ -19,7 +21,11 @@ pub fn findings(store: &Store, vault: &Vault) -> Result<Vec<String>, StoreError>
             .map(|sealed| (REFRESH, row.generation, sealed));
         let owner = Owner::connection(&row.id);
         if let Err(error) = open_all(vault, &owner, &row.data_key, access.into_iter().chain(refresh)) {
-            findings.push(format!("connection `{}`: {error}", row.name));
+            findings.push(format!(
+                "connection `{0}`: {error}; give it its credential again with `scopegate connection rotate {0}`, or remove \
+                 it and add it anew",
+                row.name
+            ));
         }
         names.extend(row.app);
     }

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::store::ConnectionRow;
+use crate::store::{ConnectionRow, MachineTime};
 use crate::tokens::connection::ConnectionState;
 use crate::tokens::engine::jitter;
 use crate::tokens::expiry::Validity;
 use crate::tokens::lease::LiveToken;
-use crate::vault::{Owner, Place, Vault, VaultError};
+use crate::vault::{GrantPrint, Owner, Place, Vault, VaultError};
 
 /// Field name of the access token, or the static token, in what it is sealed for.
 pub(super) const ACCESS: &str = "access";
@@ -18,6 +18,21 @@ pub(super) const REFRESH: &str = "refresh";
 
 /// Field name of an app's secret.
 pub(super) const APP_SECRET: &str = "secret";
+
+/// By what the row's refresh token is recognised elsewhere; `None` when it has none.
+pub(super) fn print_of(row: &ConnectionRow, vault: &Vault) -> Result<Option<GrantPrint>, VaultError> {
+    let Some(sealed) = &row.refresh else {
+        return Ok(None);
+    };
+    let owner = Owner::connection(&row.id);
+    let place = Place {
+        owner: &owner,
+        field: REFRESH,
+        version: row.generation,
+    };
+    let refresh = vault.data_key(&owner, &row.data_key)?.open(place, sealed)?;
+    Ok(Some(vault.grant_print(&refresh)))
+}
 
 /// Takes up the row's token if it is later than the one at hand and still good by plausible times.
 pub(super) fn take_up(
@@ -33,13 +48,21 @@ pub(super) fn take_up(
     }
     let validity = match stored.expires {
         None => Some(Validity::Forever),
-        Some(expires) => Validity::of_stored(
-            stored.obtained,
-            expires,
-            Timestamp::now(),
-            Instant::now(),
-            jitter(),
-        ),
+        Some(expires) => {
+            let elapsed = row
+                .access_clock
+                .as_ref()
+                .and_then(|then| MachineTime::now()?.since(then));
+            match elapsed {
+                Some(elapsed) => {
+                    Validity::of_stored_this_run(stored.obtained, expires, elapsed, Instant::now(), jitter())
+                }
+                None => {
+                    let wall = Timestamp::now();
+                    Validity::of_stored(stored.obtained, expires, wall, Instant::now(), jitter())
+                }
+            }
+        }
     };
     let Some(validity) = validity else {
         return Ok(());

@@ -16,6 +16,8 @@ pub use seal::{DataKey, Owner, Place, Sealed, VaultError, WrappedKey};
 
 use aws_lc_rs::hmac;
 
+use crate::secret::Secret;
+
 /// A tag by which a wrong master key is recognised before anything is opened with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyCheck([u8; 32]);
@@ -39,9 +41,28 @@ impl KeyCheck {
 )]
 pub struct WrongMasterKey;
 
+/// A keyed fingerprint of a refresh token: tells whether two records hold the same one, and nothing else,
+/// not even to who guesses tokens, unless they have the master key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GrantPrint([u8; 32]);
+
+impl GrantPrint {
+    /// As read from the store; `None` for what is none.
+    pub fn from_stored(bytes: Vec<u8>) -> Option<Self> {
+        <[u8; 32]>::try_from(bytes).ok().map(Self)
+    }
+
+    /// As written to the store.
+    pub fn as_stored(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Opens and makes data keys. Holds subkeys of the master key, never the master key itself.
 pub struct Vault {
     wrapping: seal::WrappingKey,
+    printing: hmac::Key,
+    signing: hmac::Key,
     check: KeyCheck,
 }
 
@@ -61,7 +82,40 @@ impl Vault {
             .derive(b"scopegate wrapping key 1")
             .and_then(|key| seal::WrappingKey::new(&key))
             .ok_or(WrongMasterKey)?;
-        Ok(Self { wrapping, check })
+        let printing = master
+            .derive(b"scopegate grant print 1")
+            .map(|key| hmac::Key::new(hmac::HMAC_SHA256, &*key))
+            .ok_or(WrongMasterKey)?;
+        let signing = master
+            .derive(b"scopegate ticket key 1")
+            .map(|key| hmac::Key::new(hmac::HMAC_SHA256, &*key))
+            .ok_or(WrongMasterKey)?;
+        Ok(Self {
+            wrapping,
+            printing,
+            signing,
+            check,
+        })
+    }
+
+    /// By what a refresh token is recognised in another record.
+    pub fn grant_print(&self, refresh_token: &Secret) -> GrantPrint {
+        let tag = hmac::sign(&self.printing, refresh_token.expose().as_bytes());
+        let mut print = [0; 32];
+        print.copy_from_slice(tag.as_ref());
+        GrantPrint(print)
+    }
+
+    /// Signs the parts of a ticket, each with its length, so that no two lists of parts are one text.
+    pub fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let tag = hmac::sign(&self.signing, &framed(parts));
+        // Invariant: HMAC-SHA-256 has 32 bytes.
+        <[u8; 32]>::try_from(tag.as_ref()).unwrap_or_default()
+    }
+
+    /// Whether `tag` is the signature of `parts`, compared in constant time.
+    pub fn is_signed(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+        hmac::verify(&self.signing, &framed(parts), tag).is_ok()
     }
 
     /// What to record in a store that has no tag yet.
@@ -86,6 +140,15 @@ impl std::fmt::Debug for Vault {
     }
 }
 
+fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(256);
+    for part in parts {
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part);
+    }
+    text
+}
+
 fn key_check(master: &MasterKey, store: &str) -> Option<KeyCheck> {
     let key = master.derive(b"scopegate key check 1")?;
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), store.as_bytes());
@@ -95,6 +158,29 @@ fn key_check(master: &MasterKey, store: &str) -> Option<KeyCheck> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grant_is_recognised_under_its_own_master_key_only() {
+        let vault = |byte| Vault::open(&MasterKey::from_bytes([byte; 32]), "store", None).unwrap();
+        let token = |text: &str| Secret::new(text.to_owned());
+        let print = vault(1).grant_print(&token("canary"));
+        assert_eq!(print, vault(1).grant_print(&token("canary")));
+        assert_ne!(print, vault(1).grant_print(&token("canary-2")));
+        assert_ne!(print, vault(2).grant_print(&token("canary")));
+        assert_eq!(GrantPrint::from_stored(print.as_stored().to_vec()), Some(print));
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_parts_under_its_key_and_for_nothing_else() {
+        let vault = |byte| Vault::open(&MasterKey::from_bytes([byte; 32]), "store", None).unwrap();
+        let tag = vault(1).sign(&[b"ab", b"c"]);
+        assert!(vault(1).is_signed(&[b"ab", b"c"], &tag));
+        for parts in [&[&b"a"[..], b"bc"][..], &[b"ab", b"c", b""], &[b"ab"]] {
+            assert!(!vault(1).is_signed(parts, &tag));
+        }
+        assert!(!vault(2).is_signed(&[b"ab", b"c"], &tag));
+        assert!(!vault(1).is_signed(&[b"ab", b"c"], &tag[..31]));
+    }
 
     #[test]
     fn a_wrong_master_key_is_one_clear_error_before_anything_is_opened() {

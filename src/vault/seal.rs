@@ -41,6 +41,11 @@ impl Owner {
         Self(format!("connection:{id}"))
     }
 
+    /// An install under way, by id.
+    pub fn install(id: &str) -> Self {
+        Self(format!("install:{id}"))
+    }
+
     /// An app, by name.
     pub fn app(name: &str) -> Self {
         Self(format!("app:{name}"))

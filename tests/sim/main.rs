@@ -4,6 +4,7 @@
 mod account;
 mod associations;
 mod bodies;
+mod consent;
 mod control;
 mod faults;
 mod files;

@@ -18,6 +18,7 @@ pub struct Gate {
     child: Child,
     pub gate: SocketAddr,
     pub admin: SocketAddr,
+    pub install: Option<SocketAddr>,
     log: PathBuf,
 }
 
@@ -29,6 +30,11 @@ impl Gate {
 
     /// With `RUST_LOG` set to `filter`, and told to log the keys of its TLS sessions.
     pub fn start_with(config: &Path, filter: &str) -> Self {
+        Self::start_at(config, filter, &[])
+    }
+
+    /// With more variables of the environment.
+    pub fn start_at(config: &Path, filter: &str, more: &[(&str, &str)]) -> Self {
         let log = config.with_file_name("stderr.log");
         // A write over a file-size limit must fail, as on a full disk, not kill the process.
         let script = r#"trap "" XFSZ; exec "$0" "$@""#;
@@ -39,6 +45,7 @@ impl Gate {
             .env_clear()
             .envs(std::env::vars().filter(|(name, _)| !name.starts_with("SCOPEGATE_")))
             .env("RUST_LOG", filter)
+            .envs(more.iter().copied())
             .env("SSLKEYLOGFILE", config.with_file_name("tls-keys"))
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap())
@@ -48,6 +55,10 @@ impl Gate {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
+        let found = |name: &str| {
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(name))?;
+            Some(word.split_once("://").unwrap().1.parse().unwrap())
+        };
         let address = |name: &str| {
             let word = line.split_whitespace().find_map(|word| word.strip_prefix(name));
             let word =
@@ -57,6 +68,7 @@ impl Gate {
         Self {
             gate: address("gate="),
             admin: address("admin="),
+            install: found("install="),
             log,
             child,
         }

@@ -35,7 +35,7 @@ pub struct Setup {
     pub sim: SimOptions,
     /// `NAME` and text of each policy.
     pub policies: Vec<(&'static str, String)>,
-    /// Lines appended to the configuration.
+    /// Lines appended to the configuration; `SIM_ORIGIN` stands for the simulator's origin.
     pub config: String,
     /// Whether the upstream is under TLS, as HubSpot is.
     pub tls: bool,
@@ -114,7 +114,7 @@ impl World {
         let text = format!(
             "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nupstream: {{ url: \"{origin}\"{ca} }}\nworkers: 2\n\
              instance: test\nshutdown: {{ delay: 0s, grace: 5s }}\n{}",
-            setup.config
+            setup.config.replace("SIM_ORIGIN", &origin)
         );
         std::fs::write(home.join("scopegate.yaml"), text).unwrap();
         let token = sim.private_app(PORTAL, every_scope()).expose().to_owned();

@@ -1,6 +1,18 @@
 //! A token that HubSpot no longer takes: renewed once, the call sent again, the client none the wiser.
 
-use scopegate::sim::{Action, Fault, Install, KnownFault, Matching, PortalOptions};
+use std::sync::Arc;
+use std::time::Duration;
+
+use scopegate::hubspot::connect::{Upstream, client_tls};
+use scopegate::hubspot::control::ControlClient;
+use scopegate::hubspot::errors::TokenFailure;
+use scopegate::hubspot::oauth::{
+    ClientCredentials, Endpoints, Introspection, RefreshError, introspect_grant, refresh,
+};
+use scopegate::secret::Secret;
+use scopegate::sim::{
+    self, Action, Fault, Install, KnownFault, Matching, PortalOptions, Rotation, Sim, SimOptions,
+};
 
 use crate::support::{Setup, World, every_scope, path, policy, write_secret};
 use crate::wire::{Wire, get, post, request};
@@ -9,10 +21,16 @@ const GOOD: &str = "/crm/v3/objects/contacts/1001";
 
 /// A world with OAuth connections `one`, `two` and `three` beside its static one.
 async fn world() -> (World, [String; 3]) {
+    world_with("").await
+}
+
+/// With lines appended to the configuration.
+async fn world_with(config: &str) -> (World, [String; 3]) {
     let rules = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.create\n";
     let sync = policy("sync", rules).replace("[acme]", "\"*\"");
     let world = World::with(Setup {
         policies: vec![("sync", sync)],
+        config: config.to_owned(),
         ..Setup::default()
     })
     .await;
@@ -163,4 +181,100 @@ async fn many_calls_that_meet_the_same_dead_token_cause_one_refresh() {
         .filter(|call| call.contains("/oauth/") && call.contains("token"))
         .count();
     assert_eq!(refreshes, 1, "{:?}", seen(&world));
+}
+
+/// Versions × ways of rotating: what comes back is what works next, and the answer may leave it out.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_version_of_the_token_endpoints_serves_every_way_of_rotation() {
+    let ways = [
+        (Rotation::Stable, false),
+        (Rotation::Stable, true),
+        (Rotation::Rotate, false),
+        (Rotation::RotateWithReuseDetection, true),
+    ];
+    for (rotation, only_when_new) in ways {
+        let sim = Sim::new(SimOptions {
+            rotation,
+            refresh_token_only_when_new: only_when_new,
+            ..SimOptions::default()
+        });
+        let running = sim::start(Arc::clone(&sim), None).await.unwrap();
+        let ca = include_bytes!("../data/ca.pem");
+        let upstream = Upstream::new(&running.origin, client_tls(Some(ca)).unwrap(), false).unwrap();
+        let wait = Duration::from_secs(5);
+        let client = ControlClient::new(upstream.shared(), wait, wait);
+        for (portal, version) in (3001..).zip(["v1", "v3", "2026-03", "2026-09"]) {
+            let case = format!("{version}, {rotation:?}, {only_when_new}");
+            sim.add_portal(PortalOptions::new(portal));
+            let app = sim.oauth_app("app", &[]);
+            let endpoints = Endpoints::of(version).unwrap();
+            let credentials = ClientCredentials {
+                id: &app.client_id,
+                secret: &app.client_secret,
+            };
+            let mut grant = sim
+                .install(Install::new(&app.client_id, portal, every_scope()))
+                .unwrap();
+            for round in 0..3 {
+                let told = introspect_grant(&client, &endpoints, credentials, &grant).await;
+                let Introspection::Known(identity) = told else {
+                    panic!("{case}, {round}: {told:?}")
+                };
+                assert_eq!(identity.hub_id, portal, "{case}");
+                let answer = refresh(&client, &endpoints, credentials, &grant).await.unwrap();
+                let rotates = rotation != Rotation::Stable;
+                let new = answer.refresh.as_ref().map(Secret::expose);
+                assert_eq!(new.is_some(), rotates || !only_when_new, "{case}");
+                assert_eq!(new.is_some_and(|new| new != grant.expose()), rotates, "{case}");
+                grant = answer.refresh.unwrap_or(grant);
+            }
+            let last = sim.token_calls().pop().unwrap();
+            assert_eq!(last.version, version);
+            assert_eq!(
+                introspect_grant(
+                    &client,
+                    &endpoints,
+                    credentials,
+                    &Secret::new("na1-unknown".to_owned())
+                )
+                .await,
+                Introspection::NotGood,
+                "{case}"
+            );
+            let wrong = ClientCredentials {
+                secret: &Secret::new("wrong".to_owned()),
+                ..credentials
+            };
+            let refused = refresh(&client, &endpoints, wrong, &grant).await;
+            assert!(
+                matches!(refused, Err(RefreshError::Refused(TokenFailure::WrongClient))),
+                "{case}: {refused:?}"
+            );
+            sim.uninstall(app.app_id, portal);
+            let refused = refresh(&client, &endpoints, credentials, &grant).await;
+            assert!(
+                matches!(refused, Err(RefreshError::Refused(TokenFailure::DeadGrant))),
+                "{case}: {refused:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_of_the_token_endpoints_is_a_setting() {
+    for version in ["v3", "2026-09"] {
+        let (world, [key, ..]) = world_with(&format!("oauth: {{ version: {version} }}\n")).await;
+        let reply = Wire::open(world.gate).await.ask(get(GOOD, &key)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let calls = world.sim.token_calls();
+        assert!(
+            !calls.is_empty() && calls.iter().all(|call| call.version == version),
+            "{version}"
+        );
+        let oauth = seen(&world);
+        let others = oauth
+            .iter()
+            .filter(|call| call.contains("/oauth/") && !call.contains(&format!("/oauth/{version}/")));
+        assert_eq!(others.count(), 0, "{oauth:?}");
+    }
 }

@@ -67,6 +67,7 @@ impl Ceiling {
             .as_ref()
             .map(|block| resolver.properties(&block.value, OnExtra::Strip));
         mistakes.extend(resolver.mistakes);
+        mistakes.extend(resolver.warnings);
         if mistakes.iter().any(Mistake::is_error) {
             return Err(named(mistakes));
         }

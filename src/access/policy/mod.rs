@@ -120,6 +120,7 @@ impl Policy {
             .as_ref()
             .map(|block| resolver.properties(&block.value, on_extra.unwrap_or_default()));
         mistakes.extend(resolver.mistakes);
+        mistakes.extend(resolver.warnings);
         covered_connections(&written, &mut mistakes);
         if let Some(observe) = &written.observe {
             observe_in_bounds(observe, now, &mut mistakes);

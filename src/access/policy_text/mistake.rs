@@ -125,6 +125,9 @@ pub mod code {
     /// `values` for a property that may not be written.
     pub const VALUES_NOT_WRITTEN: &str = "SG131";
 
+    /// A scope that HubSpot has no more, and that means nothing.
+    pub const DROPPED_SCOPE: &str = "SG132";
+
     /// `objects: ["*"]`.
     pub const LINT_ALL_OBJECTS: &str = "SG141";
     /// An operation with a risk that the rule does not name.
@@ -183,7 +186,7 @@ pub mod code {
     pub const LINT_IRREVERSIBLE_BY_SCOPE: &str = "SG174";
 
     /// Every code, each once.
-    pub const ALL: [&str; 58] = [
+    pub const ALL: [&str; 59] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -215,6 +218,7 @@ pub mod code {
         UNREADABLE,
         BAD_PROPERTY,
         VALUES_NOT_WRITTEN,
+        DROPPED_SCOPE,
         LINT_ALL_OBJECTS,
         LINT_UNNAMED_RISK,
         LINT_OPENS_NOTHING,

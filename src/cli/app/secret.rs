@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use crate::cli::admin::{Admin, ReasonArgs, print, provenance, runtime};
 use crate::cli::{CommandError, CommandResult, Exit};
-use crate::hubspot::oauth::Endpoints;
 use crate::store::no_such_app;
 use crate::tokens::{Enrolment, SecretError, SecretRotated, SecretRotation};
 use crate::vault::secret_file;
@@ -55,7 +54,7 @@ pub(super) fn rotate(
         .store
         .app(&args.name)?
         .ok_or_else(|| no_such_app(&args.name))?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,

@@ -6,11 +6,10 @@ use futures_util::{StreamExt, stream};
 
 use super::outcome::{Outcome, Telling, What, tell};
 use super::select::Chosen;
-use crate::access::connection::Standing;
+use crate::access::connection::{ConnectionId, Standing};
 use crate::cli::admin::{Admin, ReasonArgs, provenance, runtime};
 use crate::cli::kill::warn_of_stops;
 use crate::cli::{CommandError, CommandResult, Exit};
-use crate::hubspot::oauth::Endpoints;
 use crate::store::{ConnectionRow, Provenance, Resumed};
 use crate::tokens::Enrolment;
 
@@ -112,7 +111,7 @@ fn asked(
     admin: &Admin,
     by: &Provenance,
 ) -> Result<Vec<Outcome>, CommandError> {
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,
@@ -159,6 +158,15 @@ fn as_wished(row: &ConnectionRow, is: Standing, wished: Standing) -> What {
     )))
 }
 
+/// The id of a connection of that name whose row can't be read: it can be removed all the same.
+fn damaged(name: &str, admin: &Admin) -> Result<Option<ConnectionId>, CommandError> {
+    let damaged = admin.store.connection_rows()?.damaged;
+    let row = damaged
+        .into_iter()
+        .find(|row| row.name.as_ref().is_some_and(|known| known.as_str() == name));
+    Ok(row.and_then(|row| row.id))
+}
+
 pub(super) fn remove(
     args: &RemoveArgs,
     admin: &Admin,
@@ -167,7 +175,30 @@ pub(super) fn remove(
 ) -> CommandResult {
     let by = provenance(&args.change.reason)?;
     let chosen = &args.change.chosen;
+    if let [name] = &*chosen.names
+        && let Some(id) = damaged(name, admin)?
+    {
+        let revoked = admin.store.remove_connection(&id, &by)?;
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(
+            err,
+            "removed `{name}`, whose row was damaged, and revoked {revoked} of its keys"
+        );
+        admin.tell_followers(err);
+        return Ok(Exit::Fine);
+    }
     let rows = chosen.rows(admin)?;
+    for row in &rows {
+        let sharers = admin.store.sharers(&row.id)?;
+        if !sharers.is_empty() {
+            let _ = writeln!(
+                err,
+                "note: {} hold the grant of `{}`, too, and go on; revoking it at HubSpot would end them",
+                super::listed(&sharers),
+                row.name
+            );
+        }
+    }
     if !chosen.by.is_empty() && !args.yes {
         return Err(CommandError::usage(format!(
             "{} connections match, and their credentials and keys don't come back: say `--yes` to remove them all",

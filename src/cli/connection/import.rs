@@ -14,7 +14,6 @@ use crate::access::connection::Standing;
 use crate::access::label::{Label, Labels};
 use crate::cli::admin::{Admin, ReasonArgs, print, provenance, runtime};
 use crate::cli::{CommandError, CommandResult, Exit};
-use crate::hubspot::oauth::Endpoints;
 use crate::store::{Provenance, StoreError};
 use crate::tokens::{BringError, Brought, EnrolError, Enrolment};
 use crate::vault::secret_file;
@@ -114,7 +113,7 @@ fn bring_all(
     by: &Provenance,
     report: &mut dyn FnMut(&Report) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,

@@ -8,7 +8,6 @@ use crate::access::connection::{CredentialKind, Standing};
 use crate::cli::admin::{Admin, ReasonArgs, print, provenance, runtime};
 use crate::cli::kill::{warn_of_stops, warn_of_stops_left};
 use crate::cli::{CommandError, CommandResult, Exit};
-use crate::hubspot::oauth::Endpoints;
 use crate::tokens::Enrolment;
 use crate::vault::secret_file;
 
@@ -55,7 +54,7 @@ pub(super) fn rotate(
     };
     let row = find(&args.name, admin)?;
     let credential = secret_file::read(file).map_err(|error| CommandError::usage(error.to_string()))?;
-    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, Endpoints::default());
+    let (vault, client, endpoints) = (admin.vault()?, admin.client()?, admin.endpoints());
     let enrolment = Enrolment {
         store: &admin.store,
         vault: &vault,

@@ -198,8 +198,8 @@ fn the_list_names_everybody_and_what_is_open() {
     for piece in [
         "unknown, of connection initech  unwatched  3        initech       other         1",
         "ann@example.com                 unwatched  1, 2     acme, globex  report, sync  2",
-        "installer_is_natural_person  acme",
-        "installer_unknown            initech",
+        "installer_is_no_service_user  acme",
+        "installer_unknown             initech",
     ] {
         assert!(text.contains(piece), "{piece} in\n{text}");
     }
@@ -264,7 +264,7 @@ fn an_acknowledged_finding_is_open_no_more() {
         .map(|row| NewFinding {
             kind: match row.user_id {
                 None => "installer_unknown",
-                Some(_) => "installer_is_natural_person",
+                Some(_) => "installer_is_no_service_user",
             },
             connection: row.id,
             person: None,

@@ -1,5 +1,7 @@
-//! HubSpot's OAuth endpoints: tokens, introspection, revocation, in their v1, v3 and dated spellings.
+//! HubSpot's OAuth endpoints: consent, tokens, introspection, revocation, in their v1, v3 and dated
+//! spellings.
 
+mod authorize;
 mod errors;
 mod introspect;
 mod tokens;
@@ -21,6 +23,10 @@ pub(super) fn route(sim: &Sim, call: &Call, words: &[&str]) -> Handled<Answer> {
     );
     let modern = call.version == "v3" || call.is_dated();
     match (call.version.as_str(), words) {
+        ("", ["authorize"]) => authorize::handle(sim, call, None),
+        ("", [portal, "authorize"]) => authorize::handle(sim, call, Some(portal)),
+        ("", ["marketplace"]) if get => authorize::marketplace(sim, call),
+        ("", ["installed"]) if get => Ok(authorize::installed()),
         ("v1", ["token"]) if post => Ok(settle(sim, call, tokens::exchange(sim, call, &form(call)?))),
         (_, ["token"]) if post && modern => Ok(settle(sim, call, tokens::exchange(sim, call, &form(call)?))),
         (_, ["token", "introspect"]) if post && modern => {

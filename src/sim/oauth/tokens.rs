@@ -72,6 +72,13 @@ pub(super) fn client(sim: &Sim, form: &Query) -> Granted<App> {
 
 fn refresh(sim: &Sim, call: &Call, form: &Query, app: &App) -> Granted<Answer> {
     let token = form.first("refresh_token").unwrap_or_default();
+    let granted = try_refresh(sim, call, token, app);
+    let hub_id = granted.as_ref().ok().map(|(hub_id, _)| *hub_id);
+    sim.token_log.call(token, hub_id, &call.version);
+    granted.map(|(_, answer)| answer)
+}
+
+fn try_refresh(sim: &Sim, call: &Call, token: &str, app: &App) -> Granted<(u64, Answer)> {
     let mut credentials = sim.credentials();
     let Some(grant) = credentials.by_refresh(token).cloned() else {
         if let Some(id) = credentials.by_superseded(token)
@@ -100,7 +107,12 @@ fn refresh(sim: &Sim, call: &Call, form: &Query, app: &App) -> Granted<Answer> {
         credentials.remove_bearers_of(grant.id);
     }
     drop(credentials);
-    Ok(issue(sim, call, &grant, refresh_token))
+    let refresh_token = refresh_token.filter(|_| !sim.options.refresh_token_only_when_new || rotated(sim));
+    Ok((grant.hub_id, issue(sim, call, &grant, refresh_token)))
+}
+
+fn rotated(sim: &Sim) -> bool {
+    sim.options.rotation != Rotation::Stable
 }
 
 fn code(sim: &Sim, call: &Call, form: &Query, app: &App) -> Granted<Answer> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -39,8 +39,16 @@ pub struct State {
     pub script: VecDeque<(u16, String)>,
     /// Rotate, then hang up without an answer, this many times.
     pub lose_answers: u32,
+    /// Any refresh token `grant-PORTAL` is good, that portal's, and stays the same.
+    pub many: bool,
+    /// Everything is answered 503 until it is not.
+    pub down: bool,
     /// Calls of the token endpoint.
     pub calls: u32,
+    /// When those came that brought tokens, and with which refresh token.
+    pub granted: Vec<(Instant, String)>,
+    /// Calls being answered now, and the most there ever were.
+    pub in_flight: (u32, u32),
     issued: u32,
 }
 
@@ -61,7 +69,11 @@ impl Fake {
             static_refused: false,
             script: VecDeque::new(),
             lose_answers: 0,
+            many: false,
+            down: false,
             calls: 0,
+            granted: Vec::new(),
+            in_flight: (0, 0),
             issued: 0,
         };
         let fake = Self(Arc::new(Mutex::new(state)));
@@ -109,7 +121,12 @@ impl Fake {
                 .to_owned()
         };
         let delay = self.0.lock().unwrap().delay;
+        self.set(|state| {
+            let (now, most) = state.in_flight;
+            state.in_flight = (now + 1, most.max(now + 1));
+        });
         tokio::time::sleep(delay).await;
+        self.set(|state| state.in_flight.0 -= 1);
         let (status, text) = match &*path {
             "/oauth/2026-03/token" => match self.token(&field("refresh_token"), &field("client_secret")) {
                 Some(answer) => answer,
@@ -131,13 +148,17 @@ impl Fake {
         if let Some(scripted) = state.script.pop_front() {
             return Some(scripted);
         }
+        if state.down {
+            return Some((503, String::new()));
+        }
         if secret != state.secret {
             return Some((
                 401,
                 r#"{"error":"invalid_client","status":"BAD_CLIENT_SECRET"}"#.to_owned(),
             ));
         }
-        if refresh != state.refresh {
+        let portal = refresh.strip_prefix("grant-").filter(|_| state.many);
+        if refresh != state.refresh && portal.is_none() {
             return Some((
                 400,
                 r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#.to_owned(),
@@ -145,7 +166,8 @@ impl Fake {
         }
         state.issued += 1;
         let number = state.issued;
-        if state.rotation == Rotation::Strict {
+        state.granted.push((Instant::now(), refresh.to_owned()));
+        if state.rotation == Rotation::Strict && portal.is_none() {
             state.refresh = format!("canary-refresh-{number}");
         }
         if state.lose_answers > 0 {
@@ -154,10 +176,10 @@ impl Fake {
         }
         let answer = serde_json::json!({
             "access_token": format!("canary-access-{number}"),
-            "refresh_token": state.refresh,
+            "refresh_token": portal.map_or(&*state.refresh, |_| refresh),
             "expires_in": state.life_seconds,
             "token_type": "bearer",
-            "hub_id": state.hub_id.filter(|_| state.tells_portal),
+            "hub_id": portal.map_or(state.hub_id, |portal| portal.parse().ok()).filter(|_| state.tells_portal),
             "scopes": ["oauth", "crm.objects.contacts.read"],
             "user_id": 77,
         });
@@ -180,8 +202,11 @@ impl Fake {
         if secret != state.secret {
             return (401, r#"{"error":"invalid_client"}"#.to_owned());
         }
-        let active = token == state.refresh;
-        let answer = serde_json::json!({ "active": active, "hub_id": state.hub_id, "user_id": 77, "scopes": ["oauth"] });
+        let portal = token.strip_prefix("grant-").filter(|_| state.many);
+        let active = token == state.refresh || portal.is_some();
+        let hub_id = portal.map_or(state.hub_id, |portal| portal.parse().ok());
+        let answer =
+            serde_json::json!({ "active": active, "hub_id": hub_id, "user_id": 77, "scopes": ["oauth"] });
         (200, answer.to_string())
     }
 }

@@ -1,12 +1,16 @@
 //! The refresh state machine against a token endpoint in process: storms, rotation, failures, crashes.
 
+mod clock;
 mod crash;
+mod damage;
 mod enrol;
 mod fake;
 mod kills;
 mod refresh;
 mod rotate;
+mod sharing;
 mod statics;
+mod storm;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

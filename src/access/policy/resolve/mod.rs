@@ -11,6 +11,7 @@ use self::objects::NamedObjects;
 
 use super::rule::{AllowRule, DenyRule, Effects, Opens, ScopeGrant};
 use crate::access::catalogue::Catalogue;
+use crate::access::consent::DROPPED_SCOPE;
 use crate::access::effect::Effect;
 use crate::access::facts::{Risks, ScopeIndex};
 use crate::access::object_type::ObjectType;
@@ -30,6 +31,8 @@ pub struct Resolver<'a> {
     owner: &'a str,
     /// Mistakes so far.
     pub mistakes: Vec<Mistake>,
+    /// What was left out, and harms nothing.
+    pub warnings: Vec<Mistake>,
 }
 
 impl<'a> Resolver<'a> {
@@ -39,6 +42,7 @@ impl<'a> Resolver<'a> {
             catalogue,
             owner,
             mistakes: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -194,6 +198,14 @@ impl<'a> Resolver<'a> {
                     value: index,
                     span: name.span.clone(),
                 });
+            } else if name.value == DROPPED_SCOPE {
+                let warning = Mistake::warning(
+                    code::DROPPED_SCOPE,
+                    name.span.clone(),
+                    format!("HubSpot has no scope `{DROPPED_SCOPE}` any more: it is left out"),
+                );
+                self.warnings
+                    .push(warning.help("remove it: every grant can be refreshed without it"));
             } else if name.value.contains('*') {
                 let help = "name each scope: a wildcard would open what nobody has read";
                 let message = format!("`{}` has a wildcard", shown(&name.value));

@@ -165,11 +165,17 @@ fn said(error: &serde_json::Error) -> String {
     if let Some(name) = quoted("duplicate field `") {
         return format!("`{name}` stands twice");
     }
-    if text.starts_with("unknown field `") {
-        return match quoted("unknown field `") {
-            Some(name) => format!("`{name}` is no member that is known: {members}"),
-            None => format!("a member is not known, at column {}: {members}", error.column()),
-        };
+    if let Some(name) = text.strip_prefix("unknown field `") {
+        // Not repeated: after a forgotten quotation mark a token may stand in it.
+        let name = name.split('`').next().unwrap_or_default();
+        let known = ["portal", "refresh_token", "name", "labels"]
+            .into_iter()
+            .find(|known| strsim::levenshtein(known, name) <= 2);
+        let meant = known.map_or_else(String::new, |known| format!(", perhaps meant as `{known}`"));
+        return format!(
+            "a member is not known, at column {}{meant}: {members}",
+            error.column()
+        );
     }
     if error.is_data() {
         return format!(
@@ -273,7 +279,7 @@ mod tests {
             (r#"{"refresh_token":"canary"}"#, "`portal` is missing"),
             (
                 r#"{"portal":1,"refresh_token":"canary","token":"x"}"#,
-                "`token` is no member",
+                "a member is not known, at column 44",
             ),
             (
                 r#"{"portal":1,"refresh_token":"x","na1-canary":1}"#,
@@ -340,6 +346,17 @@ mod tests {
         let more = format!("{text}{}", line(LINES_MAX + 1));
         let refused = read_lines(&mut more.as_bytes(), "a", &Labels::default());
         assert!(refused.err().unwrap().message.contains("more than 10000 lines"));
+    }
+
+    #[test]
+    fn a_token_that_slipped_into_a_members_name_is_not_repeated() {
+        let says = mistake(r#"{"portal":1,"refresh_tokencanary":"","name":"acme"}"#);
+        assert!(
+            !says.contains("canary") && says.contains("at column 33"),
+            "{says}"
+        );
+        let says = mistake(r#"{"portal":1,"refresh_tokn":"x"}"#);
+        assert!(says.contains("perhaps meant as `refresh_token`"), "{says}");
     }
 
     proptest::proptest! {

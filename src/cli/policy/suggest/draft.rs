@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::names::Named;
 use crate::access::catalogue::Catalogue;
+use crate::access::consent::{BASE_SCOPE, Least, Wanted, least};
 use crate::access::effect::Effect;
-use crate::access::facts::{Facts, Need, OperationIndex, ScopeIndex};
+use crate::access::facts::{Facts, Need, OperationIndex, ScopeIndex, Touch};
 use crate::access::object_type::ObjectType;
+use crate::hubspot::authorize::{AUTHORIZE_URL, Authorize};
 
 /// What calls ask for, gathered.
 #[derive(Debug, Default)]
@@ -216,12 +219,16 @@ impl Draft {
 
     /// The least set of scopes: of alternatives, one that is needed anyway.
     pub fn scopes(&self, catalogue: &Catalogue) -> Scopes {
-        // `oauth` is asked for by every app (HubSpot's OAuth guide, "Scopes").
-        let mut required: Vec<ScopeIndex> = catalogue.scope_by_name("oauth").into_iter().collect();
-        self.cover(&mut required, false);
-        let mut all = required.clone();
-        self.cover(&mut all, true);
-        let optional: Vec<ScopeIndex> = all.split_off(required.len());
+        let wanted = |(need, is_optional): &(Need, bool)| {
+            let is_optional = *is_optional;
+            let of_touch = |touch: &Touch| Wanted {
+                requirement: Arc::clone(&touch.requirement),
+                is_optional,
+            };
+            need.touches.iter().map(of_touch).collect::<Vec<_>>()
+        };
+        let wanted: Vec<Wanted> = self.needs.iter().flat_map(wanted).collect();
+        let Least { required, optional } = least(catalogue.scope_by_name(BASE_SCOPE), &wanted);
         let names = |scopes: &[ScopeIndex]| -> Vec<String> {
             catalogue
                 .scope_names(scopes)
@@ -233,34 +240,10 @@ impl Draft {
             required: names(&required),
             optional: names(&optional),
         };
-        if !scopes.required.iter().any(|scope| scope == "oauth") {
-            scopes.required.insert(0, "oauth".to_owned());
+        if !scopes.required.iter().any(|scope| scope == BASE_SCOPE) {
+            scopes.required.insert(0, BASE_SCOPE.to_owned());
         }
         scopes
-    }
-
-    /// Adds what the calls need and `held` lacks: first where there is no choice.
-    fn cover(&self, held: &mut Vec<ScopeIndex>, optional: bool) {
-        for choice in [false, true] {
-            let needs = self
-                .needs
-                .iter()
-                .filter(|(_, is_optional)| *is_optional == optional);
-            for touch in needs.flat_map(|(need, _)| &need.touches) {
-                let terms = &touch.requirement;
-                let is_held = terms
-                    .iter()
-                    .any(|term| term.iter().all(|scope| held.contains(scope)));
-                if is_held || (terms.len() > 1) != choice {
-                    continue;
-                }
-                for scope in terms.first().into_iter().flatten() {
-                    if !held.contains(scope) {
-                        held.push(*scope);
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -287,15 +270,16 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// Where a person installs the app (HubSpot's OAuth guide): scopes joined by `%20`.
+/// Where a person installs the app: what is not known yet stands in capitals.
 pub fn install_url(scopes: &Scopes) -> String {
-    let mut url = format!(
-        "https://app.hubspot.com/oauth/authorize?client_id=CLIENT_ID&redirect_uri=REDIRECT_URI&scope={}",
-        scopes.required.join("%20")
-    );
-    if !scopes.optional.is_empty() {
-        url.push_str("&optional_scope=");
-        url.push_str(&scopes.optional.join("%20"));
+    Authorize {
+        url: AUTHORIZE_URL,
+        client_id: "CLIENT_ID",
+        redirect_uri: "REDIRECT_URI",
+        required: &scopes.required,
+        optional: &scopes.optional,
+        portal: None,
+        binding: None,
     }
-    url
+    .to_url()
 }
