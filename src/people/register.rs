@@ -191,7 +191,7 @@ pub fn register(
 pub struct Able {
     /// The account.
     pub portal: u64,
-    /// Active super admins, without whoever leaves.
+    /// Active super admins, without those who leave.
     pub super_admins: Vec<String>,
     /// How many other active people there are: enough for scopes that were approved before.
     pub others: u64,
@@ -201,8 +201,8 @@ pub struct Able {
     pub trouble: Option<String>,
 }
 
-/// Who could authorise a portal's connections anew, as far as its watcher knows.
-pub fn able(portal: PortalId, watches: &[WatchRow], without: &str) -> Able {
+/// Who could authorise a portal's connections anew, as far as its watcher knows: without those who leave.
+pub fn able(portal: PortalId, watches: &[WatchRow], leaving: &[&str]) -> Able {
     match watches.iter().find(|watch| watch.portal == portal) {
         None => Able {
             portal: portal.get(),
@@ -216,7 +216,7 @@ pub fn able(portal: PortalId, watches: &[WatchRow], without: &str) -> Able {
             super_admins: watch
                 .super_admins
                 .iter()
-                .filter(|email| !email.eq_ignore_ascii_case(without))
+                .filter(|email| !leaving.iter().any(|gone| email.eq_ignore_ascii_case(gone)))
                 .cloned()
                 .collect(),
             others: watch.others,
