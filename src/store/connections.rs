@@ -18,8 +18,9 @@ const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, stan
      user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
      intent_at, created_at, installer_email, installer_rights, installed_at, requested_scopes, labels, refreshed_at, \
      credential_at, rotation_marked_at, rotation_why, handed_digest, \
-     (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_states \
-     WHERE connection = connections.id) AS installer_note";
+     (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_claims \
+     WHERE connection = connections.id \
+     ORDER BY acknowledged, iif(acknowledged, -since, rank) LIMIT 1) AS installer_note";
 
 /// An access token as stored.
 #[derive(Clone, Debug)]
