@@ -21,7 +21,7 @@ pub use self::label::{LabelArgs, MarkArgs};
 pub use self::rotate::RotateArgs;
 pub use self::select::{Chosen, Selectors};
 use self::surroundings::Surroundings;
-use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime};
+use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime, short};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
@@ -287,10 +287,6 @@ fn json_of(row: &ConnectionRow, around: &Surroundings) -> serde_json::Value {
     });
     sheet::extend(&mut json, row, around);
     json
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 #[cfg(test)]

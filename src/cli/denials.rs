@@ -7,7 +7,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::admin::{columns, print};
+use super::admin::{columns, print, short};
 use super::{CommandError, CommandResult, Exit, Globals, key_life};
 use crate::audit;
 use crate::config::{Config, Overrides};
@@ -340,10 +340,6 @@ fn json_of(group: &Group, times: &Times) -> serde_json::Value {
         "last": times.last.to_string(),
         "remedy": group.remedy(),
     })
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 #[cfg(test)]

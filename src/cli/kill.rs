@@ -10,7 +10,7 @@ use clap::ArgGroup;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance};
+use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance, short};
 use super::retire::{self, RetireArgs};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::integration::Binding;
@@ -482,10 +482,6 @@ fn line_of(follower: &Follower) -> String {
             PATIENCE.as_secs()
         ),
     }
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 /// The state of a connection as people see it: `killed` while a stop covers it, else its standing.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use crate::cli::admin::{Admin, columns, print};
+use crate::cli::admin::{Admin, columns, print, short};
 use crate::cli::{CommandResult, Exit};
 use crate::store::{AppRow, no_such_app};
 
@@ -204,8 +204,4 @@ fn shown(admin: &Admin, rows: Vec<AppRow>) -> Result<Vec<Shown>, crate::store::S
             row,
         })
         .collect())
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::short;
 use crate::access::rotation::{RotationDue, rotation_at, rotation_due};
+use crate::cli::admin::short;
 use crate::store::ConnectionRow;
 
 /// When the credential is due for rotation, or since when and why.

@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 
 use super::surroundings::{Surroundings, Usage};
-use super::{expires_of, rotation, short};
+use super::{expires_of, rotation};
 use crate::access::connection::CredentialKind;
 use crate::access::effect::Class;
-use crate::cli::admin::columns;
+use crate::cli::admin::{columns, short};
 use crate::store::{ClassHealth, ConnectionRow};
 use crate::tokens::expiry::renewed_from;
 

@@ -13,10 +13,10 @@ use crate::access::policy::tables::ConnectionRef;
 use crate::access::policy_set::PolicySet;
 use crate::cli::CommandError;
 use crate::cli::admin::Admin;
+use crate::cli::admin::short;
 use crate::cli::kill::state_of;
 use crate::health::{self, Failing};
-use crate::store::{ConnectionHealth, ConnectionRow, KeyRow, KillRow, LastUse};
-use crate::{catalogue_file, policy_files};
+use crate::store::{ConnectionHealth, ConnectionRow, FindingRow, KeyRow, KillRow, LastUse};
 
 /// What is shown of all connections beside their own rows.
 pub(super) struct Surroundings {
@@ -25,6 +25,8 @@ pub(super) struct Surroundings {
     keys: Vec<KeyRow>,
     /// Emergency stops in force.
     kills: Vec<KillRow>,
+    /// Findings about the people behind, as far as a gate has noted them and nobody has acknowledged them.
+    noted: Vec<FindingRow>,
     /// `None`: the policies can't be read now, so who is covered is not known.
     policies: Option<PolicySet>,
     failing_after: Duration,
@@ -52,7 +54,9 @@ impl Surroundings {
             uses: admin.store.last_use(None)?,
             keys: admin.store.keys()?,
             kills: admin.store.kills()?,
-            policies: policies(admin, now),
+            noted: open(admin.store.open_findings()?),
+            // A list of connections is wanted most when something is broken.
+            policies: admin.policies(now).ok().map(|(policies, _)| policies),
             failing_after: admin.config.health_failing_after,
             max_age: admin.config.rotation_max_age,
             now,
@@ -81,7 +85,21 @@ impl Surroundings {
 
     /// What is open about it, each a sentence.
     pub(super) fn findings(&self, row: &ConnectionRow) -> Vec<String> {
-        self.failing(row).iter().map(Failing::sentence).collect()
+        let failing = self.failing(row);
+        let noted = self.noted.iter().filter(|noted| noted.connection == row.id);
+        let about_people = noted.map(|noted| {
+            format!(
+                "{} since {}: see finding {} of `scopegate people list`",
+                noted.kind,
+                short(noted.since),
+                noted.id
+            )
+        });
+        failing
+            .iter()
+            .map(Failing::sentence)
+            .chain(about_people)
+            .collect()
     }
 
     /// Who uses it: whose policy names it, whose key is bound to it, who has used it.
@@ -123,6 +141,11 @@ impl Surroundings {
     }
 }
 
+fn open(mut noted: Vec<FindingRow>) -> Vec<FindingRow> {
+    noted.retain(|row| row.acknowledged.is_none());
+    noted
+}
+
 fn covering(policies: &PolicySet, row: &ConnectionRow) -> Vec<String> {
     let connection = ConnectionRef {
         name: row.name.as_str(),
@@ -131,12 +154,4 @@ fn covering(policies: &PolicySet, row: &ConnectionRow) -> Vec<String> {
     let all = policies.integrations();
     let covers = all.filter(|(_, policy, _)| policy.is_some_and(|policy| policy.covers(connection)));
     covers.map(|(name, ..)| name.to_string()).collect()
-}
-
-/// The policies as they would load; a list of connections is wanted most when something is broken.
-fn policies(admin: &Admin, now: Timestamp) -> Option<PolicySet> {
-    let settings = &admin.config;
-    let catalogue = catalogue_file::read(&settings.catalogue).ok()?;
-    let files = policy_files::read_folder(&settings.policies).ok()?;
-    Some(PolicySet::build(&files, &catalogue, None, now, settings.limits.policies_stale).0)
 }
