@@ -58,17 +58,17 @@ SELECT claim.connection, claim.about, claim.since, claim.rank,
             AND f.since = claim.since AND f.acknowledged_at IS NOT NULL
     )
 FROM (
-    SELECT c.id AS connection, 'offboarded' AS about, 1 AS rank,
-        (SELECT max(o.at) FROM offboarded o WHERE o.email IN (lower(c.installer_email), lower(p.email))) AS since
-    FROM connections c LEFT JOIN people p ON p.portal = c.portal AND p.user_id = c.user_id
-    UNION ALL
-    SELECT c.id, p.presence, 2, p.presence_since
-    FROM connections c JOIN people p ON p.portal = c.portal AND p.user_id = c.user_id
-    WHERE p.presence <> 'here'
-    UNION ALL
-    SELECT c.id, 'lost_rights', 3, p.lost_rights_since
-    FROM connections c JOIN people p ON p.portal = c.portal AND p.user_id = c.user_id
-    WHERE p.lost_rights_since > coalesce(c.installed_at, 0)
+    SELECT c.id AS connection, rank,
+        CASE rank WHEN 1 THEN 'offboarded' WHEN 2 THEN p.presence ELSE 'lost_rights' END AS about,
+        CASE rank
+            WHEN 1 THEN
+                (SELECT max(o.at) FROM offboarded o
+                 WHERE o.email IN (lower(c.installer_email), lower(p.email)))
+            WHEN 2 THEN iif(p.presence <> 'here', p.presence_since, NULL)
+            ELSE iif(p.lost_rights_since > coalesce(c.installed_at, 0), p.lost_rights_since, NULL)
+        END AS since
+    FROM connections c LEFT JOIN people p ON p.portal = c.portal AND p.user_id = c.user_id,
+        (SELECT 1 AS rank UNION ALL SELECT 2 UNION ALL SELECT 3)
 ) AS claim
 WHERE claim.since IS NOT NULL;
 -- Whoever writes another installer, a refresh or an install, need not know of people: the address that
