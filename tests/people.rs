@@ -670,3 +670,31 @@ async fn an_account_without_users_is_no_account_that_everybody_left() {
         "users: the list is empty"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_watcher_named_can_be_killed_by_that_name() {
+    let world = world().await;
+    let key = world.key("alerted");
+    assert_eq!(served(&world, &key).await, (200, 200));
+    let who = email(&world, INSTALLER);
+    // HubSpot's introspection of a private app tells a number alone.
+    world
+        .until("named", async |world| people(world)[0]["person"] == who.as_str())
+        .await;
+    world
+        .until("what was done is written down", async |world| {
+            let plan = ok(world, &["people", "offboard", &who, "--dry-run", "--json"]);
+            let plan: Value = serde_json::from_str(&plan).unwrap();
+            let alerted = &plan["person"]["connections"][0]["integrations"][0];
+            let admins = &plan["can_reauthorise"][0]["super_admins"];
+            alerted["integration"] == "alerted"
+                && alerted["last_read"].is_string()
+                && alerted["last_write"].is_string()
+                && admins.as_array().is_some_and(|admins| admins.len() == 1)
+        })
+        .await;
+    ok(&world, &["kill", "--person", &who, "--reason", "stolen laptop"]);
+    assert_eq!(served(&world, &key).await, (401, 401));
+    ok(&world, &["revive", "--person", &who, "--reason", "found again"]);
+    assert_eq!(served(&world, &key).await, (200, 200));
+}

@@ -178,6 +178,14 @@ fn a_sheet_shows_whose_consent_it_stands_on_how_it_fares_and_who_uses_it() {
         at: at(30),
     };
     admin.store.save_health(&[(id, health)], &[read]).unwrap();
+    let found = crate::store::NewFinding {
+        kind: "installer_unknown",
+        connection: id,
+        person: None,
+        since: at(26),
+        detail: "{}".to_owned(),
+    };
+    admin.store.reconcile_findings(at(26), &[found]).unwrap();
     let show = |json| {
         let args = ShowArgs {
             chosen: named("acme"),
@@ -191,7 +199,8 @@ fn a_sheet_shows_whose_consent_it_stands_on_how_it_fares_and_who_uses_it() {
         "reads             ok; last success 2027-01-16 14:00Z",
         "writes            FAIL; last success never; last refusal 2027-01-16 09:00Z (user_permission), 4 since the last success",
         "integration       report: no key, last read 2027-01-16 14:00Z, last write never",
-        "open findings     1",
+        "open findings     2",
+        "finding           installer_unknown since 2027-01-16 10:00Z: see `scopegate people list`",
         "finding           every write has been refused since 2027-01-15 08:00Z (4 times, user_permission); reads work",
     ] {
         assert!(sheet.lines().any(|shown| shown == line), "{line}: {sheet}");
@@ -199,7 +208,7 @@ fn a_sheet_shows_whose_consent_it_stands_on_how_it_fares_and_who_uses_it() {
     let json: serde_json::Value = serde_json::from_str(&show(true)).unwrap();
     assert_eq!(json["health"]["write"]["failing"], true);
     assert_eq!(json["integrations"][0]["covered"], true);
-    assert_eq!(json["findings"].as_array().unwrap().len(), 1);
+    assert_eq!(json["findings"].as_array().unwrap().len(), 2);
     let (list, _) = ran(ConnectionCommand::List(ListArgs::default()), &admin).unwrap();
     assert!(list.contains("writes fail"), "{list}");
     assert!(!format!("{sheet}{json}{list}").contains("canary"));

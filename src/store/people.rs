@@ -122,11 +122,16 @@ impl Store {
                 ],
             )?;
             if let Some(email) = &seen.email {
-                tx.execute(
+                // Gates stop a connection by its person's address, too: they read it again.
+                let mut named = tx.prepare_cached(
                     "UPDATE connections SET installer_email = ?3
-                     WHERE portal = ?1 AND user_id = ?2 AND installer_email IS NULL",
-                    params![portal, user_id, email],
+                     WHERE portal = ?1 AND user_id = ?2 AND installer_email IS NULL RETURNING id",
                 )?;
+                let named = named.query_map(params![portal, user_id, email], |row| row.get(0))?;
+                let named: Vec<String> = named.collect::<Result<_, _>>()?;
+                for id in &named {
+                    record_change(tx, ChangeKind::Connection, id)?;
+                }
             }
             tell(tx, &ids, &before, by)
         })

@@ -53,7 +53,14 @@ fn what_is_known_of_a_person_holds_for_the_connections_of_that_portal_alone() {
     let (_dir, store) = two();
     let before = store.last_change().unwrap();
     store.note_person(&person(Presence::Here, 0), &by_test()).unwrap();
-    assert_eq!(store.last_change().unwrap(), before, "nothing to follow");
+    assert_eq!(
+        store.last_change().unwrap(),
+        before + 1,
+        "the address: gates know whom by it"
+    );
+    store.note_person(&person(Presence::Here, 1), &by_test()).unwrap();
+    assert_eq!(store.last_change().unwrap(), before + 1, "nothing to follow");
+    let before = store.last_change().unwrap();
     assert_eq!(
         row(&store, "a").installer_email.as_deref(),
         Some("Ann@Example.com")

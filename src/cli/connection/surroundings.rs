@@ -25,8 +25,8 @@ pub(super) struct Surroundings {
     keys: Vec<KeyRow>,
     /// Emergency stops in force.
     kills: Vec<KillRow>,
-    /// Findings about the people behind, as far as a gate has noted them and nobody has acknowledged them.
-    noted: Vec<FindingRow>,
+    /// What the gate found about people, and has not ended.
+    people: Vec<FindingRow>,
     /// `None`: the policies can't be read now, so who is covered is not known.
     policies: Option<PolicySet>,
     failing_after: Duration,
@@ -54,7 +54,7 @@ impl Surroundings {
             uses: admin.store.last_use(None)?,
             keys: admin.store.keys()?,
             kills: admin.store.kills()?,
-            noted: open(admin.store.open_findings()?),
+            people: admin.store.open_findings()?,
             // A list of connections is wanted most when something is broken.
             policies: admin.policies(now).ok().map(|(policies, _)| policies),
             failing_after: admin.config.health_failing_after,
@@ -85,20 +85,18 @@ impl Surroundings {
 
     /// What is open about it, each a sentence.
     pub(super) fn findings(&self, row: &ConnectionRow) -> Vec<String> {
-        let failing = self.failing(row);
-        let noted = self.noted.iter().filter(|noted| noted.connection == row.id);
-        let about_people = noted.map(|noted| {
-            format!(
-                "{} since {}: see finding {} of `scopegate people list`",
-                noted.kind,
-                short(noted.since),
-                noted.id
-            )
-        });
-        failing
+        let people = self
+            .people
+            .iter()
+            .filter(|finding| finding.connection == row.id && finding.acknowledged.is_none())
+            .map(|finding| {
+                let since = short(finding.since);
+                format!("{} since {since}: see `scopegate people list`", finding.kind)
+            });
+        self.failing(row)
             .iter()
             .map(Failing::sentence)
-            .chain(about_people)
+            .chain(people)
             .collect()
     }
 
@@ -139,11 +137,6 @@ impl Surroundings {
     fn works(&self, key: &KeyRow) -> bool {
         key.revoked.is_none() && key.expires.is_none_or(|at| self.now < at)
     }
-}
-
-fn open(mut noted: Vec<FindingRow>) -> Vec<FindingRow> {
-    noted.retain(|row| row.acknowledged.is_none());
-    noted
 }
 
 fn covering(policies: &PolicySet, row: &ConnectionRow) -> Vec<String> {
