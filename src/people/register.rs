@@ -69,6 +69,9 @@ pub struct Installed {
     pub connection: String,
     /// Its account.
     pub portal: u64,
+    /// The address it was installed under; the person may have another one by now.
+    #[serde(skip)]
+    pub address: Option<String>,
     /// Whether it is the gate's own.
     pub watcher: bool,
     /// The integrations that use it.
@@ -129,6 +132,7 @@ pub fn register(
         person.connections.push(Installed {
             connection: row.name.to_string(),
             portal: row.portal.get(),
+            address: row.installer_email.clone(),
             watcher: world.is_watcher(row),
             integrations: world.standing_on(row),
         });

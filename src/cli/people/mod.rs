@@ -14,7 +14,7 @@ use crate::access::policy_set::PolicySet;
 use crate::access::policy_text::mistake::Mistake;
 use crate::metrics::FindingKind;
 use crate::people::findings::World;
-use crate::people::register::{self, Able, Person};
+use crate::people::register::{self, Able, Installed, Person};
 use crate::store::{Acknowledging, Provenance, WatchRow};
 
 /// Commands about people.
@@ -147,6 +147,17 @@ fn offboard(args: &OffboardArgs, admin: &Admin, out: &mut dyn Write, err: &mut d
         .hint("stop the connections: `scopegate connection suspend`, or `scopegate kill --connection`")
     })?;
     tell_nameless(&people, err);
+    for other in people.iter().filter(|other| other.person != person.person) {
+        if let Some(installed) = installed_under(other, email) {
+            // Nobody to tell if stderr is gone.
+            let _ = writeln!(
+                err,
+                "warning: `{}` was installed under this address by who is `{}` now, and stops, too: offboard that \
+                 address as well",
+                installed.connection, other.person
+            );
+        }
+    }
     if args.dry_run {
         let able = able(person, &people, &watches);
         let shown = if args.json {
@@ -273,12 +284,22 @@ fn find<'a>(people: &'a [Person], email: &str) -> Result<&'a Person, CommandErro
     people
         .iter()
         .find(|person| person.person.eq_ignore_ascii_case(email))
+        .or_else(|| people.iter().find(|person| installed_under(person, email).is_some()))
         .ok_or_else(|| {
             CommandError::findings("no connection is known to stand on a person of that address").hint(
                 "see `scopegate people list`; the address behind a private app or a service key is known once a \
                  watcher has looked",
             )
         })
+}
+
+/// A connection that was installed under an address, though the person may have another one by now.
+fn installed_under<'a>(person: &'a Person, email: &str) -> Option<&'a Installed> {
+    let is = |address: &String| address.eq_ignore_ascii_case(email);
+    person
+        .connections
+        .iter()
+        .find(|installed| installed.address.as_ref().is_some_and(is))
 }
 
 /// Who could authorise anew, in each portal the person is behind a connection of: neither the person nor

@@ -209,6 +209,44 @@ fn nobody_is_offboarded_by_a_name_that_is_no_address_and_nameless_connections_ar
 }
 
 #[test]
+fn who_has_another_address_by_now_is_found_by_the_old_one_and_told_beside_it() {
+    let (_dir, admin) = world();
+    let renamed = PersonRow {
+        portal: portal(1),
+        user_id: 7,
+        email: Some("ann.new@example.com".to_owned()),
+        super_admin: Some(false),
+        presence: Presence::Here,
+        presence_since: at(0),
+        lost_rights_since: None,
+        unknown_since: None,
+        unknown_why: None,
+        seen: Some(at(0)),
+        watch: "{}".to_owned(),
+    };
+    admin.store.note_person(&renamed, &by()).unwrap();
+    let stopped = |name: &str| {
+        let name = ConnectionName::parse(name).unwrap();
+        let row = admin.store.connection_by_name(&name).unwrap().unwrap();
+        row.shown_standing() == Standing::InstallerRemoved
+    };
+    // In another portal the old address still stands.
+    let (_, err, _) = ran(offboard(ANN, false), &admin).unwrap();
+    assert!(
+        err.contains("`acme` was installed under this address by who is `ann.new@example.com` now"),
+        "{err}"
+    );
+    assert!(stopped("acme") && stopped("globex"));
+    let globex = ConnectionName::parse("globex").unwrap();
+    let globex = admin.store.connection_by_name(&globex).unwrap().unwrap();
+    admin.store.reinstate(ANN, &by()).unwrap();
+    admin.store.remove_connection(&globex.id, &by()).unwrap();
+    assert!(!stopped("acme"));
+    ran(offboard(ANN, false), &admin).unwrap();
+    assert!(stopped("acme"));
+}
+
+#[test]
 fn somebody_is_offboarded_though_policies_can_not_be_read() {
     let (dir, admin) = world();
     std::fs::remove_dir_all(dir.path().join("policies")).unwrap();
