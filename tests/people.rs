@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use scopegate::access::catalogue::Catalogue;
 use scopegate::access::policy_set::PolicySet;
 use scopegate::people::findings;
-use scopegate::sim::{Action, Canned, Fault, Install, Matching, Scopes, UserState};
+use scopegate::sim::{Action, Canned, Fault, Install, Matching, PortalOptions, Scopes, UserState};
 use scopegate::store::Store;
 use serde_json::Value;
 use support::{PORTAL, Setup, World, path, policy, samples, write_secret};
@@ -486,11 +486,7 @@ async fn no_integration_uses_a_watchers_connection_and_no_watcher_an_integration
         })
         .await;
     // Only reading questions, on fixed paths; each round is recorded, without a token.
-    world
-        .until("recorded", async |world| {
-            world.audit().iter().any(|line| line["event"] == "watch")
-        })
-        .await;
+    rounds(&world, 1).await;
     let watching: Vec<_> = world
         .sim
         .received()
@@ -535,6 +531,144 @@ async fn a_watcher_leaves_hubspot_alone_as_long_as_it_is_asked_to() {
     assert_eq!((asked.count(), world.sim.struck(fault)), (0, Some(1)));
     let key = world.key("blocked");
     assert_eq!(served(&world, &key).await, (200, 200));
+}
+
+/// Waits until a watcher has ended `rounds` more rounds.
+async fn rounds(world: &World, rounds: usize) {
+    let watched = |world: &World| {
+        world
+            .audit()
+            .iter()
+            .filter(|line| line["event"] == "watch")
+            .count()
+    };
+    let before = watched(world);
+    world
+        .until("polled", async |world| watched(world) >= before + rounds)
+        .await;
+}
+
+/// What the watcher knows of a user, as `people list` tells machines.
+fn account_of(world: &World, user: u64) -> Value {
+    let people = people(world);
+    let mut accounts = people
+        .iter()
+        .flat_map(|person| person["accounts"].as_array().unwrap());
+    accounts
+        .find(|account| account["user_id"] == user)
+        .unwrap_or_else(|| panic!("nobody has looked for {user}: {people:?}"))
+        .clone()
+}
+
+fn answered(prefix: &str, status: u16, body: &'static str) -> Fault {
+    Fault::always(Matching::path(prefix), Action::Answer(Canned::new(status, body)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_beside_it_leaves_an_account_its_number() {
+    let world = world().await;
+    let all = format!("integration: every\nowner: o@example.com\nconnections: [\"*\"]\n{RULES}");
+    std::fs::write(world.home().join("policies/every.yaml"), all).unwrap();
+    world.server().reload();
+    // One connection that an integration may use, so there is nothing to choose.
+    let bound = ok(&world, &["key", "create", "--integration", "every"]);
+    let any = ok(
+        &world,
+        &["key", "create", "--integration", "every", "--any-connection"],
+    );
+    let named = format!("{}~{PORTAL}", any.trim());
+    world
+        .until("known", async |world| {
+            world.get(CONTACTS, bound.trim()).await.status == 200
+        })
+        .await;
+    let answer = world.get(CONTACTS, &named).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["x-scopegate-connection"], "acme");
+    let watcher = format!("{}~hubspot-watcher", any.trim());
+    assert_eq!(world.get(CONTACTS, &watcher).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_may_be_another_accounts_is_not_asked() {
+    let world = unwatched().await;
+    let elsewhere = world.sim.add_portal(PortalOptions::new(PORTAL + 1));
+    // HubSpot can't tell whose the token is, so it is stored unverified: its users are not these.
+    let telling = world.sim.fault(answered(
+        "/oauth/v2/private-apps/get/access-token-info",
+        503,
+        "{}",
+    ));
+    let scopes = Scopes::new(WATCHER_SCOPES.iter().map(ToString::to_string));
+    let file = world.dir.path().join("watcher-token");
+    write_secret(&file, world.sim.private_app(elsewhere, scopes).expose());
+    let portal = PORTAL.to_string();
+    let adding = [
+        "connection",
+        "add",
+        "hubspot-watcher",
+        "--portal",
+        &portal,
+        "--token-file",
+        path(&file),
+    ];
+    assert!(world.command(&adding).status.success());
+    assert!(ok(&world, &["connection", "list"]).contains("unverified"));
+    world
+        .sim
+        .set_user_state(PORTAL + 1, INSTALLER, UserState::Removed);
+    rounds(&world, 3).await;
+    let account = account_of(&world, INSTALLER);
+    assert_eq!(account["state"], "here");
+    assert!(
+        account["unknown_why"]
+            .as_str()
+            .unwrap()
+            .contains("has not said yet whose"),
+        "{account}"
+    );
+    assert_eq!(served(&world, &world.key("blocked")).await, (200, 200));
+    assert!(world.sim.struck(telling).unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_fails_does_not_blind_the_others() {
+    let world = unwatched().await;
+    world
+        .sim
+        .fault(answered("/account-info/2026-03/activity/security", 500, "{}"));
+    add_watcher(&world, WATCHER_SCOPES);
+    let key = world.key("blocked");
+    world.sim.set_user_state(PORTAL, INSTALLER, UserState::Removed);
+    world
+        .until("stopped", async |world| served(world, &key).await == (401, 401))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_users_is_no_account_that_everybody_left() {
+    let world = unwatched().await;
+    let missing = r#"{"status":"error","message":"not found"}"#;
+    world
+        .sim
+        .fault(answered("/settings/users/2026-03?", 200, r#"{"results":[]}"#));
+    world.sim.fault(answered(
+        &format!("/settings/users/2026-03/{INSTALLER}"),
+        404,
+        missing,
+    ));
+    world.sim.fault(answered(
+        &format!("/crm/owners/2026-03/{INSTALLER}"),
+        404,
+        missing,
+    ));
+    add_watcher(&world, WATCHER_SCOPES);
+    rounds(&world, 3).await;
+    assert_eq!(served(&world, &world.key("blocked")).await, (200, 200));
+    assert_eq!(
+        account_of(&world, INSTALLER)["unknown_why"],
+        "users: the list is empty"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,17 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{CommandError, Globals};
+use crate::access::policy_set::PolicySet;
+use crate::access::policy_text::mistake::Mistake;
+use crate::catalogue_file;
 use crate::config::{Config, Overrides};
 use crate::hubspot::connect::{Upstream, client_tls};
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
+use crate::policy_files;
 use crate::store::{Follower, Provenance, Store, StoreError};
 use crate::tokens::{EnrolError, ResumeError, UnlockError, unlock};
 use crate::vault::Vault;
@@ -86,6 +92,18 @@ impl Admin {
     /// Where HubSpot's OAuth endpoints are.
     pub fn endpoints(&self) -> Endpoints {
         Endpoints::of(&self.config.oauth_version).unwrap_or_default()
+    }
+
+    /// The policies as a gate that starts now would load them, and what is wrong with them.
+    pub fn policies(&self, now: Timestamp) -> Result<(PolicySet, Vec<Mistake>), CommandError> {
+        let config = &self.config;
+        let catalogue = catalogue_file::read(&config.catalogue)
+            .map_err(|error| CommandError::usage(error.to_string()))?;
+        let files = policy_files::read_folder(&config.policies).map_err(|error| {
+            CommandError::usage(format!("`policies` `{}`: {error}", config.policies.display()))
+        })?;
+        let stale = config.limits.policies_stale;
+        Ok(PolicySet::build(&files, &catalogue, None, now, stale))
     }
 
     /// Tells on `err` whether running gates have followed; never fails: the change is made.
@@ -169,6 +187,11 @@ pub fn print(out: &mut dyn Write, text: &str) -> Result<(), CommandError> {
         .map_err(|error| CommandError::internal(format!("can't write the output: {error}")))
 }
 
+/// `2026-11-26 12:40Z`: a moment in a table.
+pub fn short(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%MZ").to_string()
+}
+
 /// Columns of equal width, two blanks between, nothing behind the last.
 pub fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -192,11 +215,6 @@ pub fn columns(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// A time as lists show it: to the minute.
-pub fn short(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 impl From<StoreError> for CommandError {

@@ -94,3 +94,53 @@ fn an_app_is_shown_rotated_and_removed_and_its_secrets_never_are() {
         assert!(memchr::memmem::find(&bytes, b"canary").is_none(), "{name}");
     }
 }
+
+#[test]
+fn an_apps_connections_are_counted_by_the_state_that_lists_show() {
+    use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
+    use crate::access::kill::{KillKind, KillSubject};
+    use crate::store::Provenance;
+
+    let (dir, admin) = admin(NOWHERE);
+    let added = AppCommand::Add(AddArgs {
+        name: "marketing".to_owned(),
+        client_id: "c-1".to_owned(),
+        secret_file: file(&dir, "one", "canary-one"),
+        other_secret_file: None,
+        reason: ReasonArgs::default(),
+    });
+    ran(added, &admin).unwrap();
+    let by = Provenance {
+        actor: "cli:test".to_owned(),
+        reason: Some("because".to_owned()),
+    };
+    for number in 1..=3 {
+        let connection = crate::store::NewConnection {
+            id: ConnectionId::generate([number; 12]),
+            name: ConnectionName::parse(&format!("acme-{number}")).unwrap(),
+            portal: PortalId::new(number.into()).unwrap(),
+            kind: CredentialKind::OAuth,
+            app: Some("marketing".to_owned()),
+            standing: Standing::Ok,
+            standing_why: None,
+            user_id: Some(7),
+            installer_email: Some(format!("user-{number}@example.com")),
+            scopes: Vec::new(),
+            data_key: crate::vault::WrappedKey::from_stored(vec![1]),
+            access: None,
+            refresh: None,
+            labels: crate::access::label::Labels::default(),
+            handed: None,
+        };
+        admin.store.add_connection(&connection, &by).unwrap();
+    }
+    let stop = KillSubject::parse(KillKind::Connection, "acme-1").unwrap();
+    admin.store.kill(&stop, &by).unwrap();
+    admin.store.offboard("user-2@example.com", "leaves", &by).unwrap();
+    let args = ShowArgs {
+        name: "marketing".to_owned(),
+        json: false,
+    };
+    let (out, _) = ran(AppCommand::Show(args), &admin).unwrap();
+    assert!(out.contains("3  1 installer_removed, 1 killed, 1 ok"), "{out}");
+}

@@ -13,9 +13,8 @@ use crate::access::integration::Binding;
 use crate::access::key::{Environment, IssuedKey, KeyId, KeyRandomness};
 use crate::access::kill::KillKind;
 use crate::access::policy::tables::ConnectionRef;
-use crate::access::policy_set::{PolicySet, PolicyState};
+use crate::access::policy_set::PolicyState;
 use crate::store::{KeyRow, NewKey, Revoked};
-use crate::{catalogue_file, policy_files};
 
 /// Most keys at once: a fleet's worth; more is likely a slip.
 const COUNT_MAX: u16 = 1_000;
@@ -182,7 +181,14 @@ fn binding(
                 CommandError::findings("there is no connection of that name")
                     .hint("see `scopegate connection list`")
             })?;
-        if candidates.is_ok_and(|all| all.iter().all(|(name, _)| *name != row.name)) {
+        if admin.config.people.is_watcher(row.name.as_str()) {
+            let _ = writeln!(
+                err,
+                "warning: the gate watches people with connection `{}`: the key opens nothing while `people.watchers` \
+                 names it",
+                row.name
+            );
+        } else if candidates.is_ok_and(|all| all.iter().all(|(name, _)| *name != row.name)) {
             let _ = writeln!(
                 err,
                 "warning: the policy of `{}` does not name connection `{}`: the key opens nothing until it does",
@@ -220,11 +226,7 @@ type Candidate = (ConnectionName, crate::access::connection::ConnectionId);
 /// The connections the integration's policy names, of those there are.
 fn candidates(integration: &str, admin: &Admin, now: Timestamp) -> Result<Vec<Candidate>, CommandError> {
     let settings = &admin.config;
-    let catalogue =
-        catalogue_file::read(&settings.catalogue).map_err(|error| CommandError::usage(error.to_string()))?;
-    let files = policy_files::read_folder(&settings.policies)
-        .map_err(|error| CommandError::usage(format!("can't read the policies: {error}")))?;
-    let (set, _) = PolicySet::build(&files, &catalogue, None, now, settings.limits.policies_stale);
+    let (set, _) = admin.policies(now)?;
     let policy = match set.policy(integration, now) {
         PolicyState::Ready(policy) | PolicyState::Expired(policy) => policy,
         PolicyState::Missing => {
@@ -246,6 +248,7 @@ fn candidates(integration: &str, admin: &Admin, now: Timestamp) -> Result<Vec<Ca
     let rows = admin.store.connections()?;
     Ok(rows
         .into_iter()
+        .filter(|row| !settings.people.is_watcher(row.name.as_str()))
         .filter(|row| {
             policy.covers(ConnectionRef {
                 name: row.name.as_str(),

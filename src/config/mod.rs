@@ -241,6 +241,13 @@ pub struct PeopleSettings {
     pub technical_users: Vec<String>,
 }
 
+impl PeopleSettings {
+    /// Whether a connection of this name is set aside for watching.
+    pub fn is_watcher(&self, connection: &str) -> bool {
+        self.watchers.iter().any(|name| name == connection)
+    }
+}
+
 impl Default for PeopleSettings {
     fn default() -> Self {
         Self {

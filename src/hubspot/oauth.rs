@@ -319,8 +319,12 @@ pub async fn introspect_static(
         return (StaticKind::Unknown, Introspection::NotGood);
     };
     authorization.set_sensitive(true);
-    if let Some(identity) = private_app_info(client, endpoints, static_token, authorization.clone()).await {
-        return (StaticKind::PrivateApp, Introspection::Known(identity));
+    match private_app_info(client, endpoints, static_token, authorization.clone()).await {
+        Ok(Some(identity)) => return (StaticKind::PrivateApp, Introspection::Known(identity)),
+        Ok(None) => {}
+        // A private app whose introspection fails just now must not pass for a service key, whose creator
+        // nobody knows.
+        Err(why) => return (StaticKind::Unknown, Introspection::CantTell(why)),
     }
     match client.get(&endpoints.account_details, Some(authorization)).await {
         Err(_) => (
@@ -342,12 +346,13 @@ pub enum StaticKind {
     Unknown,
 }
 
+/// Who is behind a private-app token; `None`: it is none that the introspection knows.
 async fn private_app_info(
     client: &ControlClient,
     endpoints: &Endpoints,
     static_token: &Secret,
     authorization: HeaderValue,
-) -> Option<Identity> {
+) -> Result<Option<Identity>, &'static str> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Body {
@@ -360,17 +365,20 @@ async fn private_app_info(
     let answer = client
         .post_json(&endpoints.private_app_info, &question, Some(authorization))
         .await
-        .ok()?;
-    if answer.status != StatusCode::OK {
-        return None;
+        .map_err(|_| "HubSpot could not be reached")?;
+    if answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error() {
+        return Err("HubSpot did not tell whose the token is");
     }
-    let body: Body = serde_json::from_slice(&answer.body).ok()?;
-    Some(Identity {
+    if answer.status != StatusCode::OK {
+        return Ok(None);
+    }
+    let body: Option<Body> = serde_json::from_slice(&answer.body).ok();
+    Ok(body.map(|body| Identity {
         hub_id: body.hub_id,
         user_id: body.user_id,
         user: None,
         scopes: bounded(body.scopes),
-    })
+    }))
 }
 
 fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {

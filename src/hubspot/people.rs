@@ -40,7 +40,27 @@ pub enum PeopleQuestion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
+/// Which part of HubSpot answers a question: one may fail while the others answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeopleSource {
+    /// The account's users.
+    Users,
+    /// The owners.
+    Owners,
+    /// The security log: it corroborates, nothing waits for it.
+    SecurityLog,
+}
+
 impl PeopleQuestion {
+    /// Who answers it.
+    pub fn source(&self) -> PeopleSource {
+        match self {
+            Self::User(_) | Self::Users(_) => PeopleSource::Users,
+            Self::Owner(_) | Self::ArchivedOwners(_) => PeopleSource::Owners,
+            Self::SecurityActivity { .. } => PeopleSource::SecurityLog,
+        }
+    }
+
     /// Path and query.
     pub fn path(&self) -> String {
         let page = |path: &str, fixed: &str, after: &Option<Cursor>| {
@@ -127,8 +147,11 @@ pub struct Page<T> {
 pub struct Unreadable(pub String);
 
 /// Whether HubSpot wants to be left alone for now: nothing more is asked in this round.
-pub fn wants_rest(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() || status.as_u16() == 477
+pub fn wants_rest(answer: &ControlAnswer) -> bool {
+    let status = answer.status;
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status.as_u16() == 477
+        || (status.is_server_error() && answer.retry_after.is_some())
 }
 
 /// The user asked for; `None`: HubSpot says there is none.
@@ -223,8 +246,7 @@ fn user_of(value: &Value) -> Option<UserSeen> {
         .into_iter()
         .flatten()
         .chain(value.get("roleId"))
-        .filter_map(|role| number(Some(role)))
-        .map(|role| role.to_string())
+        .filter_map(id)
         .collect();
     roles.sort_unstable();
     roles.dedup();
@@ -299,120 +321,19 @@ fn number(value: Option<&Value>) -> Option<u64> {
     }
 }
 
+/// An id that is only compared: were one of another kind passed over, it would look like one that is gone.
+fn id(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
 fn text(value: Option<&Value>) -> Option<String> {
     value?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn answer(status: u16, body: &str) -> ControlAnswer {
-        ControlAnswer {
-            status: StatusCode::from_u16(status).unwrap(),
-            retry_after: None,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-            received: tokio::time::Instant::now(),
-        }
-    }
-
-    #[test]
-    fn a_user_is_there_gone_or_unknown_and_never_guessed() {
-        let user = r#"{"id":"7","email":"a@x.y","superAdmin":true,"roleId":null,"roleIds":["9"]}"#;
-        let seen = read_user(&answer(200, user), 7).unwrap().unwrap();
-        assert!(seen.super_admin && seen.roles == ["9"]);
-        let gone = r#"{"status":"error","message":"User not found"}"#;
-        assert_eq!(read_user(&answer(404, gone), 7), Ok(None));
-        for (status, body) in [
-            (404, "<html>no such page</html>"),
-            (200, "[]"),
-            (200, "{}"),
-            (200, r#"{"id":"8","superAdmin":false}"#),
-            (200, r#"{"id":"7"}"#),
-            (401, gone),
-            (403, gone),
-            (500, gone),
-            (302, ""),
-        ] {
-            assert!(read_user(&answer(status, body), 7).is_err(), "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn archived_owners_are_told_from_a_list_of_active_ones() {
-        let row = r#"{"results":[{"userId":null,"userIdIncludingInactive":7,"email":"a@x.y","archived":true}],
-            "paging":{"next":{"after":"12"}}}"#;
-        let page = read_archived(&answer(200, row)).unwrap();
-        assert_eq!(page.rows[0].user_id, Some(7));
-        assert_eq!(
-            PeopleQuestion::ArchivedOwners(page.next).path(),
-            "/crm/owners/2026-03?limit=100&archived=true&after=12"
-        );
-        let active = r#"{"results":[{"userId":7,"userIdIncludingInactive":7,"archived":false}]}"#;
-        assert!(read_archived(&answer(200, active)).is_err());
-        for odd in [
-            r#"{"results":[],"paging":{"next":{"after":"a b"}}}"#,
-            r#"{"results":7}"#,
-        ] {
-            assert!(read_archived(&answer(200, odd)).is_err(), "{odd}");
-        }
-    }
-
-    #[test]
-    fn an_owner_counts_only_if_it_is_the_one_asked_for() {
-        assert_eq!(
-            read_owner(&answer(200, r#"{"userId":7,"archived":false}"#), 7),
-            Ok(true)
-        );
-        assert_eq!(read_owner(&answer(404, "{}"), 7), Ok(false));
-        for odd in [
-            r#"{"userId":8,"archived":false}"#,
-            r#"{"userId":7,"archived":true}"#,
-            "{}",
-        ] {
-            assert!(read_owner(&answer(200, odd), 7).is_err(), "{odd}");
-        }
-    }
-
-    #[test]
-    fn the_security_log_is_about_whom_it_names_not_about_who_did_it() {
-        let log = r#"{"results":[
-            {"type":"REMOVE_USER","userId":1,"objectId":"7","createdAt":"2026-11-22T10:00:00Z"},
-            {"type":"DEACTIVATE_USER","userId":8,"createdAt":"2026-11-22T10:00:00.123Z"},
-            {"type":"PRIVATE_APP_ACCESS_TOKEN_VIEW","userId":9,"createdAt":"2026-11-22T10:00:00Z"},
-            {"type":"REMOVE_ADMIN_USER","userId":1,"objectId":"not a number","createdAt":"2026-11-22T10:00:00Z"}]}"#;
-        let rows = read_activity(&answer(200, log)).unwrap().rows;
-        let found: Vec<_> = rows.iter().map(|row| (row.user_id, row.what)).collect();
-        assert_eq!(found, [(7, Happened::Removed)]);
-    }
-
-    #[test]
-    fn only_fixed_paths_are_asked() {
-        let after = || Some(Cursor("a&limit=1/../".to_owned()));
-        for (question, path) in [
-            (
-                PeopleQuestion::User(7),
-                "/settings/users/2026-03/7?idProperty=USER_ID",
-            ),
-            (
-                PeopleQuestion::Users(after()),
-                "/settings/users/2026-03?limit=100&after=a%26limit%3D1%2F..%2F",
-            ),
-            (
-                PeopleQuestion::Owner(7),
-                "/crm/owners/2026-03/7?idProperty=userId&archived=false",
-            ),
-            (
-                PeopleQuestion::SecurityActivity {
-                    since_ms: 5,
-                    after: None,
-                },
-                "/account-info/2026-03/activity/security?limit=100&fromTimestamp=5",
-            ),
-        ] {
-            assert_eq!(question.path(), path);
-        }
-    }
-}
+#[path = "people_tests.rs"]
+mod tests;

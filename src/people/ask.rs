@@ -1,7 +1,8 @@
 //! One round of questions about the people of one account, as far as HubSpot answers.
 //!
-//! A round stops asking when HubSpot wants to be left alone or does not answer: everything not asked
-//! is unknown then, with that reason.
+//! A round stops asking when HubSpot wants to be left alone or can't be reached: everything not asked
+//! is unknown then, with that reason. A source that fails is not asked again in that round, the others
+//! are; the security log comes last, since nothing waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use crate::access::installer::Presence;
 use crate::hubspot::control::ControlAnswer;
 use crate::hubspot::people::{
-    self, Activity, ArchivedOwner, Cursor, Happened, Page, PeopleQuestion, Unreadable, UserSeen,
+    self, Activity, ArchivedOwner, Cursor, Happened, Page, PeopleQuestion, PeopleSource, Unreadable, UserSeen,
 };
 use crate::people::verdict::{Logged, Rights, Sighting, Told};
 use crate::tokens::{ConnectionState, Live, OwnQuestionError};
@@ -42,6 +43,8 @@ struct Interview<'a> {
     asked: u32,
     trouble: Option<String>,
     rest: Option<(Duration, Unreadable)>,
+    /// Sources that failed in this round.
+    failed: Vec<(PeopleSource, Unreadable)>,
 }
 
 /// Asks about `people`, with the watcher's token.
@@ -57,21 +60,26 @@ pub(super) async fn round(
         asked: 0,
         trouble: None,
         rest: None,
+        failed: Vec::new(),
     };
-    let users = interview.all(PeopleQuestion::Users, people::read_users).await;
+    let users = interview.users().await;
     let archived = interview
         .all(PeopleQuestion::ArchivedOwners, people::read_archived)
         .await;
-    let since_ms = now.as_millisecond() - i64::try_from(LOG_BACK.as_millis()).unwrap_or(i64::MAX);
-    let log = |after| PeopleQuestion::SecurityActivity { since_ms, after };
-    let log = interview.all(log, people::read_activity).await;
-    let mut seen = Vec::with_capacity(people.len());
+    let mut looked_up = Vec::with_capacity(people.len());
     for id in people {
         let user = interview.user(*id, &users).await;
         let active_owner = match interview.ask(&PeopleQuestion::Owner(*id)).await {
             Ok(answer) => interview.noted(people::read_owner(&answer, *id)),
             Err(why) => Told::Unknown(why.0),
         };
+        looked_up.push((*id, user, active_owner));
+    }
+    let since_ms = now.as_millisecond() - i64::try_from(LOG_BACK.as_millis()).unwrap_or(i64::MAX);
+    let log = |after| PeopleQuestion::SecurityActivity { since_ms, after };
+    let log = interview.all(log, people::read_activity).await;
+    let mut seen = Vec::with_capacity(people.len());
+    for (id, user, active_owner) in looked_up {
         let (user, email) = match user {
             Told::Known(Some(user)) => (Told::Known(Some(rights(&user))), user.email),
             Told::Known(None) => (Told::Known(None), None),
@@ -80,16 +88,16 @@ pub(super) async fn round(
         let sighting = Sighting {
             user,
             active_owner,
-            archived_owner: archived_owner(*id, email.as_deref(), &archived),
-            log: logged(*id, &log),
+            archived_owner: archived_owner(id, email.as_deref(), &archived),
+            log: logged(id, &log),
         };
-        seen.push((*id, sighting, email));
+        seen.push((id, sighting, email));
     }
     Round {
         people: seen,
         able: able(&users, &archived),
+        rest: interview.backs_off(),
         trouble: interview.trouble,
-        rest: interview.rest.map(|(wait, _)| wait),
         asked: interview.asked,
     }
 }
@@ -99,15 +107,28 @@ impl Interview<'_> {
         if let Some((_, why)) = &self.rest {
             return Err(why.clone());
         }
+        let source = question.source();
+        if let Some((_, why)) = self.failed.iter().find(|(failed, _)| *failed == source) {
+            return Err(why.clone());
+        }
         self.asked += 1;
         let failed = match self.live.ask(self.watcher, question).await {
-            Ok(answer) if people::wants_rest(answer.status) => {
+            Ok(answer) if people::wants_rest(&answer) => {
                 let why = format!("HubSpot answered {}", answer.status.as_u16());
                 (answer.retry_after.unwrap_or_default(), why)
             }
+            Ok(answer) if answer.status.is_server_error() => {
+                let why = Unreadable(format!("HubSpot answered {}", answer.status.as_u16()));
+                self.trouble.get_or_insert_with(|| why.0.clone());
+                self.failed.push((source, why.clone()));
+                return Err(why);
+            }
             Ok(answer) => return Ok(answer),
-            Err(error @ OwnQuestionError::NotOurs) => (Duration::ZERO, error.to_string()),
-            Err(error @ OwnQuestionError::NoToken(_)) => (Duration::ZERO, error.to_string()),
+            Err(
+                error @ (OwnQuestionError::NotOurs
+                | OwnQuestionError::Unverified
+                | OwnQuestionError::NoToken(_)),
+            ) => (Duration::ZERO, error.to_string()),
             // The system's words may name addresses: they are for the log.
             Err(OwnQuestionError::Control(error)) => {
                 tracing::debug!(watcher = %self.watcher.name(), error = %error, "a question about people was not answered");
@@ -118,6 +139,19 @@ impl Interview<'_> {
         self.trouble.get_or_insert_with(|| why.0.clone());
         self.rest = Some((failed.0, why.clone()));
         Err(why)
+    }
+
+    /// How long to leave HubSpot alone at least, if it did not answer what counts.
+    fn backs_off(&self) -> Option<Duration> {
+        let counts = |source: &PeopleSource| *source != PeopleSource::SecurityLog;
+        match &self.rest {
+            Some((wait, _)) => Some(*wait),
+            None => self
+                .failed
+                .iter()
+                .any(|(source, _)| counts(source))
+                .then_some(Duration::ZERO),
+        }
     }
 
     fn noted<T>(&mut self, read: Result<T, Unreadable>) -> Told<T> {
@@ -156,6 +190,16 @@ impl Interview<'_> {
         self.noted(Err(Unreadable(format!(
             "a list is longer than {PAGES_MOST} pages"
         ))))
+    }
+
+    /// Every user. Each account has some: a list without any comes of something else than people who left.
+    async fn users(&mut self) -> Told<Vec<UserSeen>> {
+        match self.all(PeopleQuestion::Users, people::read_users).await {
+            Told::Known(users) if users.is_empty() => {
+                self.noted(Err(Unreadable("users: the list is empty".to_owned())))
+            }
+            told => told,
+        }
     }
 
     /// One user. That there is none counts only beside a list of users that is without that one, too: a

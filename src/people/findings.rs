@@ -90,12 +90,11 @@ impl World<'_> {
             if person.and_then(|person| person.super_admin) == Some(true) {
                 add(FindingKind::InstallerIsSuperAdmin, consented, None);
             }
-            if let Some((since, why)) =
-                person.and_then(|person| Some((person.unknown_since?, &person.unknown_why)))
+            if let Some((since, why)) = person.and_then(unknown_since)
                 && now > since
                 && now.duration_since(since).unsigned_abs() >= UNKNOWN_FOR
             {
-                add(FindingKind::WatchUnknown, since, why.as_deref());
+                add(FindingKind::WatchUnknown, since, why);
             }
             if self.is_watcher(row) && self.covering(row, false).next().is_some() {
                 add(FindingKind::WatcherCoveredByPolicy, row.created, None);
@@ -115,10 +114,7 @@ impl World<'_> {
 
     /// Whether the connection is set aside for watching.
     pub fn is_watcher(&self, row: &ConnectionRow) -> bool {
-        self.settings
-            .watchers
-            .iter()
-            .any(|name| name == row.name.as_str())
+        self.settings.is_watcher(row.name.as_str())
     }
 
     /// The integrations whose policies cover a connection, and what they last did there. None stand on
@@ -206,6 +202,16 @@ impl World<'_> {
         };
         // Names and times always serialise.
         serde_json::to_string(&detail).unwrap_or_default()
+    }
+}
+
+/// Since when nobody can tell whether a person is there, and why: the watcher could not, or none has asked
+/// since, because it was taken away, say.
+fn unknown_since(person: &PersonRow) -> Option<(Timestamp, Option<&str>)> {
+    match (person.unknown_since, person.seen) {
+        (Some(since), _) => Some((since, person.unknown_why.as_deref())),
+        (None, Some(seen)) => Some((seen, Some("no watcher has asked since"))),
+        (None, None) => None,
     }
 }
 

@@ -141,6 +141,16 @@ fn what_nobody_can_tell_is_a_finding_after_a_day_and_not_before() {
 }
 
 #[test]
+fn who_is_not_looked_for_any_more_is_unknown_too() {
+    let service = installed_by("acme", Some(7), Some("svc-sync@example.com"));
+    let mut person = person(7, false);
+    person.seen = Some(at(0));
+    let found = |now| kinds(&service, std::slice::from_ref(&person), &policies(&[]), now);
+    assert!(found(at(DAY - 1)).is_empty());
+    assert_eq!(found(at(DAY)), ["watch_unknown_24h"]);
+}
+
+#[test]
 fn a_policy_that_names_a_watcher_is_a_finding_and_one_for_all_does_not_mean_it() {
     let watcher = installed_by("watcher", Some(7), Some("svc-sync@example.com"));
     assert!(kinds(&watcher, &[], &policies(&[("all", "\"*\"")]), at(0)).is_empty());

@@ -40,7 +40,7 @@ impl People {
             let connections = store.connections()?;
             let watched: Vec<PortalId> = connections
                 .iter()
-                .filter(|row| settings.watchers.iter().any(|name| name == row.name.as_str()))
+                .filter(|row| settings.is_watcher(row.name.as_str()))
                 .map(|row| row.portal)
                 .collect();
             store.forget_people(&watched)?;

@@ -69,6 +69,9 @@ pub struct Installed {
     pub connection: String,
     /// Its account.
     pub portal: u64,
+    /// The address it was installed under; the person may have another one by now.
+    #[serde(skip)]
+    pub address: Option<String>,
     /// Whether it is the gate's own.
     pub watcher: bool,
     /// The integrations that use it.
@@ -129,6 +132,7 @@ pub fn register(
         person.connections.push(Installed {
             connection: row.name.to_string(),
             portal: row.portal.get(),
+            address: row.installer_email.clone(),
             watcher: world.is_watcher(row),
             integrations: world.standing_on(row),
         });
@@ -191,7 +195,7 @@ pub fn register(
 pub struct Able {
     /// The account.
     pub portal: u64,
-    /// Active super admins, without whoever leaves.
+    /// Active super admins, without those who leave.
     pub super_admins: Vec<String>,
     /// How many other active people there are: enough for scopes that were approved before.
     pub others: u64,
@@ -201,8 +205,8 @@ pub struct Able {
     pub trouble: Option<String>,
 }
 
-/// Who could authorise a portal's connections anew, as far as its watcher knows.
-pub fn able(portal: PortalId, watches: &[WatchRow], without: &str) -> Able {
+/// Who could authorise a portal's connections anew, as far as its watcher knows: without those who leave.
+pub fn able(portal: PortalId, watches: &[WatchRow], leaving: &[&str]) -> Able {
     match watches.iter().find(|watch| watch.portal == portal) {
         None => Able {
             portal: portal.get(),
@@ -216,7 +220,7 @@ pub fn able(portal: PortalId, watches: &[WatchRow], without: &str) -> Able {
             super_admins: watch
                 .super_admins
                 .iter()
-                .filter(|email| !email.eq_ignore_ascii_case(without))
+                .filter(|email| !leaving.iter().any(|gone| email.eq_ignore_ascii_case(gone)))
                 .cloned()
                 .collect(),
             others: watch.others,

@@ -6,10 +6,13 @@
 //! grant at work for another poll; so neither rests on one answer, and an answer that can't be read is
 //! no answer. What nobody can tell stays as it was, and since when it is unknown is kept.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::access::installer::Presence;
+
+/// A moment further ahead than this was told by a clock that was wrong.
+const FAR_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a source says, or why it says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +165,10 @@ impl Held {
     pub fn take(&mut self, sighting: &Sighting, now: Timestamp, apart: std::time::Duration) {
         match presence(sighting, self.presence) {
             Word::Unknown(why) => {
-                let since = self.unknown.as_ref().map_or(now, |unknown| unknown.since);
+                let since = self
+                    .unknown
+                    .as_ref()
+                    .map_or(now, |unknown| begun(unknown.since, now));
                 self.unknown = Some(Unknown { since, why });
             }
             Word::Claims(claimed, sources) => {
@@ -190,7 +196,7 @@ impl Held {
         }
         // Deactivation comes before removal: the one, then the other, agree that the person is gone.
         let since = match self.presence_claim {
-            Some(claim) if claim.of.is_gone() == claimed.is_gone() => claim.since,
+            Some(claim) if claim.of.is_gone() == claimed.is_gone() => begun(claim.since, now),
             _ => now,
         };
         if sources >= 2 || is_apart(since, now, apart) {
@@ -216,10 +222,13 @@ impl Held {
             return;
         }
         let since = match self.rights_claim {
-            Some(claim) if claim.of == lost => claim.since,
+            Some(claim) if claim.of == lost => begun(claim.since, now),
             _ => now,
         };
-        let sources = 1 + u8::from(lost && taken);
+        // The log speaks of an admin's rights: it agrees only where those are what is missing.
+        let before = self.left.as_ref().unwrap_or(&first);
+        let admin_lost = before.super_admin && !rights.super_admin;
+        let sources = 1 + u8::from(lost && taken && admin_lost);
         if sources >= 2 || is_apart(since, now, apart) {
             self.lost_rights_since = lost.then_some(now);
             self.left = lost.then(|| rights.clone());
@@ -227,6 +236,15 @@ impl Held {
         } else {
             self.rights_claim = Some(Claim { of: lost, since });
         }
+    }
+}
+
+/// When something began; anew now if the clock was far ahead then, else nothing would follow from it until
+/// the clock is there again.
+fn begun(since: Timestamp, now: Timestamp) -> Timestamp {
+    match since.duration_since(now) > FAR_AHEAD {
+        true => now,
+        false => since,
     }
 }
 
@@ -259,6 +277,10 @@ fn presence(sighting: &Sighting, settled: Presence) -> Word {
         // The log alone: somebody who was never an owner.
         (Told::Known(Some(_)), _) if logged == Some(Presence::Deactivated) => {
             Word::Claims(Presence::Deactivated, 1)
+        }
+        // Nor does a log that forgets in time bring anybody back.
+        (Told::Known(Some(_)), Some(false)) if settled == Presence::Deactivated && logged_here == 0 => {
+            Word::Unknown("nothing says that the person was reactivated".to_owned())
         }
         (Told::Known(Some(_)), Some(false)) => Word::Claims(Presence::Here, 1 + logged_here),
         (Told::Known(Some(_)), None) => unknown(&sighting.archived_owner),

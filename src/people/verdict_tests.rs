@@ -118,6 +118,21 @@ fn coming_back_takes_as_much() {
 }
 
 #[test]
+fn a_log_that_forgets_a_deactivation_brings_nobody_back() {
+    // Never an owner: only the log told, and it is read a month back.
+    let off = ("yes", "no", "no", "deactivated");
+    let forgotten = ("yes", "no", "no", "none");
+    assert_eq!(
+        told(&[off, off, forgotten, forgotten]),
+        ["here", "deactivated", "deactivated?", "deactivated?"]
+    );
+    assert_eq!(
+        told(&[off, off, ("yes", "no", "no", "back")]),
+        ["here", "deactivated", "here"]
+    );
+}
+
+#[test]
 fn what_nobody_can_tell_is_unknown_and_changes_nothing() {
     for (polls, expected) in [
         (vec![FINE, REFUSED, REFUSED], vec!["here", "here?", "here?"]),
@@ -162,6 +177,21 @@ fn twice_means_a_poll_apart_and_never_backwards() {
 }
 
 #[test]
+fn a_clock_that_was_years_ahead_keeps_nobody_here_until_then() {
+    let mut held = Held::default();
+    let gone = poll("no", "no", "no", "none");
+    held.take(&gone, minute(1_000_000), APART);
+    held.take(&gone, minute(1), APART);
+    assert_eq!(held.presence, Presence::Here);
+    held.take(&gone, minute(2), APART);
+    assert_eq!(held.presence, Presence::Removed);
+    let mut held = Held::default();
+    held.take(&Sighting::unknown("a"), minute(1_000_000), APART);
+    held.take(&Sighting::unknown("a"), minute(1), APART);
+    assert_eq!(held.unknown.unwrap().since, minute(1));
+}
+
+#[test]
 fn how_long_it_is_unknown_is_counted_from_the_first_time() {
     let mut held = Held::default();
     held.take(&Sighting::unknown("a"), minute(1), APART);
@@ -198,6 +228,11 @@ fn rights_are_compared_with_those_of_the_first_sight() {
         (vec![admin(), user(&[]), user(&[])], vec![false, false, true]),
         // The log agrees.
         (vec![admin(), (rights(false, &[]), true)], vec![false, true]),
+        // It is about an admin's rights: a permission set that is missing is one source's word.
+        (
+            vec![(rights(false, &["1"]), true), (rights(false, &["2"]), true)],
+            vec![false, false],
+        ),
         // An old entry of the log is about nothing that is lost.
         (vec![(rights(true, &[]), true), admin()], vec![false, false]),
         (

@@ -56,11 +56,16 @@ pub fn choose(
                 .map_or_else(|| Err(foreign()), |selector| one_of(live, policy, &selector))?
         }
     };
-    // A watcher is the gate's own, whatever a policy says.
-    if chosen.is_watcher() || !policy.covers(as_ref(&chosen)) {
+    if !is_open(&chosen, policy) {
         return Err(foreign());
     }
     Ok(chosen)
+}
+
+/// A watcher is the gate's own, whatever a policy says: it is no candidate either, where another
+/// connection to the same account is meant.
+fn is_open(connection: &ConnectionState, policy: &Policy) -> bool {
+    !connection.is_watcher() && policy.covers(as_ref(connection))
 }
 
 fn is_selected(connection: &ConnectionState, selector: &Selector) -> bool {
@@ -78,7 +83,7 @@ fn one_of(live: &Live, policy: &Policy, selector: &Selector) -> Result<Arc<Conne
         Selector::Portal(portal) => live.by_portal(*portal),
         Selector::Unreadable => SmallVec::new(),
     };
-    found.retain(|connection| policy.covers(as_ref(connection)));
+    found.retain(|connection| is_open(connection, policy));
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
         (Some(_), false) => Err(Stop::ConnectionUnnamed),

@@ -50,7 +50,7 @@ impl Rights {
                 reason,
                 lacks: vec!["installer".to_owned()],
                 scopes: Vec::new(),
-                remedy: "let another person authorise the connection; `scopegate people list` says who it was and who can"
+                remedy: "let another person authorise the connection; `scopegate people show` says who it was and who can"
                     .to_owned(),
                 properties: Vec::new(),
                 place: None,

@@ -21,8 +21,9 @@ const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, stan
      credential_at, grant_print, grant_id, access_boot, access_boot_ms, rotation_marked_at, rotation_why, handed_digest, \
      (SELECT email FROM people p WHERE p.portal = connections.portal AND p.user_id = connections.user_id) \
      AS person_email, \
-     (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_states \
-     WHERE connection = connections.id) AS installer_note";
+     (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_claims \
+     WHERE connection = connections.id \
+     ORDER BY acknowledged, iif(acknowledged, -since, rank) LIMIT 1) AS installer_note";
 
 /// An access token as stored.
 #[derive(Clone, Debug)]

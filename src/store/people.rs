@@ -1,7 +1,7 @@
 //! The people behind credentials: what their portal's watcher saw, and whom an operator offboarded.
 //!
 //! What it means for a connection is not stored but derived when the connection is read
-//! (`installer_states`): another installer on the row is another answer at once.
+//! (`installer_claims`): another installer on the row is another answer at once.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -292,10 +292,12 @@ pub(super) fn read_note(text: Option<String>) -> Result<Option<InstallerNote>, S
     }))
 }
 
-/// Each connection with what there is to say about its installer.
+/// Each connection with what there is to say about its installer, as the column of connections has it: the
+/// worst that nobody has acknowledged, else the latest that somebody has.
 pub(super) fn notes(tx: &Transaction<'_>, ids: &[String]) -> Result<Vec<Option<String>>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT about || ' ' || since || ' ' || acknowledged FROM installer_states WHERE connection = ?1",
+        "SELECT about || ' ' || since || ' ' || acknowledged FROM installer_claims WHERE connection = ?1
+         ORDER BY acknowledged, iif(acknowledged, -since, rank) LIMIT 1",
     )?;
     ids.iter()
         .map(|id| Ok(statement.query_row(params![id], |row| row.get(0)).optional()?))
@@ -321,6 +323,18 @@ pub(super) fn tell(
             Some(note) => format!("installer {}", note.about.as_str().replace('_', " ")),
         };
         record_event(tx, by, &action, id)?;
+    }
+    Ok(())
+}
+
+/// Notes the address that HubSpot told of whoever is behind a credential; after the row's user is set, since
+/// another user takes the address away that the row had.
+pub(super) fn note_address(tx: &Transaction<'_>, id: &str, email: Option<&str>) -> Result<(), StoreError> {
+    if let Some(email) = email {
+        tx.execute(
+            "UPDATE connections SET installer_email = ?2 WHERE id = ?1",
+            params![id, email],
+        )?;
     }
     Ok(())
 }

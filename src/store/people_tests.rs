@@ -264,6 +264,43 @@ fn a_finding_begins_once_ends_once_and_an_acknowledgement_holds_for_that_state_a
 }
 
 #[test]
+fn an_acknowledgement_hides_nothing_that_is_found_beside_it() {
+    let (_dir, store) = two();
+    store.note_person(&person(Presence::Here, 0), &by_test()).unwrap();
+    store.offboard("ann@example.com", "leaves", &by_test()).unwrap();
+    let note = || row(&store, "a").installer.unwrap();
+    let acknowledge = || {
+        let found = NewFinding {
+            kind: match note().about {
+                About::Offboarded => "installer_offboarded",
+                About::Removed => "installer_removed",
+                other => panic!("{other:?}"),
+            },
+            connection: row(&store, "a").id,
+            person: None,
+            since: note().since,
+            detail: "{}".to_owned(),
+        };
+        let open = store.reconcile_findings(at(9), &[found]).unwrap().open;
+        store.acknowledge_finding(open[0].id, &by_test()).unwrap();
+    };
+    acknowledge();
+    assert_eq!((note().about, note().acknowledged), (About::Offboarded, true));
+    // HubSpot says so, too: that is news, and nobody has acknowledged it.
+    let changed = store.last_change().unwrap();
+    store
+        .note_person(&person(Presence::Removed, 5), &by_test())
+        .unwrap();
+    assert_eq!((note().about, note().acknowledged), (About::Removed, false));
+    assert!(store.last_change().unwrap() > changed, "gates follow");
+    acknowledge();
+    assert!(note().acknowledged);
+    // What was acknowledged stays so when the other is taken back.
+    store.reinstate("ann@example.com", &by_test()).unwrap();
+    assert_eq!((note().about, note().acknowledged), (About::Removed, true));
+}
+
+#[test]
 fn what_a_watcher_learnt_goes_with_it() {
     let (_dir, store) = two();
     let watch = WatchRow {

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use super::changes::{ChangeKind, record_change, record_event};
 use super::connections::gone;
 use super::health::end_failures;
+use super::people::note_address;
 use super::standings::set_standing;
 use super::{ConnectionRow, Provenance, Store, StoreError, StoredToken, stored_number};
 use crate::access::connection::{ConnectionId, CredentialKind, Standing};
@@ -24,6 +25,8 @@ pub struct NewCredential {
     pub refresh: Option<Sealed>,
     /// Who is behind it.
     pub user_id: Option<u64>,
+    /// Their address, if told.
+    pub email: Option<String>,
     /// Granted scopes; empty when not told.
     pub scopes: Vec<String>,
     /// What it is.
@@ -61,6 +64,8 @@ impl Store {
             let Some((before, user_before)) = before else {
                 return Ok(None);
             };
+            // The same credential is the same person's, even if nobody is told this time.
+            let user_id = user_id.or(user_before.filter(|_| new.same));
             let before = Standing::parse(&before).ok_or(StoreError::Damaged("a connection's standing"))?;
             tx.execute(
                 "UPDATE connections SET generation = generation + 1, fence = fence + 1, lease_holder = NULL,
@@ -88,6 +93,7 @@ impl Store {
                 ],
             )?;
             end_failures(tx, &of.id)?;
+            note_address(tx, of.id.as_str(), new.email.as_deref())?;
             let another = user_id.is_some() && user_id != user_before;
             let after = standing_after(before, another);
             if after != before {

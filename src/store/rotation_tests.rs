@@ -16,6 +16,7 @@ fn credential(of: &ConnectionRow, user_id: u64, same: bool) -> NewCredential {
         }),
         refresh: None,
         user_id: Some(user_id),
+        email: None,
         scopes: vec!["c".to_owned()],
         handed: CredentialDigest::from_stored(&[5; 32]).unwrap(),
         same,
@@ -186,4 +187,45 @@ fn a_refresh_that_was_under_way_writes_nothing_over_the_new_grant() {
             .unwrap(),
         Begin::Started(_)
     ));
+}
+
+#[test]
+fn whoever_is_behind_the_new_credential_is_known_by_address_so_that_they_can_be_offboarded() {
+    let (_dir, store) = store();
+    let mut added = new(1, "acme", 1);
+    (added.user_id, added.installer_email) = (Some(7), Some("ann@example.com".to_owned()));
+    store.add_connection(&added, &by_test()).unwrap();
+    let rotate = |user_id, email: Option<&str>, same| {
+        let row = store.connection(&added.id).unwrap().unwrap();
+        let new = NewCredential {
+            user_id,
+            email: email.map(str::to_owned),
+            ..credential(&row, 0, same)
+        };
+        store.replace_credential(&row, &new, &by_test()).unwrap();
+        let row = store.connection(&added.id).unwrap().unwrap();
+        (row.user_id, row.installer_email, row.installer.is_some())
+    };
+    let is = |user_id, email: Option<&str>, gone| (user_id, email.map(str::to_owned), gone);
+    store.offboard("ann@example.com", "leaves", &by_test()).unwrap();
+    // Another person lifts it.
+    assert_eq!(
+        rotate(Some(8), Some("bob@example.com"), false),
+        is(Some(8), Some("bob@example.com"), false)
+    );
+    // The same mailbox under another number does not.
+    assert_eq!(
+        rotate(Some(9), Some("Ann@example.com"), false),
+        is(Some(9), Some("Ann@example.com"), true)
+    );
+    assert_eq!(
+        rotate(Some(10), Some("Ann@example.com"), false),
+        is(Some(10), Some("Ann@example.com"), true)
+    );
+    // Nor does the same credential again, though HubSpot does not tell this time whose it is.
+    assert_eq!(
+        rotate(None, None, true),
+        is(Some(10), Some("Ann@example.com"), true)
+    );
+    assert_eq!(rotate(None, None, false), is(None, None, false));
 }

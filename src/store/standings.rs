@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
 use super::connections::gone;
+use super::people::note_address;
 use super::{ConnectionRow, Provenance, Store, StoreError, stored_number};
 use crate::access::connection::{ConnectionId, Standing};
 
@@ -128,6 +129,7 @@ impl Store {
         &self,
         asked: &ConnectionRow,
         user_id: Option<u64>,
+        email: Option<&str>,
         scopes: &[String],
         by: &Provenance,
     ) -> Result<bool, StoreError> {
@@ -144,6 +146,7 @@ impl Store {
                 ],
             )?;
             if changed > 0 {
+                note_address(tx, asked.id.as_str(), email)?;
                 set_standing(tx, &asked.id, Standing::Ok, None)?;
                 record_event(tx, by, "connection resume", asked.id.as_str())?;
             }
@@ -156,6 +159,7 @@ impl Store {
         &self,
         id: &ConnectionId,
         user_id: Option<u64>,
+        email: Option<&str>,
         scopes: &[String],
         by: &Provenance,
     ) -> Result<(), StoreError> {
@@ -167,6 +171,7 @@ impl Store {
                 params![id.as_str(), user_id, scopes.join(" ")],
             )?;
             if changed > 0 {
+                note_address(tx, id.as_str(), email)?;
                 set_standing(tx, id, Standing::Ok, None)?;
                 record_event(tx, by, "connection verified", id.as_str())?;
             }

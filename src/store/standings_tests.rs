@@ -93,7 +93,15 @@ fn what_was_asked_about_an_earlier_credential_resumes_nothing() {
         generation: asked.generation + 1,
         ..asked.clone()
     };
-    let resume = |row| store.resume_verified(row, Some(9), &["a".to_owned()], &by_test());
+    let resume = |row| {
+        store.resume_verified(
+            row,
+            Some(9),
+            Some("ann@example.com"),
+            &["a".to_owned()],
+            &by_test(),
+        )
+    };
     assert!(!resume(&earlier).unwrap());
     assert_eq!(row(&store, &id).standing, Standing::Suspended);
     assert!(resume(&asked).unwrap());
@@ -107,10 +115,38 @@ fn what_was_asked_about_an_earlier_credential_resumes_nothing() {
 fn a_verification_does_not_end_a_suspension() {
     let (_dir, store, id) = with(Standing::Unverified);
     suspend(&store, &id);
-    store.verify_connection(&id, None, &[], &by_test()).unwrap();
+    store.verify_connection(&id, None, None, &[], &by_test()).unwrap();
     let after = row(&store, &id);
     assert_eq!(
         (after.standing, after.whose),
         (Standing::Suspended, Whose::Unknown)
     );
+}
+
+#[test]
+fn whoever_is_behind_a_credential_that_is_verified_late_is_known_by_address() {
+    let email = Some("ann@example.com");
+    for resume in [false, true] {
+        let (_dir, store, id) = with(Standing::Unverified);
+        store.offboard("ann@example.com", "leaves", &by_test()).unwrap();
+        if resume {
+            store.suspend_foreign(&id, "why", "x", &by_test()).unwrap();
+            let asked = row(&store, &id);
+            assert!(
+                store
+                    .resume_verified(&asked, Some(9), email, &[], &by_test())
+                    .unwrap()
+            );
+        } else {
+            store
+                .verify_connection(&id, Some(9), email, &[], &by_test())
+                .unwrap();
+        }
+        let after = row(&store, &id);
+        assert_eq!(
+            (after.standing, after.installer_email.as_deref()),
+            (Standing::Ok, email)
+        );
+        assert_eq!(after.shown_standing(), Standing::InstallerRemoved);
+    }
 }

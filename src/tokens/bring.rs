@@ -40,7 +40,7 @@ pub enum Brought {
 #[derive(Debug, thiserror::Error)]
 pub enum BringError {
     /// The app is connected to the portal under another name.
-    #[error("the portal is connected already, as `{0}`")]
+    #[error("the portal is connected already, as `{0}`: say that name, or none")]
     OtherName(ConnectionName),
     /// By another grant.
     #[error(
@@ -83,12 +83,18 @@ impl Enrolment<'_> {
         if wished.name.as_ref().is_some_and(|name| *name != row.name) {
             return Err(BringError::OtherName(row.name));
         }
-        let holds = self.holds(&row, &wished.refresh_token)?;
+        // Before anything is changed: a line that can't be met whole changes nothing.
+        let labels = Labels::of_stored(&row.labels).with(&wished.labels)?;
+        let holds = match self.holds(&row, &wished.refresh_token) {
+            // A record that no longer opens is one more reason to replace it.
+            Err(_) if replace => false,
+            holds => holds?,
+        };
         if !holds && !replace {
             return Err(BringError::OtherGrant(row.name));
         }
         if holds {
-            let labelled = self.label(&row, &wished.labels, by)?;
+            let labelled = self.label(&row, labels, by)?;
             return Ok(if labelled {
                 Brought::Labelled
             } else {
@@ -98,15 +104,13 @@ impl Enrolment<'_> {
         let rotated = self
             .rotate(&row, CredentialKind::OAuth, &wished.refresh_token, by)
             .await?;
-        self.label(&row, &wished.labels, by)?;
+        self.label(&row, labels, by)?;
         Ok(Brought::Replaced(rotated.standing))
     }
 
     /// Whether labels had to be changed.
-    fn label(&self, row: &ConnectionRow, wished: &Labels, by: &Provenance) -> Result<bool, BringError> {
-        let known = Labels::of_stored(&row.labels);
-        let labels = known.with(wished)?;
-        if labels == known {
+    fn label(&self, row: &ConnectionRow, labels: Labels, by: &Provenance) -> Result<bool, BringError> {
+        if labels == Labels::of_stored(&row.labels) {
             return Ok(false);
         }
         self.store.set_labels(&[(row.id, labels)], by)?;

@@ -148,7 +148,10 @@ pub(super) async fn verified(
         user_id: identity.user_id,
     };
     engine
-        .on_disk(move |store| store.verify_connection(&id, identity.user_id, &identity.scopes, &by))
+        .on_disk(move |store| {
+            let (user_id, email) = (identity.user_id, identity.user.as_deref());
+            store.verify_connection(&id, user_id, email, &identity.scopes, &by)
+        })
         .await?;
     connection.set_account(account);
     note_standing(connection, Standing::Ok, "verified");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::access::connection::Standing;
 use crate::hubspot::control::{ControlAnswer, ControlError};
 use crate::hubspot::people::PeopleQuestion;
 use crate::tokens::connection::ConnectionState;
@@ -24,6 +25,9 @@ pub enum OwnQuestionError {
     /// The connection is an integration's.
     #[error("the connection is not set aside for watching people")]
     NotOurs,
+    /// Nobody knows yet whose account its credential opens: another account's people are not these.
+    #[error("HubSpot has not said yet whose the watcher's credential is")]
+    Unverified,
     /// Its standing forbids it, or there is no token for now.
     #[error("the watcher's connection has no token to ask with")]
     NoToken(CredentialError),
@@ -36,8 +40,8 @@ impl Live {
     /// Asks with the token of a connection that is set aside for it.
     ///
     /// # Errors
-    /// The connection is not set aside, has no token, or HubSpot did not answer. Whatever HubSpot
-    /// answers is an answer.
+    /// The connection is not set aside, not verified, has no token, or HubSpot did not answer. Whatever
+    /// HubSpot answers is an answer.
     pub async fn ask(
         &self,
         connection: &Arc<ConnectionState>,
@@ -47,6 +51,10 @@ impl Live {
             return Err(OwnQuestionError::NotOurs);
         }
         let lease = self.lend(connection).await.map_err(OwnQuestionError::NoToken)?;
+        // After the lending: a grant is verified by refreshing it.
+        if connection.standing() == Standing::Unverified {
+            return Err(OwnQuestionError::Unverified);
+        }
         let client = &self.engine().parts.client;
         let path = question.path();
         // As a call's read: given up when its connection is stopped, sent or not.

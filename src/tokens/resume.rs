@@ -103,9 +103,10 @@ impl Enrolment<'_> {
                 expected: row.portal,
             });
         }
+        let (user_id, email) = (identity.user_id, identity.user.as_deref());
         let resumed = self
             .store
-            .resume_verified(row, identity.user_id, &identity.scopes, by)?;
+            .resume_verified(row, user_id, email, &identity.scopes, by)?;
         if !resumed {
             return Err(ResumeError::Changed(row.name.to_string()));
         }

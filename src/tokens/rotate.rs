@@ -60,7 +60,9 @@ pub enum SecretError {
     #[error("app `{0}` has two secrets already: a rotation is under way")]
     UnderWay(String),
     /// Nothing says that the secret to be kept works.
-    #[error("nothing says that the first secret of app `{app}` works: {why}")]
+    #[error(
+        "nothing says that the secret works which app `{app}` would be left with: {why}; nothing was changed"
+    )]
     NotProven {
         /// The app.
         app: String,
@@ -114,6 +116,7 @@ impl Enrolment<'_> {
                 access: sealed.access,
                 refresh: sealed.refresh,
                 user_id: identity.user_id,
+                email: identity.user.clone(),
                 scopes: identity.scopes.clone(),
                 handed: CredentialDigest::of(credential),
                 same,
@@ -154,7 +157,8 @@ impl Enrolment<'_> {
     /// rotation is finished: one of the two works at every moment, whenever HubSpot changes over.
     ///
     /// # Errors
-    /// HubSpot refuses it, or there are two already: nothing is changed.
+    /// HubSpot refuses it, there are two already, or the old one is to be dropped at once and HubSpot can't
+    /// say whether it takes the new one: nothing is changed.
     pub async fn rotate_secret(
         &self,
         app: &AppRow,
@@ -183,6 +187,14 @@ impl Enrolment<'_> {
                 Introspection::Known(_) | Introspection::NotGood => Ok(()),
             }
         };
+        if how.now
+            && let Err(why) = told
+        {
+            return Err(SecretError::NotProven {
+                app: app.name.clone(),
+                why,
+            });
+        }
         let back = is(&other) && !how.now;
         let change = if back {
             SecretChange::Swap

@@ -156,7 +156,7 @@ impl From<SecretError> for CommandError {
                 "end it with `scopegate app rotate-secret {name} --finish`, or say `--now` to drop both"
             )),
             SecretError::NotProven { .. } => {
-                Self::findings(message).hint("see `scopegate app show`, or say `--unchecked` to drop the second secret anyway")
+                Self::findings(message).hint("see `scopegate app show`, or say `--unchecked` to drop the other secret anyway")
             }
             SecretError::Enrol(error) => error.into(),
         }

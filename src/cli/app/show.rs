@@ -188,13 +188,11 @@ pub(super) fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> Comma
 
 fn shown(admin: &Admin, rows: Vec<AppRow>) -> Result<Vec<Shown>, crate::store::StoreError> {
     let mut states: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
+    let kills = admin.store.kills()?;
     for connection in admin.store.connections()? {
+        let state = connection.state(&kills).as_str();
         if let Some(app) = connection.app {
-            *states
-                .entry(app)
-                .or_default()
-                .entry(connection.standing.as_str())
-                .or_default() += 1;
+            *states.entry(app).or_default().entry(state).or_default() += 1;
         }
     }
     Ok(rows

@@ -15,7 +15,6 @@ use crate::cli::CommandError;
 use crate::cli::admin::{Admin, short};
 use crate::health::{self, Failing};
 use crate::store::{ConnectionHealth, ConnectionRow, FindingRow, KeyRow, KillRow, LastUse, kills_covering};
-use crate::{catalogue_file, policy_files};
 
 /// What is shown of all connections beside their own rows.
 pub(super) struct Surroundings {
@@ -54,7 +53,8 @@ impl Surroundings {
             keys: admin.store.keys()?,
             kills: admin.store.kills()?,
             findings: admin.store.open_findings()?,
-            policies: policies(admin, now),
+            // A list of connections is wanted most when something is broken.
+            policies: admin.policies(now).ok().map(|(policies, _)| policies),
             failing_after: admin.config.health_failing_after,
             max_age: admin.config.rotation_max_age,
             now,
@@ -154,12 +154,4 @@ fn covering(policies: &PolicySet, row: &ConnectionRow) -> Vec<String> {
     let all = policies.integrations();
     let covers = all.filter(|(_, policy, _)| policy.is_some_and(|policy| policy.covers(connection)));
     covers.map(|(name, ..)| name.to_string()).collect()
-}
-
-/// The policies as they would load; a list of connections is wanted most when something is broken.
-fn policies(admin: &Admin, now: Timestamp) -> Option<PolicySet> {
-    let settings = &admin.config;
-    let catalogue = catalogue_file::read(&settings.catalogue).ok()?;
-    let files = policy_files::read_folder(&settings.policies).ok()?;
-    Some(PolicySet::build(&files, &catalogue, None, now, settings.limits.policies_stale).0)
 }

@@ -3,17 +3,18 @@
 mod text;
 
 use std::io::Write;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::admin::{Admin, ReasonArgs, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
+use crate::access::catalogue::Catalogue;
 use crate::access::policy_set::PolicySet;
 use crate::access::policy_text::mistake::Mistake;
-use crate::catalogue_file;
+use crate::metrics::FindingKind;
 use crate::people::findings::World;
-use crate::people::register::{self, Able, Person};
-use crate::policy_files;
+use crate::people::register::{self, Able, Installed, Person};
 use crate::store::{Acknowledging, Provenance, WatchRow};
 
 /// Commands about people.
@@ -121,12 +122,15 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
 }
 
 fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {
-    let (people, _) = everybody(admin, err)?;
+    let (people, watches) = everybody(admin, err)?;
     let person = find(&people, &args.email)?;
+    let able = able(person, &people, &watches);
     let shown = if args.json {
-        json_line(person)
+        let mut value = serde_json::to_value(person).unwrap_or_default();
+        value["can_reauthorise"] = serde_json::to_value(able).unwrap_or_default();
+        format!("{value}\n")
     } else {
-        text::show(person)
+        text::show(person, &able)
     };
     print(out, &shown)?;
     Ok(exit(std::iter::once(person)))
@@ -135,8 +139,27 @@ fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write
 fn offboard(args: &OffboardArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {
     let (people, watches) = everybody(admin, err)?;
     let person = find(&people, &args.email)?;
+    let email = person.email.as_deref().ok_or_else(|| {
+        CommandError::findings(format!(
+            "nobody knows the address of `{}`, and people are offboarded by it: nothing was changed",
+            person.person
+        ))
+        .hint("stop the connections: `scopegate connection suspend`, or `scopegate kill --connection`")
+    })?;
+    tell_nameless(&people, err);
+    for other in people.iter().filter(|other| other.person != person.person) {
+        if let Some(installed) = installed_under(other, email) {
+            // Nobody to tell if stderr is gone.
+            let _ = writeln!(
+                err,
+                "warning: `{}` was installed under this address by who is `{}` now, and stops, too: offboard that \
+                 address as well",
+                installed.connection, other.person
+            );
+        }
+    }
     if args.dry_run {
-        let able = able(person, &watches);
+        let able = able(person, &people, &watches);
         let shown = if args.json {
             let value = serde_json::json!({ "person": person, "can_reauthorise": able });
             format!("{value}\n")
@@ -147,11 +170,25 @@ fn offboard(args: &OffboardArgs, admin: &Admin, out: &mut dyn Write, err: &mut d
         return Ok(Exit::Fine);
     }
     let (by, reason) = reasoned(&args.reason)?;
-    if admin.store.offboard(&args.email, &reason, &by)? {
+    if admin.store.offboard(email, &reason, &by)? {
         print(out, &text::done(person))?;
     } else {
+        let acknowledged = person
+            .findings
+            .iter()
+            .filter(|finding| finding.kind == FindingKind::InstallerOffboarded.as_str() && !finding.is_open())
+            .map(|finding| format!("`{}`", finding.connection))
+            .collect::<Vec<_>>()
+            .join(", ");
         // Nobody to tell if stderr is gone.
-        let _ = writeln!(err, "`{}` is offboarded already", person.person);
+        let _ = match acknowledged.as_str() {
+            "" => writeln!(err, "`{email}` is offboarded already"),
+            connections => writeln!(
+                err,
+                "warning: `{email}` is offboarded already, but that was acknowledged for {connections}, where calls \
+                 pass: reinstate and offboard again to stop them"
+            ),
+        };
     }
     admin.tell_followers(err);
     Ok(Exit::Fine)
@@ -215,21 +252,30 @@ fn everybody(admin: &Admin, err: &mut dyn Write) -> Result<(Vec<Person>, Vec<Wat
     Ok((everybody, watches))
 }
 
+/// Whoever must stop a person's grants now can't wait until policies are repaired: without them
+/// integrations are not listed.
 fn policies(admin: &Admin, err: &mut dyn Write) -> Result<PolicySet, CommandError> {
-    let config = &admin.config;
-    let catalogue =
-        catalogue_file::read(&config.catalogue).map_err(|error| CommandError::usage(error.to_string()))?;
-    let files = policy_files::read_folder(&config.policies).map_err(|error| {
-        CommandError::usage(format!("`policies` `{}`: {error}", config.policies.display()))
-    })?;
     let now = Timestamp::now();
-    let (set, mistakes) = PolicySet::build(&files, &catalogue, None, now, config.limits.policies_stale);
-    if mistakes.iter().any(Mistake::is_error) {
+    let (set, warning) = match admin.policies(now) {
+        Ok((set, mistakes)) if mistakes.iter().any(Mistake::is_error) => {
+            let warning =
+                "a policy does not load, its integration is not listed: run `scopegate policy check`";
+            (set, Some(warning.to_owned()))
+        }
+        Ok((set, _)) => (set, None),
+        Err(error) => {
+            let catalogue =
+                Catalogue::embedded().map_err(|error| CommandError::internal(error.to_string()))?;
+            let (none, _) = PolicySet::build(&[], &catalogue, None, now, Duration::ZERO);
+            (
+                none,
+                Some(format!("integrations are not listed: {}", error.message)),
+            )
+        }
+    };
+    if let Some(warning) = warning {
         // Nobody to tell if stderr is gone.
-        let _ = writeln!(
-            err,
-            "warning: a policy does not load, its integration is not listed: run `scopegate policy check`"
-        );
+        let _ = writeln!(err, "warning: {warning}");
     }
     Ok(set)
 }
@@ -238,6 +284,7 @@ fn find<'a>(people: &'a [Person], email: &str) -> Result<&'a Person, CommandErro
     people
         .iter()
         .find(|person| person.person.eq_ignore_ascii_case(email))
+        .or_else(|| people.iter().find(|person| installed_under(person, email).is_some()))
         .ok_or_else(|| {
             CommandError::findings("no connection is known to stand on a person of that address").hint(
                 "see `scopegate people list`; the address behind a private app or a service key is known once a \
@@ -246,8 +293,23 @@ fn find<'a>(people: &'a [Person], email: &str) -> Result<&'a Person, CommandErro
         })
 }
 
-/// Who could authorise anew, in each portal the person is behind a connection of.
-fn able(person: &Person, watches: &[WatchRow]) -> Vec<Able> {
+/// A connection that was installed under an address, though the person may have another one by now.
+fn installed_under<'a>(person: &'a Person, email: &str) -> Option<&'a Installed> {
+    let is = |address: &String| address.eq_ignore_ascii_case(email);
+    person
+        .connections
+        .iter()
+        .find(|installed| installed.address.as_ref().is_some_and(is))
+}
+
+/// Who could authorise anew, in each portal the person is behind a connection of: neither the person nor
+/// anybody else who was offboarded.
+fn able(person: &Person, people: &[Person], watches: &[WatchRow]) -> Vec<Able> {
+    let leaving: Vec<&str> = people
+        .iter()
+        .filter(|other| other.offboarded.is_some() || other.person == person.person)
+        .filter_map(|other| other.email.as_deref())
+        .collect();
     let mut portals: Vec<u64> = person
         .connections
         .iter()
@@ -258,8 +320,30 @@ fn able(person: &Person, watches: &[WatchRow]) -> Vec<Able> {
     portals
         .into_iter()
         .filter_map(crate::access::connection::PortalId::new)
-        .map(|portal| register::able(portal, watches, &person.person))
+        .map(|portal| register::able(portal, watches, &leaving))
         .collect()
+}
+
+/// Connections whose installer's address nobody knows: offboarding does not find them.
+fn tell_nameless(people: &[Person], err: &mut dyn Write) {
+    let names: Vec<&str> = people
+        .iter()
+        .filter(|person| person.email.is_none())
+        .flat_map(|person| &person.connections)
+        .map(|installed| installed.connection.as_str())
+        .collect();
+    if let Some(first) = names.first() {
+        let others = match names.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(
+            err,
+            "warning: nobody knows the address of who installed `{first}`{others}: if it is this person, that is not \
+             stopped by this; see `scopegate people list`"
+        );
+    }
 }
 
 /// Configured watchers that have not looked, or could not.

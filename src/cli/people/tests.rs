@@ -192,6 +192,110 @@ fn offboarding_holds_at_once_needs_a_reason_and_is_taken_back() {
 }
 
 #[test]
+fn nobody_is_offboarded_by_a_name_that_is_no_address_and_nameless_connections_are_told() {
+    let (_dir, admin) = world();
+    let nameless = "unknown, of connection initech";
+    let error = ran(offboard(nameless, false), &admin).unwrap_err();
+    assert_eq!(error.exit, Exit::Findings);
+    assert!(error.message.contains("nothing was changed"), "{}", error.message);
+    assert!(admin.store.offboarded().unwrap().is_empty());
+    for dry_run in [true, false] {
+        let (_, err, _) = ran(offboard(ANN, dry_run), &admin).unwrap();
+        assert!(
+            err.contains("nobody knows the address of who installed `initech`: if it is this person"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn who_has_another_address_by_now_is_found_by_the_old_one_and_told_beside_it() {
+    let (_dir, admin) = world();
+    let renamed = PersonRow {
+        portal: portal(1),
+        user_id: 7,
+        email: Some("ann.new@example.com".to_owned()),
+        super_admin: Some(false),
+        presence: Presence::Here,
+        presence_since: at(0),
+        lost_rights_since: None,
+        unknown_since: None,
+        unknown_why: None,
+        seen: Some(at(0)),
+        watch: "{}".to_owned(),
+    };
+    admin.store.note_person(&renamed, &by()).unwrap();
+    let stopped = |name: &str| {
+        let name = ConnectionName::parse(name).unwrap();
+        let row = admin.store.connection_by_name(&name).unwrap().unwrap();
+        row.shown_standing() == Standing::InstallerRemoved
+    };
+    // In another portal the old address still stands.
+    let (_, err, _) = ran(offboard(ANN, false), &admin).unwrap();
+    assert!(
+        err.contains("`acme` was installed under this address by who is `ann.new@example.com` now"),
+        "{err}"
+    );
+    assert!(stopped("acme") && stopped("globex"));
+    let globex = ConnectionName::parse("globex").unwrap();
+    let globex = admin.store.connection_by_name(&globex).unwrap().unwrap();
+    admin.store.reinstate(ANN, &by()).unwrap();
+    admin.store.remove_connection(&globex.id, &by()).unwrap();
+    assert!(!stopped("acme"));
+    ran(offboard(ANN, false), &admin).unwrap();
+    assert!(stopped("acme"));
+}
+
+#[test]
+fn somebody_is_offboarded_though_policies_can_not_be_read() {
+    let (dir, admin) = world();
+    std::fs::remove_dir_all(dir.path().join("policies")).unwrap();
+    let (out, err, exit) = ran(offboard(ANN, false), &admin).unwrap();
+    assert!(err.contains("warning: integrations are not listed"), "{err}");
+    assert!(out.contains("acme"), "{out}");
+    assert_eq!((exit, admin.store.offboarded().unwrap().len()), (Exit::Fine, 1));
+}
+
+#[test]
+fn whoever_leaves_too_is_not_named_as_one_who_could_repair_it() {
+    let (_dir, admin) = world();
+    let by = by();
+    admin.store.offboard("ROOT@example.com", "leaves", &by).unwrap();
+    let (out, _, _) = ran(offboard(ANN, true), &admin).unwrap();
+    assert!(
+        out.contains("portal 1: can authorise anew: no super admin;"),
+        "{out}"
+    );
+}
+
+#[test]
+fn offboarding_again_says_that_somebody_acknowledged_it_and_calls_pass() {
+    let (_dir, admin) = world();
+    ran(offboard(ANN, false), &admin).unwrap();
+    let rows = admin.store.connections().unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            Some(NewFinding {
+                kind: "installer_offboarded",
+                connection: row.id,
+                person: None,
+                since: row.installer?.since,
+                detail: "{}".to_owned(),
+            })
+        })
+        .collect();
+    let open = admin
+        .store
+        .reconcile_findings(Timestamp::now(), &found)
+        .unwrap()
+        .open;
+    admin.store.acknowledge_finding(open[0].id, &by()).unwrap();
+    let (_, err, _) = ran(offboard(ANN, false), &admin).unwrap();
+    assert!(err.contains("acknowledged for `acme`, where calls pass"), "{err}");
+}
+
+#[test]
 fn the_list_names_everybody_and_what_is_open() {
     let (_dir, admin) = world();
     let text = listed(&admin);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::admin::columns;
+use crate::cli::admin::{self, columns};
 use crate::people::register::{Able, Person};
 
 /// Most names in one cell; beyond it, how many there are.
@@ -41,7 +41,7 @@ pub(super) fn list(people: &[Person]) -> String {
 }
 
 /// One person.
-pub(super) fn show(person: &Person) -> String {
+pub(super) fn show(person: &Person, able: &[Able]) -> String {
     let mut text = head(person);
     for account in &person.accounts {
         let mut line = format!(
@@ -61,7 +61,7 @@ pub(super) fn show(person: &Person) -> String {
         }
         let _ = writeln!(text, "{line}");
     }
-    let _ = write!(text, "\n{}", stands(person));
+    let _ = write!(text, "\n{}\n{}", stands(person), who_can_anew(able));
     let findings = findings(std::iter::once(person));
     if !findings.is_empty() {
         let _ = write!(text, "\n{findings}");
@@ -73,11 +73,13 @@ pub(super) fn show(person: &Person) -> String {
 pub(super) fn plan(person: &Person, able: &[Able]) -> String {
     let mut text = head(person);
     let _ = write!(text, "\n{}\n", stands(person));
-    for portal in able {
-        let _ = writeln!(text, "{}", who_can(portal));
-    }
+    text.push_str(&who_can_anew(able));
     text.push_str("nothing was changed\n");
     text
+}
+
+fn who_can_anew(able: &[Able]) -> String {
+    able.iter().map(|portal| who_can(portal) + "\n").collect()
 }
 
 /// What offboarding did.
@@ -233,5 +235,5 @@ fn titles(words: &[&str]) -> Vec<String> {
 /// `2026-11-26 12:40Z` of a full time.
 fn short(at: &str) -> String {
     at.parse::<jiff::Timestamp>()
-        .map_or_else(|_| at.to_owned(), |at| at.strftime("%Y-%m-%d %H:%MZ").to_string())
+        .map_or_else(|_| at.to_owned(), admin::short)
 }

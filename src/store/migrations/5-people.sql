@@ -48,34 +48,29 @@ CREATE UNIQUE INDEX findings_open ON findings (kind, connection) WHERE ended_at 
 CREATE INDEX findings_connection ON findings (connection);
 -- What there is to say about each connection's installer. Derived whenever a connection is read, so that
 -- another installer on the row is another answer at once. Rights lost before the person consented anew
--- are not lost since.
-CREATE VIEW installer_states (connection, about, since, acknowledged) AS
-SELECT noted.id, noted.about, noted.since,
+-- are not lost since. There may be several for one connection, one of which an operator has acknowledged:
+-- which counts is said where it is read.
+CREATE VIEW installer_claims (connection, about, since, rank, acknowledged) AS
+SELECT claim.connection, claim.about, claim.since, claim.rank,
     EXISTS (
         SELECT 1 FROM findings f
-        WHERE f.connection = noted.id AND f.kind = 'installer_' || noted.about AND f.since = noted.since
-            AND f.acknowledged_at IS NOT NULL
+        WHERE f.connection = claim.connection AND f.kind = 'installer_' || claim.about
+            AND f.since = claim.since AND f.acknowledged_at IS NOT NULL
     )
 FROM (
-    SELECT id,
-        CASE
-            WHEN offboarded_at IS NOT NULL THEN 'offboarded'
-            WHEN presence <> 'here' THEN presence
-            WHEN lost_rights_since > coalesce(installed_at, 0) THEN 'lost_rights'
-        END AS about,
-        CASE
-            WHEN offboarded_at IS NOT NULL THEN offboarded_at
-            WHEN presence <> 'here' THEN presence_since
-            ELSE lost_rights_since
+    SELECT c.id AS connection, rank,
+        CASE rank WHEN 1 THEN 'offboarded' WHEN 2 THEN p.presence ELSE 'lost_rights' END AS about,
+        CASE rank
+            WHEN 1 THEN
+                (SELECT max(o.at) FROM offboarded o
+                 WHERE o.email IN (lower(c.installer_email), lower(p.email)))
+            WHEN 2 THEN iif(p.presence <> 'here', p.presence_since, NULL)
+            ELSE iif(p.lost_rights_since > coalesce(c.installed_at, 0), p.lost_rights_since, NULL)
         END AS since
-    FROM (
-        SELECT c.id, c.installed_at, p.presence, p.presence_since, p.lost_rights_since,
-            (SELECT max(o.at) FROM offboarded o WHERE o.email IN (lower(c.installer_email), lower(p.email)))
-                AS offboarded_at
-        FROM connections c LEFT JOIN people p ON p.portal = c.portal AND p.user_id = c.user_id
-    )
-) AS noted
-WHERE noted.about IS NOT NULL;
+    FROM connections c LEFT JOIN people p ON p.portal = c.portal AND p.user_id = c.user_id,
+        (SELECT 1 AS rank UNION ALL SELECT 2 UNION ALL SELECT 3)
+) AS claim
+WHERE claim.since IS NOT NULL;
 -- Whoever writes another installer, a refresh or an install, need not know of people: the address that
 -- was the other's goes, and running gates read the row again.
 CREATE TRIGGER installer_changed AFTER UPDATE OF user_id ON connections

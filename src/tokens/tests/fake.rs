@@ -33,6 +33,8 @@ pub struct State {
     pub secret: String,
     /// The account of any private-app token; `None` = that endpoint is not there.
     pub static_hub: Option<u64>,
+    /// Whether questions about a grant are answered; if not, as by a server that is down.
+    pub introspects: bool,
     /// Whether any other question with a static token is answered 401.
     pub static_refused: bool,
     /// Answered before anything else, in order.
@@ -66,6 +68,7 @@ impl Fake {
             refresh: "canary-refresh-0".to_owned(),
             secret: "canary-app-secret".to_owned(),
             static_hub: None,
+            introspects: true,
             static_refused: false,
             script: VecDeque::new(),
             lose_answers: 0,
@@ -199,6 +202,9 @@ impl Fake {
 
     fn introspect(&self, token: &str, secret: &str) -> (u16, String) {
         let state = self.0.lock().unwrap();
+        if !state.introspects {
+            return (503, "{}".to_owned());
+        }
         if secret != state.secret {
             return (401, r#"{"error":"invalid_client"}"#.to_owned());
         }

@@ -195,7 +195,7 @@ async fn a_grant_of_another_portal_suspends_the_connection_and_its_token_is_neve
         let resume = || {
             let row = world.row();
             assert_eq!(world.store.resume(&row.id, &by_test()).unwrap(), Resumed::Foreign);
-            world.store.resume_verified(&row, None, &[], &by_test())
+            world.store.resume_verified(&row, None, None, &[], &by_test())
         };
         assert!(resume().unwrap());
         gate.follow();

@@ -106,6 +106,27 @@ async fn a_leaked_secret_is_dropped_at_once() {
     assert_eq!((row.secret.1, row.other_secret.is_none()), (2, true));
 }
 
+#[tokio::test]
+async fn the_secret_that_works_is_not_dropped_at_once_for_one_that_nobody_vouches_for() {
+    let world = World::new().await;
+    world.fake.set(|state| state.introspects = false);
+    let now = |unchecked| SecretRotation { now: true, unchecked };
+    let refused = rotate_secret(&world, "a-slip", now(false)).await;
+    assert!(matches!(refused, Err(SecretError::NotProven { .. })));
+    let row = app(&world);
+    assert_eq!((row.secret.1, row.other_secret.is_none()), (1, true));
+    // On an operator's word, and beside the old one.
+    assert!(matches!(
+        rotate_secret(&world, "new", CHECKED).await.unwrap(),
+        SecretRotated::Unchecked(_)
+    ));
+    assert_eq!(
+        rotate_secret(&world, "canary-new", now(true)).await.unwrap(),
+        SecretRotated::First
+    );
+    assert!(app(&world).other_secret.is_none());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_secret_that_works_is_told_apart() {
     let world = World::new().await;
@@ -198,6 +219,7 @@ async fn the_death_of_a_grant_that_was_replaced_meanwhile_stops_nobody() {
         access: None,
         refresh: sealed.refresh,
         user_id: Some(77),
+        email: None,
         scopes: Vec::new(),
         handed: crate::vault::CredentialDigest::of(&other),
         same: false,
@@ -260,6 +282,50 @@ async fn a_file_brought_in_again_changes_nothing_even_when_the_server_has_rotate
     let labels = Labels::of_stored(&world.row().labels).to_text();
     assert_eq!(labels, "region=eu tier=gold");
     assert_eq!(world.row().name, name("acme"));
+}
+
+#[tokio::test]
+async fn a_line_that_can_not_be_met_whole_changes_nothing_and_a_damaged_record_is_replaced() {
+    let world = World::new().await;
+    let endpoints = Endpoints::default();
+    let enrolment = world.enrolment(&endpoints);
+    let label = |number: usize| format!("k{number}=v").parse().unwrap();
+    let sixteen = Labels::new((0..16).map(label)).unwrap();
+    world
+        .store
+        .set_labels(&[(world.row().id, sixteen)], &by_test())
+        .unwrap();
+    world.fake.set(|state| state.refresh = "canary-other".to_owned());
+    let wished = |labels: Labels| Wished {
+        name: None,
+        default_name: name("marketing-62515"),
+        portal: portal(),
+        app: "marketing".to_owned(),
+        refresh_token: secret("canary-other"),
+        labels,
+    };
+    let bring = async |wished: Wished, replace| enrolment.bring(&wished, replace, &by_test()).await;
+    let one_more = Labels::new([label(16)]).unwrap();
+    let refused = bring(wished(one_more), true).await;
+    assert!(matches!(refused, Err(BringError::Labels(_))));
+    assert_eq!(world.row().generation, 1, "nor is the grant replaced");
+
+    let rusqlite = rusqlite::Connection::open(world.store.path()).unwrap();
+    rusqlite
+        .execute(
+            "UPDATE connections SET refresh_token = x'00', handed_digest = NULL",
+            [],
+        )
+        .unwrap();
+    let none = Labels::default;
+    assert!(matches!(
+        bring(wished(none()), false).await,
+        Err(BringError::Enrol(EnrolError::Vault(_)))
+    ));
+    assert_eq!(
+        bring(wished(none()), true).await.unwrap(),
+        Brought::Replaced(Standing::Ok)
+    );
 }
 
 #[tokio::test]

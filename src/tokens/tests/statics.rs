@@ -163,6 +163,13 @@ async fn the_gate_asks_about_people_with_a_connection_set_aside_for_it_and_no_ot
     let refused = gate.live.ask(&gate.acme(), &question).await;
     assert!(matches!(refused, Err(OwnQuestionError::NotOurs)), "{refused:?}");
     let watcher = gate.live.by_name(&name("watcher")).unwrap();
+    // Whose it is nobody knows yet: its account's people may be others.
+    let early = gate.live.ask(&watcher, &question).await;
+    assert!(matches!(early, Err(OwnQuestionError::Unverified)), "{early:?}");
+    world.fake.set(|state| state.static_hub = Some(PORTAL));
+    let keeper = keep(&gate);
+    eventually("it is verified", || watcher.standing() == Standing::Ok).await;
+    drop(keeper);
     assert_eq!(gate.live.ask(&watcher, &question).await.unwrap().status, 404);
     // Refused by HubSpot, it is not asked again and again.
     world.fake.set(|state| state.static_refused = true);
