@@ -26,6 +26,9 @@ fn micros(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
     use super::*;
     use crate::access::effect::Effect;
     use crate::access::refusal::Reason;
@@ -34,7 +37,6 @@ mod tests {
     use crate::metrics::{
         AnswerLabels, Metrics, MetricsBounds, RefreshResult, RequestLabels, StoreOp, UpstreamErrorKind,
     };
-    use crate::metrics::{AnswerLabels, Metrics, RequestLabels, StoreOp, UpstreamErrorKind};
 
     #[test]
     fn each_event_counts_what_it_tells() {

@@ -1,0 +1,205 @@
+//! From parts that were built to a gate that listens: every thread and task is started here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Prepared, Server, internal};
+use crate::cli::CommandError;
+use crate::config::{Config, own_url};
+use crate::health::Watcher;
+use crate::install::{self};
+use crate::metrics::UpstreamConnection;
+use crate::monitor::{self};
+use crate::people;
+use crate::proxy::accept::{Caps, WorkerHandle, accept};
+use crate::proxy::gate::{Gate, Names};
+use crate::proxy::worker::{self, Ending};
+use crate::publisher::KillFollower;
+use crate::watch::Watch;
+
+impl Prepared {
+    /// Opens the ports and starts every part.
+    pub async fn listen(self) -> Result<Server, CommandError> {
+        let Self {
+            config,
+            gate,
+            publisher,
+            auditor,
+            readiness,
+            installer,
+            lock,
+        } = self;
+        let listener = bind(config.listen, "listen").await?;
+        let admin = bind(config.admin_listen, "admin.listen").await?;
+        let monitor = match config.monitor_listen {
+            None => None,
+            Some(address) => Some(bind(address, "monitor.listen").await?),
+        };
+        let install = match (config.install.listen, installer) {
+            (Some(address), Some(installer)) => Some((bind(address, "install.listen").await?, installer)),
+            _ => None,
+        };
+        let install_address = install
+            .as_ref()
+            .map(|(listener, _)| local(listener))
+            .transpose()?;
+        let (address, admin_address) = (local(&listener)?, local(&admin)?);
+        let monitor_address = monitor.as_ref().map(local).transpose()?;
+        let public_url = if config.public_url_is_default {
+            own_url(address, config.tls.is_some())
+        } else {
+            config.public_url.clone()
+        };
+        gate.names.store(Arc::new(Names::new(&public_url, address)));
+        watch_pool(&gate);
+
+        let watcher = Watcher {
+            live: gate.live.clone(),
+            store: Arc::clone(&publisher.store),
+            metrics: Arc::clone(&gate.metrics),
+            readiness: Arc::clone(&readiness),
+            failing_after: config.health_failing_after,
+        };
+        let kills = follow_kills(&config, &gate)?;
+        let (messages, inbox) = mpsc::channel();
+        let people_parts = people::Parts {
+            live: gate.live.clone(),
+            store: Arc::clone(&publisher.store),
+            snapshot: Arc::clone(&gate.snapshot),
+            settings: config.people.clone(),
+            metrics: Arc::clone(&gate.metrics),
+            audit: auditor.handle(),
+            instance: config.instance.clone(),
+            boot: publisher.boot,
+        };
+        let mut publisher = publisher;
+        publisher.announce().map_err(internal)?;
+        publisher.watch = Some(Watch::new(&config, messages.clone()));
+        publisher.show_policies(&gate.snapshot.load());
+        publisher.show_keys_and_connections();
+        publisher.show_clipped();
+        let stopped = publisher.store.kill_state().map_err(internal)?;
+        publisher.show_kills(&stopped);
+        gate.metrics.set_reload(true, Timestamp::now());
+        let publisher = std::thread::Builder::new()
+            .name("publisher".to_owned())
+            .spawn(move || publisher.run(&inbox))
+            .map_err(internal)?;
+
+        let ending = Ending {
+            drain: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        };
+        let (mut handles, mut workers) = (Vec::new(), Vec::new());
+        for index in 0..config.workers {
+            let (handle, sockets) = WorkerHandle::new();
+            let thread = worker::spawn(
+                Arc::clone(&gate),
+                auditor.handle(),
+                sockets,
+                ending.clone(),
+                index,
+            );
+            workers.push(thread.map_err(internal)?);
+            handles.push(handle);
+        }
+        let caps = Caps {
+            total: config.limits.connections,
+            per_address: config.limits.connections_per_address,
+        };
+        let stop_accepting = CancellationToken::new();
+        tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
+        let stop_tokens = CancellationToken::new();
+        tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
+        let health = tokio::spawn(watcher.run(stop_tokens.clone()));
+        let people = tokio::spawn(people::run(people_parts, stop_tokens.clone()));
+        let stop_monitor = CancellationToken::new();
+        let state = monitor::State {
+            readiness: Arc::clone(&readiness),
+            metrics: Arc::clone(&gate.metrics),
+        };
+        // Until there is an admin API, its listener carries the monitor's routes.
+        for listener in [Some(admin), monitor].into_iter().flatten() {
+            tokio::spawn(monitor::serve(listener, state.clone(), stop_monitor.clone()));
+        }
+        let stop_install = CancellationToken::new();
+        let installs = install.map(|(listener, installer)| {
+            tokio::spawn(install::serve(listener, installer, stop_install.clone()))
+        });
+        Ok(Server {
+            gate: address,
+            admin: admin_address,
+            monitor: monitor_address,
+            install: install_address,
+            secure: config.tls.is_some(),
+            readiness,
+            messages,
+            publisher,
+            kills,
+            workers,
+            ending,
+            stop_accepting,
+            stop_monitor,
+            stop_install,
+            installs,
+            stop_tokens,
+            health,
+            people,
+            live: gate.live.clone(),
+            auditor,
+            config,
+            _lock: lock,
+        })
+    }
+}
+
+/// Puts emergency stops in force before anything is accepted, and goes on following them. They are
+/// followed for as long as what is returned first is kept.
+fn follow_kills(
+    config: &Config,
+    gate: &Arc<Gate>,
+) -> Result<(mpsc::Sender<()>, JoinHandle<()>), CommandError> {
+    let mut follower = KillFollower::new(config, Arc::clone(gate)).map_err(internal)?;
+    follower.begin().map_err(internal)?;
+    let (go_on, over) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("kills".to_owned())
+        .spawn(move || follower.run(&over))
+        .map_err(internal)?;
+    Ok((go_on, thread))
+}
+
+/// The pool counts with atomics of its own; a scrape reads them.
+fn watch_pool(gate: &Arc<Gate>) {
+    let stats = Arc::clone(&gate.pool_stats);
+    gate.metrics.before_scrape(move |metrics| {
+        let count = |state, value: &AtomicI64| {
+            metrics
+                .upstream_connections(state)
+                .set(value.load(Ordering::Relaxed))
+        };
+        count(UpstreamConnection::Active, &stats.active);
+        count(UpstreamConnection::Idle, &stats.idle);
+        metrics.set_upstream_leases(
+            stats.sent.load(Ordering::Relaxed),
+            stats.reused.load(Ordering::Relaxed),
+        );
+    });
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| CommandError::usage(format!("`{setting}` {address} can't be bound: {error}")))
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, CommandError> {
+    listener.local_addr().map_err(internal)
+}
