@@ -2,7 +2,7 @@
 //! have left.
 //!
 //! A watcher, a connection set aside for it, asks HubSpot about whoever installed the connections of
-//! its portal ([`watch`], [`ask`]). What its sources say is settled by a pure state machine
+//! its portal (`watch`, `ask`). What its sources say is settled by a pure state machine
 //! ([`verdict`]) and kept in the store; running gates follow by the list of changes, and each policy says
 //! what its integration may still do. Whatever somebody should act upon is a finding ([`findings`]),
 //! with the date it began and the date it was over.
