@@ -234,8 +234,17 @@ impl Live {
         self.lend(connection).await
     }
 
-    /// The lending itself. Invariant: only [`Live::lease`], with a permit, and [`Live::ask`], for the
-    /// gate's own questions, come here.
+    /// Another lease in the place of one whose token ran out before the call went up: the first was lent
+    /// against a permit.
+    ///
+    /// # Errors
+    /// As for the first.
+    pub async fn lease_again(&self, lease: &Lease) -> Result<Lease, CredentialError> {
+        self.lend(&lease.connection).await
+    }
+
+    /// The lending itself. Invariant: only [`Live::lease`], with a permit, [`Live::lease_again`], with what
+    /// that lent, and [`Live::ask`], for the gate's own questions, come here.
     pub(super) async fn lend(&self, connection: &Arc<ConnectionState>) -> Result<Lease, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;
