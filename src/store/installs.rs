@@ -17,7 +17,8 @@ use crate::vault::{CredentialDigest, Sealed, WrappedKey};
 /// How long a row is kept after its end, so that a late click is told what happened.
 const KEPT_MILLISECONDS: i64 = 7 * 86_400_000;
 
-/// Most installs under way that no ticket began: strangers can begin those.
+/// Most installs that no ticket began and that are not done, begun or given up: strangers can begin those,
+/// and give them up again.
 const WITHOUT_TICKET_MAX: i64 = 1_000;
 
 /// SHA-256 of something only one browser, or one person, has.
@@ -198,7 +199,7 @@ impl Store {
         self.write(|tx| {
             purge(tx)?;
             let under_way: i64 = tx.query_row(
-                "SELECT count(*) FROM installs WHERE ticket IS NULL AND phase = 'begun'",
+                "SELECT count(*) FROM installs WHERE ticket IS NULL AND phase <> 'done'",
                 [],
                 |row| row.get(0),
             )?;
@@ -375,8 +376,9 @@ fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
     record_change(tx, ChangeKind::Connection, grant.id.as_str())
 }
 
-/// A new grant over an old one, under a new data key. Whatever was known of the old one's installer and
-/// health is gone with it; an operator's suspension stays, and so does a kill.
+/// A new grant over an old one, under a new data key. What was known of the old one's health and age
+/// is gone with it, and of its installer when it is another one; who is not told counts as the one
+/// before. An operator's suspension stays, and so does a kill.
 fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool, StoreError> {
     let before: Option<(String, Option<i64>)> = tx
         .query_row(
@@ -399,9 +401,10 @@ fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool,
     tx.execute(
         "UPDATE connections SET generation = generation + 1, fence = fence + 1, data_key = ?2, access_token = ?3,
              access_obtained_at = ?4, access_expires_at = ?5, refresh_token = ?6, handed_digest = ?7,
-             user_id = ?8, installer_rights = ?9, scopes = ?10, requested_scopes = ?11,
+             user_id = coalesce(?8, user_id), installer_rights = ?9, scopes = ?10, requested_scopes = ?11,
              labels = CASE ?12 WHEN '' THEN labels ELSE ?12 END, whose = 'own', health = NULL,
              intent_at = NULL, lease_holder = NULL, lease_until = NULL,
+             access_boot = NULL, access_boot_ms = NULL,
              rotation_marked_at = NULL, rotation_why = NULL,
              installed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
              credential_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
@@ -421,9 +424,10 @@ fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool,
             grant.labels,
         ],
     )?;
-    // Apart: an address that stands beside another person than before is taken to be the other's.
+    // Apart: an address that stands beside another person than before is taken to be the other's. Where
+    // HubSpot does not tell it, that of the same person stays, and an emergency stop goes by it.
     tx.execute(
-        "UPDATE connections SET installer_email = ?2 WHERE id = ?1",
+        "UPDATE connections SET installer_email = coalesce(?2, installer_email) WHERE id = ?1",
         params![grant.id.as_str(), grant.email],
     )?;
     let another = user_id.is_some() && user_id != user_before;
