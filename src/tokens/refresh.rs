@@ -26,8 +26,8 @@ use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, Need, jitter};
 use crate::tokens::expiry::{LIFE_MAX, Validity};
 use crate::tokens::flight::{Outcome, Unsaved};
-use crate::tokens::grant::Grant;
 use crate::tokens::give_up::{note_standing, suspend_foreign, verified};
+use crate::tokens::grant::Grant;
 use crate::tokens::lease::{LiveToken, Trouble};
 use crate::tokens::opened::Opened;
 use crate::tokens::stock::take_up;
@@ -75,7 +75,7 @@ pub(super) async fn attempt(
     }
     // What is stopped in an emergency starts nothing; a refresh under way at that moment ends as it must.
     if connection.is_killed() {
-        return SETTLED;
+        return (Outcome::Stopped, None);
     }
     // It may have gone down while this one stood in line.
     if let Some((wait, trouble)) = engine.brake.held(Instant::now()) {
@@ -270,7 +270,12 @@ impl Attempt<'_> {
             Ok(Saved::Lost) => {
                 self.tell(RefreshResult::Superseded);
                 // Those that shared it hold it still, and have what it brought.
-                for holder in self.ticket.sharers.iter().filter_map(|member| self.holder(member)) {
+                for holder in self
+                    .ticket
+                    .sharers
+                    .iter()
+                    .filter_map(|member| self.holder(member))
+                {
                     let _ = read_again(self.engine, &holder).await;
                 }
                 return read_again(self.engine, self.connection).await;

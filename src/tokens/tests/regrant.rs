@@ -10,7 +10,11 @@ const OTHER: &str = "canary-other";
 /// Puts another grant in the place of a connection's, as `connection rotate` does once HubSpot has
 /// vouched for it.
 fn give_another(world: &World, connection: &str) {
-    let row = world.store.connection_by_name(&name(connection)).unwrap().unwrap();
+    let row = world
+        .store
+        .connection_by_name(&name(connection))
+        .unwrap()
+        .unwrap();
     let (endpoints, other) = (Endpoints::default(), secret(OTHER));
     let enrolment = world.enrolment(&endpoints);
     let sealed = enrolment
