@@ -151,7 +151,12 @@ mod tests {
     async fn start() -> (std::net::SocketAddr, tokio_util::sync::DropGuard) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let handler = |_| async { Ok(Response::new(Full::new(bytes::Bytes::from(vec![b'x'; 64 * 1024])))) };
+        let handler = |_| async {
+            Ok(Response::new(Full::new(bytes::Bytes::from(vec![
+                b'x';
+                64 * 1024
+            ]))))
+        };
         tokio::spawn(serve("test", listener, BOUNDS, handler, stop.clone()));
         (address, stop.drop_guard())
     }
@@ -173,7 +178,9 @@ mod tests {
             stream.read_to_end(&mut answer).await.unwrap();
             answer
         };
-        let answer = tokio::time::timeout(Duration::from_secs(10), served).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(10), served)
+            .await
+            .unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 200"));
         drop(greedy);
     }

@@ -122,9 +122,16 @@ pub async fn forward(
     rights.check()?;
     outcome.replayed = true;
     let request = build(worker, &method, &target, headers, &renewed, UpBody::full(held));
-    let response = send(worker, request, &Progress::default(), rights, &mut renewed, is_read)
-        .await?
-        .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
+    let response = send(
+        worker,
+        request,
+        &Progress::default(),
+        rights,
+        &mut renewed,
+        is_read,
+    )
+    .await?
+    .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
     if response.status() == StatusCode::UNAUTHORIZED {
         // The second one: the connection is marked, and says so until something works again.
         note_unauthorised(outcome, &renewed, Reason::ConnectionRejected);

@@ -265,7 +265,11 @@ fn a_person_who_is_not_told_counts_as_the_one_before() {
         (Some(9001), None, (Some(9001), ada)),
         (None, None, (Some(9001), ada)),
         (Some(7), None, (Some(7), None)),
-        (Some(7), Some("bob@example.com"), (Some(7), Some("bob@example.com"))),
+        (
+            Some(7),
+            Some("bob@example.com"),
+            (Some(7), Some("bob@example.com")),
+        ),
     ] {
         let (_dir, store) = with_app();
         let first = grant(1, "acme", 1001);
@@ -290,7 +294,10 @@ fn the_token_of_a_renewed_consent_is_not_as_old_as_the_one_before() {
     store
         .write(|tx| {
             // As a refresh notes it.
-            tx.execute("UPDATE connections SET access_boot = 'this run', access_boot_ms = 1", [])?;
+            tx.execute(
+                "UPDATE connections SET access_boot = 'this run', access_boot_ms = 1",
+                [],
+            )?;
             Ok(())
         })
         .unwrap();

@@ -335,7 +335,9 @@ async fn a_token_that_runs_out_while_a_connection_is_made_is_not_sent_and_the_ca
         let received = world.sim.received();
         let statuses: Vec<_> = received.iter().map(|received| received.status).collect();
         assert!(!statuses.contains(&Some(401)), "{:?} {statuses:?}", seen(&world));
-        let calls = received.iter().filter(|received| received.target.starts_with("/crm/"));
+        let calls = received
+            .iter()
+            .filter(|received| received.target.starts_with("/crm/"));
         assert_eq!(calls.count(), 1, "{:?}", seen(&world));
     }
 }
