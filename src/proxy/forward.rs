@@ -176,12 +176,16 @@ async fn send(
         Err((Some(unsent), ExchangeError::Withdrawn)) if rights.check().is_ok() => unsent,
         Err((_, error)) => return Ok(Err(error)),
     };
-    *lease = tokio::select! {
+    let next = tokio::select! {
         biased;
-        next = worker.gate().live.lease_again(lease) => next.map_err(|error| credential(&error))?,
-        stop = rights.withdrawn() => return Err(stop),
+        next = worker.gate().live.lease_again(lease) => next.ok(),
+        _ = rights.withdrawn() => None,
     };
-    rights.check()?;
+    let Some(next) = next.filter(|_| rights.check().is_ok()) else {
+        // Nothing went up; the caller says why.
+        return Ok(Err(ExchangeError::Withdrawn));
+    };
+    *lease = next;
     let mut request = unsent;
     request
         .headers_mut()
