@@ -3,6 +3,7 @@
 use super::sharing::with_twin;
 use super::*;
 use crate::access::connection::CredentialKind;
+use crate::tokens::engine::{Engine, Need, Start};
 use crate::vault::CredentialDigest;
 
 const OTHER: &str = "canary-other";
@@ -151,4 +152,51 @@ async fn a_rotation_of_a_shared_grant_is_of_the_one_it_was_asked_for_and_parts_t
         CredentialError::Blocked(Standing::Dead)
     );
     assert!(gate.lease_of("twin").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hubspot_says_of_a_token_that_was_replaced_meanwhile_suspends_nobody() {
+    let world = World::empty().await;
+    let endpoints = Endpoints::default();
+    let enrolment = world.enrolment(&endpoints);
+    enrolment
+        .add_static(&name("acme"), portal(), &secret("pat-na1-canary-old"), &by_test())
+        .await
+        .unwrap();
+    assert_eq!(world.standing(), Standing::Unverified, "nobody could tell");
+    let gate = world.gate();
+    world.fake.set(|state| {
+        state.static_hub = Some(1);
+        state.delay = Duration::from_millis(500);
+    });
+    let Start::Flying(mut verdict) = Engine::start(gate.live.engine(), &gate.acme(), Need::Repair) else {
+        panic!("it is to be verified");
+    };
+    eventually("the question is under way", || {
+        world.fake.0.lock().unwrap().in_flight.0 > 0
+    })
+    .await;
+    let (row, good) = (world.row(), secret("pat-na1-canary-good"));
+    let sealed = enrolment
+        .seal_new(&row.id, row.kind, row.generation + 1, &good)
+        .unwrap();
+    let new = crate::store::NewCredential {
+        kind: row.kind,
+        data_key: sealed.data_key,
+        access: sealed.access,
+        refresh: sealed.refresh,
+        user_id: Some(77),
+        scopes: Vec::new(),
+        handed: CredentialDigest::of(&good),
+        same: false,
+    };
+    world.store.replace_credential(&row, &new, &by_test()).unwrap();
+    gate.follow();
+    verdict.wait_for(Option::is_some).await.unwrap();
+    assert_eq!(world.standing(), Standing::Ok);
+    assert_eq!(gate.acme().standing(), Standing::Ok);
+    assert_eq!(
+        token_of(&gate.lease().await.unwrap()),
+        "Bearer pat-na1-canary-good"
+    );
 }
