@@ -71,7 +71,7 @@ pub enum ExchangeError {
     /// No head in time.
     #[error("the upstream did not answer in time")]
     HeadTimeout,
-    /// The caller took it back while a connection was being made: nothing was sent.
+    /// The caller took it back while a connection was being made, or its token ran out: nothing was sent.
     #[error("the call was withdrawn before it was sent")]
     Withdrawn,
 }
@@ -182,7 +182,8 @@ where
     }
 
     /// Sends `request` and returns the answer's head with its body. `still` is asked after each wait
-    /// that comes before the first byte.
+    /// that comes before the first byte. The error carries the request back if nothing of it was sent; a
+    /// connection that was made for one withdrawn is kept.
     ///
     /// A request that hyper hands back unsent (the idle connection had just died) is sent again on
     /// another; anything that may have been sent is never repeated here.
@@ -191,17 +192,21 @@ where
         request: Request<B>,
         progress: &Progress,
         still: &dyn Fn() -> bool,
-    ) -> Result<Response<AnswerBody<B>>, ExchangeError> {
+    ) -> Result<Response<AnswerBody<B>>, (Option<Request<B>>, ExchangeError)> {
         let mut request = request;
         let mut again = false;
         loop {
             let (halves, fresh) = match self.check_out() {
                 Some(halves) => (halves, false),
-                None => (self.open().await?, true),
+                None => match self.open().await {
+                    Ok(halves) => (halves, true),
+                    Err(error) => return Err((Some(request), error)),
+                },
             };
             // Making a connection may have taken seconds, and so may finding out that one was dead.
             if (fresh || again) && !still() {
-                return Err(ExchangeError::Withdrawn);
+                self.give_back(halves);
+                return Err((Some(request), ExchangeError::Withdrawn));
             }
             again = true;
             match self.exchange(halves, request, progress).await {
@@ -213,10 +218,10 @@ where
                     return Ok(response);
                 }
                 Err((Some(unsent), error)) => match (fresh, error) {
-                    (true, error) => return Err(error),
+                    (true, error) => return Err((Some(unsent), error)),
                     (false, _) => request = unsent,
                 },
-                Err((None, error)) => return Err(error),
+                Err((None, error)) => return Err((None, error)),
             }
         }
     }

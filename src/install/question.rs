@@ -64,7 +64,8 @@ impl StartQuestion {
 }
 
 impl CallbackQuestion {
-    /// `None` when it can't be understood: a parameter stands twice, or can't be what it is called.
+    /// `None` when it can't be understood: a parameter stands twice, or can't be what it is called, or a
+    /// code stands beside an error.
     pub(super) fn read(query: Option<&str>) -> Option<Self> {
         let query = query.unwrap_or_default();
         let is_code = |code: &String| {
@@ -78,6 +79,9 @@ impl CallbackQuestion {
             "access_denied" => Refusal::Cancelled,
             _ => Refusal::Other,
         });
+        if code.is_some() && error.is_some() {
+            return None;
+        }
         let step = match single(query, "step").ok()?.as_deref() {
             None => None,
             Some("authorize") => Some(Step::Authorize),
@@ -146,6 +150,9 @@ mod tests {
             "code=a%20b",
             "code=a%0d%0ab",
             "step=other",
+            "code=a&error=access_denied",
+            "error=access_denied&error=access_denied",
+            "code=a&c%6fde=b",
             &format!("code={}", "x".repeat(513)),
         ] {
             assert!(read(bad).is_none(), "{bad}");

@@ -23,6 +23,7 @@ const BOUNDS: Bounds = Bounds {
     connections: 256, // a browser opens a few, and 300 people may come at once
     head_bytes: 16 * 1024,
     head: Duration::from_secs(15),
+    life: Duration::from_secs(120), // longer than one reply may take
     drain: Duration::from_secs(5),
 };
 

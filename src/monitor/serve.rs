@@ -28,6 +28,7 @@ const BOUNDS: Bounds = Bounds {
     connections: 64, // a few scrapers and probes, with room to spare
     head_bytes: 16 * 1024,
     head: Duration::from_secs(30),
+    life: Duration::from_secs(600),
     drain: TIMEOUT,
 };
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::judged::TOO_LARGE;
 use super::multipart::Multipart;
@@ -53,7 +54,7 @@ pub type Answered = (Response<AnswerBody<UpBody>>, Lease);
 /// Sends `call`; at most twice.
 pub async fn forward(
     worker: &Worker,
-    lease: Lease,
+    mut lease: Lease,
     call: Call,
     rights: &Rights,
     outcome: &mut Outcome,
@@ -89,7 +90,7 @@ pub async fn forward(
     outcome.sent_upstream = true;
     outcome.rights = Some(rights.clone());
     let is_read = outcome.effect == Some(Effect::Read);
-    let sent = send(worker, request, &progress, rights, is_read).await?;
+    let sent = send(worker, request, &progress, rights, &mut lease, is_read).await?;
     if let Some(watch) = &watch {
         outcome.request_bytes = watch.sent_bytes();
     }
@@ -102,7 +103,7 @@ pub async fn forward(
         return Ok((response, lease));
     }
     drop(response);
-    let renewed = tokio::select! {
+    let mut renewed = tokio::select! {
         biased;
         renewed = worker.gate().live.rejected(&lease) => renewed.map_err(|error| {
             note_unauthorised(outcome, &lease, error.reason());
@@ -121,9 +122,16 @@ pub async fn forward(
     rights.check()?;
     outcome.replayed = true;
     let request = build(worker, &method, &target, headers, &renewed, UpBody::full(held));
-    let response = send(worker, request, &Progress::default(), rights, is_read)
-        .await?
-        .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
+    let response = send(
+        worker,
+        request,
+        &Progress::default(),
+        rights,
+        &mut renewed,
+        is_read,
+    )
+    .await?
+    .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
     if response.status() == StatusCode::UNAUTHORIZED {
         // The second one: the connection is marked, and says so until something works again.
         note_unauthorised(outcome, &renewed, Reason::ConnectionRejected);
@@ -152,14 +160,50 @@ fn note_unauthorised(outcome: &Outcome, lease: &Lease, reason: Reason) {
 
 /// One exchange up to the answer's head. A read is given up the moment its rights are withdrawn; anything
 /// else whose head has gone up runs on: half of a write helps nobody.
+///
+/// Making a connection may take longer than the token lives: a token that ran out meanwhile is not sent,
+/// and the call goes up with the next one. Once; a second wait of that kind is the caller's to repeat.
 async fn send(
     worker: &Worker,
     request: Request<UpBody>,
     progress: &Progress,
     rights: &Rights,
+    lease: &mut Lease,
     is_read: bool,
 ) -> Result<Result<Response<AnswerBody<UpBody>>, ExchangeError>, Stop> {
-    let still = || rights.check().is_ok();
+    let unsent = match send_with(worker, request, progress, rights, lease, is_read).await? {
+        Ok(response) => return Ok(Ok(response)),
+        Err((Some(unsent), ExchangeError::Withdrawn)) if rights.check().is_ok() => unsent,
+        Err((_, error)) => return Ok(Err(error)),
+    };
+    let next = tokio::select! {
+        biased;
+        next = worker.gate().live.lease_again(lease) => next.ok(),
+        _ = rights.withdrawn() => None,
+    };
+    let Some(next) = next.filter(|_| rights.check().is_ok()) else {
+        // Nothing went up; the caller says why.
+        return Ok(Err(ExchangeError::Withdrawn));
+    };
+    *lease = next;
+    let mut request = unsent;
+    request
+        .headers_mut()
+        .insert(header::AUTHORIZATION, lease.authorization().clone());
+    let sent = send_with(worker, request, progress, rights, lease, is_read).await?;
+    Ok(sent.map_err(|(_, error)| error))
+}
+
+/// [`send`] with the token at hand, as long as that may be sent.
+async fn send_with(
+    worker: &Worker,
+    request: Request<UpBody>,
+    progress: &Progress,
+    rights: &Rights,
+    lease: &Lease,
+    is_read: bool,
+) -> Result<Result<Response<AnswerBody<UpBody>>, (Option<Request<UpBody>>, ExchangeError)>, Stop> {
+    let still = || rights.check().is_ok() && lease.is_good(Instant::now());
     let sending = worker.pool().send(request, progress, &still);
     if !is_read {
         return Ok(sending.await);
@@ -221,7 +265,9 @@ fn stop_for(
 ) -> Stop {
     if matches!(error, ExchangeError::Withdrawn) {
         outcome.sent_upstream = outcome.replayed;
-        return rights.check().err().unwrap_or(Stop::Upstream { unsure: false });
+        return rights.check().err().unwrap_or(Stop::Credential {
+            retry_after_seconds: 1,
+        });
     }
     match watch.and_then(UploadWatch::failure) {
         Some(UploadError::TooLarge) => return Stop::Refused(TOO_LARGE),

@@ -18,7 +18,8 @@ use crate::vault::{CredentialDigest, Sealed, WrappedKey};
 /// How long a row is kept after its end, so that a late click is told what happened.
 const KEPT_MILLISECONDS: i64 = 7 * 86_400_000;
 
-/// Most installs under way that no ticket began: strangers can begin those.
+/// Most installs that no ticket began and that are not done, begun or given up: strangers can begin those,
+/// and give them up again.
 const WITHOUT_TICKET_MAX: i64 = 1_000;
 
 /// SHA-256 of something only one browser, or one person, has.
@@ -199,7 +200,7 @@ impl Store {
         self.write(|tx| {
             purge(tx)?;
             let under_way: i64 = tx.query_row(
-                "SELECT count(*) FROM installs WHERE ticket IS NULL AND phase = 'begun'",
+                "SELECT count(*) FROM installs WHERE ticket IS NULL AND phase <> 'done'",
                 [],
                 |row| row.get(0),
             )?;
@@ -376,8 +377,9 @@ fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
     record_change(tx, ChangeKind::Connection, grant.id.as_str())
 }
 
-/// A new grant over an old one, under a new data key. Whatever was known of the old one's installer and
-/// health is gone with it; an operator's suspension stays, and so does a kill.
+/// A new grant over an old one, under a new data key. What was known of the old one's health and age
+/// is gone with it, and of its installer when it is another one; who is not told counts as the one
+/// before. An operator's suspension stays, and so does a kill.
 fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool, StoreError> {
     let before: Option<(String, Option<i64>)> = tx
         .query_row(
@@ -400,9 +402,10 @@ fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool,
     tx.execute(
         "UPDATE connections SET generation = generation + 1, fence = fence + 1, data_key = ?2, access_token = ?3,
              access_obtained_at = ?4, access_expires_at = ?5, refresh_token = ?6, handed_digest = ?7,
-             user_id = ?8, installer_rights = ?9, scopes = ?10, requested_scopes = ?11,
+             user_id = coalesce(?8, user_id), installer_rights = ?9, scopes = ?10, requested_scopes = ?11,
              labels = CASE ?12 WHEN '' THEN labels ELSE ?12 END, whose = 'own', health = NULL,
              intent_at = NULL, lease_holder = NULL, lease_until = NULL,
+             access_boot = NULL, access_boot_ms = NULL,
              rotation_marked_at = NULL, rotation_why = NULL,
              installed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
              credential_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)

@@ -271,3 +271,83 @@ fn installs_of_strangers_are_bounded_and_old_ones_forgotten() {
         "a late click is told what happened"
     );
 }
+
+#[test]
+fn strangers_that_give_up_what_they_began_make_no_room_for_more() {
+    let (_dir, store) = with_app();
+    let stranger = |number: u32| {
+        let mut install = new(&format!("i{number}"));
+        (install.ticket, install.name) = (None, None);
+        let mut beginning = beginning(1, 1);
+        beginning.state[..4].copy_from_slice(&number.to_be_bytes());
+        (install, beginning)
+    };
+    let most = u32::try_from(WITHOUT_TICKET_MAX).unwrap();
+    store
+        .write(|tx| {
+            for number in 0..most {
+                let (install, beginning) = stranger(number);
+                insert(tx, &install, &by_test(), Some(&beginning))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let (_, first) = stranger(0);
+    let attempt = store.take_install("i0", &first.state).unwrap().unwrap();
+    store.reopen_install("i0", attempt).unwrap();
+    let (install, beginning) = stranger(most);
+    let added = store.add_begun_install(&install, &beginning, &by_test());
+    assert!(!added.unwrap());
+}
+
+#[test]
+fn a_person_who_is_not_told_counts_as_the_one_before() {
+    let ada = Some("ada@example.com");
+    for (user_id, email, person) in [
+        (Some(9001), None, (Some(9001), ada)),
+        (None, None, (Some(9001), ada)),
+        (Some(7), None, (Some(7), None)),
+        (
+            Some(7),
+            Some("bob@example.com"),
+            (Some(7), Some("bob@example.com")),
+        ),
+    ] {
+        let (_dir, store) = with_app();
+        let first = grant(1, "acme", 1001);
+        store.complete_install(None, &first, &by_test()).unwrap();
+        let again = Grant {
+            over: Some(1),
+            user_id,
+            email: email.map(str::to_owned),
+            ..grant(1, "acme", 1001)
+        };
+        assert!(store.complete_install(None, &again, &by_test()).unwrap());
+        let row = store.connection(&first.id).unwrap().unwrap();
+        assert_eq!((row.user_id, row.installer_email.as_deref()), person);
+    }
+}
+
+#[test]
+fn the_token_of_a_renewed_consent_is_not_as_old_as_the_one_before() {
+    let (_dir, store) = with_app();
+    let first = grant(1, "acme", 1001);
+    store.complete_install(None, &first, &by_test()).unwrap();
+    store
+        .write(|tx| {
+            // As a refresh notes it.
+            tx.execute(
+                "UPDATE connections SET access_boot = 'this run', access_boot_ms = 1",
+                [],
+            )?;
+            Ok(())
+        })
+        .unwrap();
+    let again = Grant {
+        over: Some(1),
+        ..grant(1, "acme", 1001)
+    };
+    assert!(store.complete_install(None, &again, &by_test()).unwrap());
+    let row = store.connection(&first.id).unwrap().unwrap();
+    assert!(row.access.is_some() && row.access_clock.is_none());
+}

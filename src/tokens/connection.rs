@@ -4,7 +4,7 @@
 //! swapped whole.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -72,7 +72,7 @@ pub struct ConnectionState {
     grant: ArcSwap<Grant>,
     pulse: Pulse,
     /// What its credential is sealed under: another data key means another credential.
-    data_key: ArcSwap<WrappedKey>,
+    data_key: Mutex<WrappedKey>,
     age: ArcSwap<CredentialAge>,
 }
 
@@ -100,7 +100,7 @@ impl ConnectionState {
             damaged: AtomicBool::new(false),
             grant: ArcSwap::default(),
             pulse: Pulse::default(),
-            data_key: ArcSwap::from_pointee(row.data_key.clone()),
+            data_key: Mutex::new(row.data_key.clone()),
             age: ArcSwap::from_pointee(row.credential_age()),
         }
     }
@@ -128,7 +128,7 @@ impl ConnectionState {
             damaged: AtomicBool::new(true),
             grant: ArcSwap::default(),
             pulse: Pulse::default(),
-            data_key: ArcSwap::from_pointee(WrappedKey::from_stored(Vec::new())),
+            data_key: Mutex::new(WrappedKey::from_stored(Vec::new())),
             age: ArcSwap::from_pointee(CredentialAge {
                 issued: Timestamp::now(),
                 marked: None,
@@ -256,7 +256,7 @@ impl ConnectionState {
 
     /// Whether only its name is known: its row could never be read.
     pub(super) fn is_stub(&self) -> bool {
-        self.data_key.load().as_stored().is_empty()
+        self.data_key().as_stored().is_empty()
     }
 
     /// True when that is news.
@@ -338,14 +338,30 @@ impl ConnectionState {
         self.token.load().as_ref().map_or(0, |token| token.generation)
     }
 
-    /// Makes a token the one that is lent, unless a later one is there already.
-    pub(super) fn publish(&self, token: LiveToken) {
+    /// Makes a token the one that is lent, unless a later one is there already, or the credential it came
+    /// of, sealed under `of`, is not the connection's any more.
+    pub(super) fn publish(&self, token: LiveToken, of: &WrappedKey) {
         let token = Arc::new(token);
+        // Held until the token is there: who replaces the credential takes it away after that.
+        let data_key = self.data_key();
+        if *data_key != *of {
+            return;
+        }
         self.token.rcu(|current| match current {
             Some(current) if current.generation > token.generation => Some(Arc::clone(current)),
             _ => Some(Arc::clone(&token)),
         });
         self.used.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its credential is the one sealed under `data_key`.
+    pub(super) fn holds(&self, data_key: &WrappedKey) -> bool {
+        *self.data_key() == *data_key
+    }
+
+    /// Held for a few instructions, never across an await.
+    fn data_key(&self) -> MutexGuard<'_, WrappedKey> {
+        self.data_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn mark_used(&self) {
@@ -390,15 +406,17 @@ impl ConnectionState {
     /// the refusals it met in a row.
     pub(super) fn follow_credential(&self, row: &ConnectionRow) {
         self.age.store(Arc::new(row.credential_age()));
-        if **self.data_key.load() == row.data_key {
-            return;
+        {
+            let mut data_key = self.data_key();
+            if *data_key == row.data_key {
+                return;
+            }
+            *data_key = row.data_key.clone();
+            self.token.store(None);
         }
-        self.data_key.store(Arc::new(row.data_key.clone()));
-        self.token.store(None);
         self.set_uncertain(row.intent.is_some());
         if self.is_sharing() {
-            // What the others owe or wait for is theirs.
-            self.set_grant(Arc::default());
+            self.leave();
         } else {
             self.grant().flight().forget();
         }

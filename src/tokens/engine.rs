@@ -179,7 +179,9 @@ impl Engine {
         };
         let task = async move {
             let (outcome, asked) = match arrival.connection.kind() {
-                CredentialKind::OAuth => refresh::attempt(&engine, &arrival.connection, need).await,
+                CredentialKind::OAuth => {
+                    refresh::attempt(&engine, &arrival.connection, &arrival.grant, need).await
+                }
                 _ => verify::attempt(&engine, &arrival.connection).await,
             };
             arrival.land(outcome, asked);

@@ -19,6 +19,8 @@ pub(super) enum Outcome {
     Settled,
     /// There is none for now.
     Failed(Trouble),
+    /// Nobody was asked, because who began it was stopped in an emergency: others that wait may begin anew.
+    Stopped,
     /// Nobody was asked: the token endpoint is left alone for this long.
     Held(Trouble, Duration),
 }
@@ -82,6 +84,8 @@ impl Flight {
     pub(super) fn land(&mut self, outcome: Outcome, asked: Option<Duration>, now: Instant, jitter: u8) {
         self.under_way = None;
         match outcome {
+            // Nothing was forced, either.
+            Outcome::Stopped => self.forced = None,
             Outcome::Settled => {
                 self.failures = 0;
                 self.not_before = None;

@@ -46,6 +46,16 @@ impl ConnectionState {
         holders.iter().filter(|holder| holder.strong_count() > 0).count() > 1
     }
 
+    /// Leaves the others that hold its grant: what they owe or wait for stays theirs, and what they are
+    /// told is not meant for it any more.
+    pub(super) fn leave(&self) {
+        let before = self.grant();
+        before
+            .lock()
+            .retain(|holder| !std::ptr::eq(holder.as_ptr(), self) && holder.strong_count() > 0);
+        self.set_grant(Arc::default());
+    }
+
     /// Makes the connection a holder of `grant`, and of no other. One in the middle of a refresh stays
     /// where it is: the store's lease keeps the two apart, and the next change moves it.
     pub(super) fn hold(self: &Arc<Self>, grant: &Arc<Grant>) {

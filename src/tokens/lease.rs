@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::access::connection::Standing;
 use crate::access::refusal::Reason;
 use crate::secret::Secret;
 use crate::tokens::connection::ConnectionState;
-use crate::tokens::expiry::Validity;
+use crate::tokens::expiry::{Phase, Validity};
 
 /// An upstream token in memory.
 pub(super) struct LiveToken {
@@ -60,6 +61,11 @@ impl Lease {
     /// `Bearer …`, marked sensitive.
     pub fn authorization(&self) -> &HeaderValue {
         &self.token.authorization
+    }
+
+    /// Whether the token may still be sent: to be asked after each wait before it goes up.
+    pub fn is_good(&self, now: Instant) -> bool {
+        self.token.validity.phase(now) != Phase::Expired
     }
 
     /// The token itself, for those who look for it in answers.

@@ -234,8 +234,17 @@ impl Live {
         self.lend(connection).await
     }
 
-    /// The lending itself. Invariant: only [`Live::lease`], with a permit, and [`Live::ask`], for the
-    /// gate's own questions, come here.
+    /// Another lease in the place of one whose token ran out before the call went up: the first was lent
+    /// against a permit.
+    ///
+    /// # Errors
+    /// As for the first.
+    pub async fn lease_again(&self, lease: &Lease) -> Result<Lease, CredentialError> {
+        self.lend(&lease.connection).await
+    }
+
+    /// The lending itself. Invariant: only [`Live::lease`], with a permit, [`Live::lease_again`], with what
+    /// that lent, and [`Live::ask`], for the gate's own questions, come here.
     pub(super) async fn lend(&self, connection: &Arc<ConnectionState>) -> Result<Lease, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;
@@ -281,16 +290,20 @@ impl Live {
 
     /// Has the token refreshed, waits for it, and lends it.
     async fn obtain(&self, connection: &Arc<ConnectionState>, need: Need) -> Result<Lease, CredentialError> {
-        match Engine::start(&self.0.engine, connection, need) {
+        let mut start = Engine::start(&self.0.engine, connection, need);
+        if let Start::Flying(landing) = start {
+            start = match self.landed(landing).await {
+                // Begun by another holder of the grant, which is stopped. Once: the next is its own.
+                Ok(Outcome::Stopped) => Engine::start(&self.0.engine, connection, need),
+                Ok(_) => Start::Met,
+                Err(trouble) => return Err(self.not_landed(connection, trouble)),
+            };
+        }
+        match start {
             Start::Met => {}
             Start::Flying(landing) => {
                 if let Err(trouble) = self.landed(landing).await {
-                    connection.check_standing()?;
-                    let wait = connection.grant().flight().must_wait(Instant::now());
-                    return Err(CredentialError::unavailable(
-                        trouble,
-                        wait.map_or(Duration::ZERO, |(wait, _)| spread(wait, jitter())),
-                    ));
+                    return Err(self.not_landed(connection, trouble));
                 }
             }
             Start::Later(trouble, wait) => {
@@ -313,12 +326,24 @@ impl Live {
         })
     }
 
-    async fn landed(&self, mut landing: Landing) -> Result<(), Trouble> {
+    fn not_landed(&self, connection: &ConnectionState, trouble: Trouble) -> CredentialError {
+        if let Err(blocked) = connection.check_standing() {
+            return blocked;
+        }
+        let wait = connection.grant().flight().must_wait(Instant::now());
+        CredentialError::unavailable(
+            trouble,
+            wait.map_or(Duration::ZERO, |(wait, _)| spread(wait, jitter())),
+        )
+    }
+
+    async fn landed(&self, mut landing: Landing) -> Result<Outcome, Trouble> {
         let wait = self.0.engine.parts.settings.wait;
         match timeout(wait, landing.wait_for(Option::is_some)).await {
             Ok(Ok(outcome)) => match *outcome {
                 Some(Outcome::Failed(trouble) | Outcome::Held(trouble, _)) => Err(trouble),
-                _ => Ok(()),
+                Some(outcome) => Ok(outcome),
+                None => Err(Trouble::Slow),
             },
             // The task is gone, or takes longer than a request waits.
             Ok(Err(_)) | Err(_) => Err(Trouble::Slow),

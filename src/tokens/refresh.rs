@@ -27,6 +27,7 @@ use crate::tokens::engine::{Engine, Need, jitter};
 use crate::tokens::expiry::{LIFE_MAX, Validity};
 use crate::tokens::flight::{Outcome, Unsaved};
 use crate::tokens::give_up::{note_standing, suspend_foreign, verified};
+use crate::tokens::grant::Grant;
 use crate::tokens::lease::{LiveToken, Trouble};
 use crate::tokens::opened::Opened;
 use crate::tokens::stock::take_up;
@@ -51,23 +52,30 @@ const SETTLED: Ended = (Outcome::Settled, None);
 pub(super) struct Attempt<'a> {
     pub(super) engine: &'a Engine,
     pub(super) connection: &'a Arc<ConnectionState>,
+    /// What it held when the attempt began: it may be given another one meanwhile.
+    grant: &'a Grant,
     pub(super) ticket: Arc<Ticket>,
     started: Instant,
 }
 
 /// Runs one attempt to its end. Whoever asked for it may be gone by then.
-pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, need: Need) -> Ended {
+pub(super) async fn attempt(
+    engine: &Engine,
+    connection: &Arc<ConnectionState>,
+    grant: &Grant,
+    need: Need,
+) -> Ended {
     let Ok(_slot) = engine.at_once.acquire().await else {
         return failed(Trouble::Slow);
     };
-    match save_what_is_owed(engine, connection).await {
+    match save_what_is_owed(engine, connection, grant).await {
         Ok(true) if need == Need::Repair => return SETTLED,
         Ok(_) => {}
         Err(ended) => return ended,
     }
     // What is stopped in an emergency starts nothing; a refresh under way at that moment ends as it must.
     if connection.is_killed() {
-        return SETTLED;
+        return (Outcome::Stopped, None);
     }
     // It may have gone down while this one stood in line.
     if let Some((wait, trouble)) = engine.brake.held(Instant::now()) {
@@ -88,6 +96,7 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>, 
     let attempt = Attempt {
         engine,
         connection,
+        grant,
         ticket: Arc::new(ticket),
         started: Instant::now(),
     };
@@ -146,8 +155,11 @@ fn tell_endpoint(engine: &Engine, turn: Turn) {
 }
 
 /// True when there was something and it is saved now.
-async fn save_what_is_owed(engine: &Engine, connection: &ConnectionState) -> Result<bool, Ended> {
-    let grant = connection.grant();
+async fn save_what_is_owed(
+    engine: &Engine,
+    connection: &ConnectionState,
+    grant: &Grant,
+) -> Result<bool, Ended> {
     let owed = grant.flight().unsaved.clone();
     let Some(owed) = owed else {
         return Ok(false);
@@ -257,12 +269,21 @@ impl Attempt<'_> {
             }
             Ok(Saved::Lost) => {
                 self.tell(RefreshResult::Superseded);
+                // Those that shared it hold it still, and have what it brought.
+                for holder in self
+                    .ticket
+                    .sharers
+                    .iter()
+                    .filter_map(|member| self.holder(member))
+                {
+                    let _ = read_again(self.engine, &holder).await;
+                }
                 return read_again(self.engine, self.connection).await;
             }
             Err(error) => {
                 self.tell(RefreshResult::NotDurable);
                 tracing::debug!(connection = %self.connection.name(), error = %error, "not saved");
-                self.connection.grant().flight().unsaved = Some(Unsaved {
+                self.grant.flight().unsaved = Some(Unsaved {
                     ticket: Arc::clone(&self.ticket),
                     grant: Arc::clone(&grant),
                 });
@@ -294,12 +315,14 @@ impl Attempt<'_> {
         ended
     }
 
-    /// A member's live state, if it has one.
+    /// A member's live state, if it has one and still holds what was asked with: of a credential that has
+    /// replaced it, nothing is known.
     pub(super) fn holder(&self, member: &Member) -> Option<Arc<ConnectionState>> {
-        if member.connection == self.connection.id() {
-            return Some(Arc::clone(self.connection));
-        }
-        self.connection.grant().holder(&member.connection)
+        let holder = match member.connection == self.connection.id() {
+            true => Some(Arc::clone(self.connection)),
+            false => self.grant.holder(&member.connection),
+        };
+        holder.filter(|holder| holder.holds(&member.data_key))
     }
 
     fn seal(&self, opened: &Opened, answer: &TokenAnswer) -> Result<NewGrant, VaultError> {
@@ -403,7 +426,7 @@ impl Attempt<'_> {
             return failed(Trouble::Configuration);
         };
         fail::fail_point!("refresh-before-publish");
-        holder.publish(token);
+        holder.publish(token, &member.data_key);
         SETTLED
     }
 

@@ -159,7 +159,7 @@ impl Retirement {
             }
         }
         // How it ended is told by what there is now.
-        let _ = refresh::attempt(&self.engine, &connection, need).await;
+        let _ = refresh::attempt(&self.engine, &connection, &connection.grant(), need).await;
         let token = connection
             .current(Instant::now())
             .filter(|(token, _)| need == Need::Now || token.generation > row.generation);

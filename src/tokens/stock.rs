@@ -76,6 +76,6 @@ pub(super) fn take_up(
     };
     let plain = key.open(place, &stored.sealed)?;
     let token = LiveToken::new(plain, row.generation, validity, stored.expires);
-    connection.publish(token.ok_or(VaultError::DoesNotOpen)?);
+    connection.publish(token.ok_or(VaultError::DoesNotOpen)?, &row.data_key);
     Ok(())
 }

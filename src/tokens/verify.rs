@@ -42,6 +42,10 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
     };
     let parts = &engine.parts;
     let (_, told) = oauth::introspect_static(&parts.client, &parts.endpoints, &token).await;
+    if !connection.holds(&row.data_key) {
+        // It was given another token meanwhile: the answer is about nobody's.
+        return (Outcome::Settled, None);
+    }
     match told {
         Introspection::Known(identity) if identity.hub_id == row.portal.get() => {
             match verified(engine, connection, identity).await {

@@ -203,3 +203,94 @@ async fn a_suspension_outlives_a_new_consent_and_a_removed_connection_is_not_bro
     assert!(gone.says("was removed in the meantime"), "{}", gone.body);
     assert!(installs.row("acme-eu").is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_links_at_the_same_moment_make_one_connection_and_renew_it_one_after_the_other() {
+    let installs = Installs::new().await;
+    installs.world.sim.add_portal(PortalOptions::new(2002));
+    let both = async || {
+        let ((one, _), (two, _)) = (installs.link(&["acme-eu"]), installs.link(&["acme-eu"]));
+        let (mut first, mut second) = (installs.browser(), installs.browser());
+        let of_one = installs.consent(&mut first, &one).await;
+        let of_two = installs.consent(&mut second, &two).await;
+        let (one, two) = tokio::join!(first.agree(&of_one, 2002), second.agree(&of_two, 2002));
+        let mut titles = [one.title().to_owned(), two.title().to_owned()];
+        titles.sort();
+        titles
+    };
+    let [lost, won] = both().await;
+    assert_eq!(won, "The account is connected");
+    assert!(
+        ["Nothing was connected", "This account is connected already"].contains(&lost.as_str()),
+        "{lost}"
+    );
+    let row = installs.row("acme-eu").unwrap();
+    assert_eq!((row.standing, row.generation), (Standing::Ok, 1));
+    assert_eq!(both().await, ["The consent is renewed", "The consent is renewed"]);
+    let row = installs.row("acme-eu").unwrap();
+    assert_eq!((row.standing, row.generation), (Standing::Ok, 3));
+    let key = installs.key("acme-eu");
+    installs
+        .world
+        .until("the last grant is the one in use", async |world| {
+            world.get("/crm/v3/objects/contacts", &key).await.status == 200
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_consent_lifts_no_emergency_stop() {
+    let installs = Installs::new().await;
+    for portal in [2002, 3003] {
+        installs.world.sim.add_portal(PortalOptions::new(portal));
+    }
+    installs.install(&["acme-eu"], 2002).await;
+    let key = installs.key("acme-eu");
+    let installer = installs.row("acme-eu").unwrap().installer_email.unwrap();
+    for (what, whom) in [
+        ("--app", "agency"),
+        ("--person", installer.as_str()),
+        ("--portal", "2002"),
+        ("--connection", "acme-eu"),
+    ] {
+        let stop = |command: &str| {
+            let output = installs
+                .world
+                .command(&[command, what, whom, "--reason", "an incident"]);
+            assert!(
+                output.status.success(),
+                "{command} {what}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        };
+        stop("kill");
+        let generation = installs.row("acme-eu").unwrap().generation;
+        let done = installs.install(&["acme-eu"], 2002).await;
+        assert_eq!(done.title(), "The consent is renewed", "{what}: {}", done.body);
+        installs
+            .world
+            .until("the gate has taken up the new grant", async |_| {
+                installs.world.ready().await;
+                installs.row("acme-eu").unwrap().generation > generation
+            })
+            .await;
+        installs.world.sim.forget_received();
+        // For longer than a running gate takes to follow.
+        let until = std::time::Instant::now() + std::time::Duration::from_millis(700);
+        while std::time::Instant::now() < until {
+            let answer = installs.world.get("/crm/v3/objects/contacts", &key).await;
+            assert_eq!(answer.status, 401, "{what}");
+        }
+        assert!(
+            installs.world.sim.received().is_empty(),
+            "{what}: nothing went up, and nothing was refreshed"
+        );
+        stop("revive");
+        installs
+            .world
+            .until("it is in service again", async |world| {
+                world.get("/crm/v3/objects/contacts", &key).await.status == 200
+            })
+            .await;
+    }
+}

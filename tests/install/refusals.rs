@@ -151,6 +151,28 @@ async fn a_link_works_in_one_browser_once_in_time_and_as_it_was_given() {
         (format!("{PUBLIC}/start"), 400, "This link is not complete"),
         (format!("{PUBLIC}/"), 404, "There is nothing here"),
         (format!("{PUBLIC}/callback/"), 404, "There is nothing here"),
+        (format!("{PUBLIC}//callback?code=x"), 404, "There is nothing here"),
+        (
+            format!("{PUBLIC}/%63allback?code=x"),
+            404,
+            "There is nothing here",
+        ),
+        (format!("{PUBLIC}/CALLBACK?code=x"), 404, "There is nothing here"),
+        (
+            format!("{PUBLIC}/callback;a?code=x"),
+            404,
+            "There is nothing here",
+        ),
+        (
+            format!("{PUBLIC}/other/../callback?code=x"),
+            404,
+            "There is nothing here",
+        ),
+        (
+            format!("{PUBLIC}/callback?code=x&error=access_denied"),
+            400,
+            "Nothing was connected",
+        ),
     ] {
         let seen = installs.browser().get(&link).await;
         assert_eq!((seen.status.as_u16(), seen.title()), (status, title), "{link}");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Carries bytes both ways until it is cut.
@@ -15,6 +16,7 @@ pub struct Relay {
     carrying: Arc<AtomicUsize>,
     cut: Mutex<CancellationToken>,
     next_cut: Arc<Mutex<CancellationToken>>,
+    held: watch::Sender<bool>,
 }
 
 impl Relay {
@@ -26,13 +28,16 @@ impl Relay {
         let (count, current) = (Arc::clone(&opened), Arc::clone(&next_cut));
         let carrying = Arc::<AtomicUsize>::default();
         let open = Arc::clone(&carrying);
+        let (held, holding) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((mut down, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let cut = current.lock().unwrap().clone();
                 open.fetch_add(1, Ordering::SeqCst);
                 let open = Arc::clone(&open);
+                let mut holding = holding.clone();
                 tokio::spawn(async move {
+                    let _ = holding.wait_for(|held| !held).await;
                     let mut up = TcpStream::connect(upstream).await.unwrap();
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut down, &mut up) => {}
@@ -49,6 +54,7 @@ impl Relay {
             carrying,
             cut: Mutex::new(cut),
             next_cut,
+            held,
         }
     }
 
@@ -60,6 +66,11 @@ impl Relay {
     /// Connections that are open.
     pub fn carrying(&self) -> usize {
         self.carrying.load(Ordering::SeqCst)
+    }
+
+    /// From now on new connections carry nothing, until they are let go.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     /// Closes every connection there is, as a server does with those that idle.

@@ -14,6 +14,7 @@ use scopegate::sim::{
     self, Action, Fault, Install, KnownFault, Matching, PortalOptions, Rotation, Sim, SimOptions,
 };
 
+use crate::relay::Relay;
 use crate::support::{Setup, World, every_scope, path, policy, write_secret};
 use crate::wire::{Wire, get, post, request};
 
@@ -26,12 +27,20 @@ async fn world() -> (World, [String; 3]) {
 
 /// With lines appended to the configuration.
 async fn world_with(config: &str) -> (World, [String; 3]) {
+    world_of(Setup {
+        config: config.to_owned(),
+        ..Setup::default()
+    })
+    .await
+}
+
+/// Of another kind, with policies of its own.
+async fn world_of(setup: Setup) -> (World, [String; 3]) {
     let rules = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.create\n";
     let sync = policy("sync", rules).replace("[acme]", "\"*\"");
     let world = World::with(Setup {
         policies: vec![("sync", sync)],
-        config: config.to_owned(),
-        ..Setup::default()
+        ..setup
     })
     .await;
     let app = world.sim.oauth_app("test", &[]);
@@ -276,5 +285,59 @@ async fn the_version_of_the_token_endpoints_is_a_setting() {
             .iter()
             .filter(|call| call.contains("/oauth/") && !call.contains(&format!("/oauth/{version}/")));
         assert_eq!(others.count(), 0, "{oauth:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_runs_out_while_a_connection_is_made_is_not_sent_and_the_call_goes_up_with_the_next() {
+    const LIFE: Duration = Duration::from_secs(3);
+    let (mut world, [key, ..]) = world_of(Setup {
+        sim: SimOptions {
+            expires_in: LIFE,
+            ..SimOptions::default()
+        },
+        // Under TLS a connection is there only when the other end has answered.
+        tls: true,
+        ..Setup::default()
+    })
+    .await;
+    world.stop().await;
+    let upstream = world.sim_origin.strip_prefix("https://").unwrap().to_owned();
+    let (_, port) = upstream.rsplit_once(':').unwrap();
+    let relay = Relay::to(format!("127.0.0.1:{port}").parse().unwrap()).await;
+    let config = std::fs::read_to_string(world.config()).unwrap();
+    let origin = world.sim_origin.replace(port, &relay.address.port().to_string());
+    std::fs::write(world.config(), config.replace(&world.sim_origin, &origin)).unwrap();
+    world.start().await;
+    let mut wire = Wire::open(world.gate).await;
+    let body = r#"{"properties":{"email":"late@example.com"}}"#;
+    for request in [
+        get(GOOD, &key).to_owned(),
+        post("/crm/v3/objects/contacts", &key, body).to_owned(),
+    ] {
+        assert_eq!(wire.ask(get(GOOD, &key)).await.status, 200);
+        let lent = std::time::Instant::now();
+        relay.hold(true);
+        relay.cut();
+        world
+            .until("the connections are closed", async |_| relay.carrying() == 0)
+            .await;
+        world.sim.forget_received();
+        wire.write(&request).await;
+        world
+            .until("a connection is being made", async |_| relay.carrying() > 0)
+            .await;
+        // What is waited for is the end of the token's life.
+        tokio::time::sleep((LIFE + Duration::from_millis(100)).saturating_sub(lent.elapsed())).await;
+        relay.hold(false);
+        let reply = wire.reply().await.unwrap();
+        assert!((200..300).contains(&reply.status), "{reply:?}");
+        let received = world.sim.received();
+        let statuses: Vec<_> = received.iter().map(|received| received.status).collect();
+        assert!(!statuses.contains(&Some(401)), "{:?} {statuses:?}", seen(&world));
+        let calls = received
+            .iter()
+            .filter(|received| received.target.starts_with("/crm/"));
+        assert_eq!(calls.count(), 1, "{:?}", seen(&world));
     }
 }

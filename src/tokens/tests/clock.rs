@@ -93,3 +93,14 @@ async fn a_lease_left_behind_blocks_no_refresh_for_hours() {
     move_wall_clock(&world, -9);
     assert!(gate.lease().await.is_ok());
 }
+
+#[tokio::test]
+async fn a_lease_is_good_until_its_token_runs_out_however_long_ago_it_was_lent() {
+    let world = World::new().await;
+    let gate = world.gate();
+    let asked = Instant::now();
+    let lease = gate.lease().await.unwrap();
+    assert!(lease.is_good(asked + Duration::from_secs(1_794)));
+    let answered = Instant::now();
+    assert!(!lease.is_good(answered + Duration::from_secs(1_795)));
+}

@@ -1,5 +1,9 @@
 //! Emergency stops and live connections: who is covered, from when, and what a revival gives back.
 
+use std::future::Future as _;
+use std::task::Poll;
+
+use super::sharing::with_twin;
 use super::*;
 use crate::access::kill::{KillKind, KillSubject};
 use crate::tokens::engine::{Engine, Need, Start};
@@ -203,4 +207,28 @@ async fn a_stopped_watcher_gives_up_the_question_that_is_under_way_and_asks_no_m
         matches!(ended, Err(crate::tokens::OwnQuestionError::NoToken(KILLED))),
         "{ended:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_of_one_holder_fails_nobody_who_waits_for_the_common_grant() {
+    let world = with_twin().await;
+    let gate = world.gate();
+    let engine = Arc::clone(gate.live.engine());
+    // What comes now stands in line.
+    let places = u32::try_from(engine.at_once.available_permits()).unwrap();
+    let taken = engine.at_once.acquire_many(places).await.unwrap();
+    let (acme, twin) = (gate.acme(), gate.live.by_name(&name("twin")).unwrap());
+    let mut of_acme = Box::pin(gate.live.lease(&acme, permit()));
+    let mut of_twin = Box::pin(gate.live.lease(&twin, permit()));
+    // The first asks for both, the second joins it.
+    for waiting in [&mut of_acme, &mut of_twin] {
+        let waits = std::future::poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending()));
+        assert!(waits.await);
+    }
+    world.kill(KillKind::Connection, "acme");
+    gate.follow_kills();
+    drop(taken);
+    assert_eq!(of_acme.await.unwrap_err(), KILLED);
+    assert_eq!(token_of(&of_twin.await.unwrap()), "Bearer canary-access-1");
+    assert_eq!(world.fake.calls(), 1);
 }

@@ -7,6 +7,7 @@ mod enrol;
 mod fake;
 mod kills;
 mod refresh;
+mod regrant;
 mod rotate;
 mod sharing;
 mod statics;

@@ -5,7 +5,7 @@ use super::*;
 use crate::tokens::Trouble;
 
 /// `acme`, and `twin` with the same refresh token under another app entry of the same client id.
-async fn with_twin() -> World {
+pub(super) async fn with_twin() -> World {
     let world = World::new().await;
     add_twin(&world, "canary-app-secret").await;
     world
@@ -49,7 +49,7 @@ async fn add_twin(world: &World, app_secret: &str) {
 }
 
 impl Gate {
-    async fn lease_of(&self, connection: &str) -> Result<String, CredentialError> {
+    pub(super) async fn lease_of(&self, connection: &str) -> Result<String, CredentialError> {
         let connection = self.live.by_name(&name(connection)).unwrap();
         let lease = self.live.lease(&connection, permit()).await;
         lease.map(|lease| token_of(&lease))
