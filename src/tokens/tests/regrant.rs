@@ -22,6 +22,7 @@ fn give_another(world: &World, connection: &str) {
         .seal_new(&row.id, row.kind, row.generation + 1, &other)
         .unwrap();
     let new = crate::store::NewCredential {
+        email: None,
         kind: row.kind,
         data_key: sealed.data_key,
         access: None,
@@ -181,6 +182,7 @@ async fn what_hubspot_says_of_a_token_that_was_replaced_meanwhile_suspends_nobod
         .seal_new(&row.id, row.kind, row.generation + 1, &good)
         .unwrap();
     let new = crate::store::NewCredential {
+        email: None,
         kind: row.kind,
         data_key: sealed.data_key,
         access: sealed.access,
