@@ -1,5 +1,5 @@
-//! What the gate adds to a request without a body before it is forwarded: from the key's text to the
-//! permit. The budget is 300 ns; `tests/allocations.rs` shows that nothing is allocated.
+//! What the gate adds to a request without a body before it is forwarded: from the key's text, on a connection
+//! that has brought it before, to the permit. The budget is 300 ns; `tests/allocations.rs` shows that nothing is allocated.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use scopegate::access::decide::{Question, body_need, decide};
 use scopegate::access::fields::Request;
 use scopegate::access::gather::gather;
 use scopegate::access::integration::{Binding, KeyEntry, KeyIndex};
-use scopegate::access::key::{Environment, IssuedKey, KeyRandomness, PresentedKey};
+use scopegate::access::key::{Environment, IssuedKey, KeyRandomness, LastKey, PresentedKey};
 use scopegate::access::policy::Policy;
 use scopegate::access::policy::ceiling::Ceiling;
 use scopegate::access::policy::tables::ConnectionRef;
@@ -81,9 +81,10 @@ fn hot_path(criterion: &mut Criterion) {
         let Ok(target) = Target::parse(method, path) else {
             continue;
         };
-        let call = || {
-            let presented = PresentedKey::read(black_box(&key)).ok()?;
-            let entry = keys.authenticate(&presented, now).ok()?;
+        let mut last = LastKey::default();
+        let mut call = || {
+            let presented = last.read(black_box(&key)).ok()?;
+            let entry = keys.authenticate(presented, || now).ok()?;
             black_box(entry);
             let recognised = catalogue.recognise(black_box(&target)).ok()?;
             black_box(body_need(&catalogue, &recognised, &policy, Some(&ceiling)));
@@ -107,7 +108,9 @@ fn hot_path(criterion: &mut Criterion) {
             decide(&question).permit()
         };
         assert!(call().is_some(), "{name} must be allowed");
-        criterion.bench_function(&format!("{name}: key, recognition, decision"), |b| b.iter(call));
+        criterion.bench_function(&format!("{name}: key, recognition, decision"), |b| {
+            b.iter(&mut call)
+        });
         criterion.bench_function(&format!("{name}: recognition alone"), |b| {
             b.iter(|| {
                 let recognised = catalogue.recognise(black_box(&target)).ok()?;
@@ -115,10 +118,17 @@ fn hot_path(criterion: &mut Criterion) {
             });
         });
     }
+    let mut last = LastKey::default();
+    criterion.bench_function("key alone, as a connection's later requests bring it", |b| {
+        b.iter(|| {
+            let presented = last.read(black_box(&key)).ok()?;
+            keys.authenticate(presented, || now).ok().map(Arc::clone)
+        });
+    });
     criterion.bench_function("key alone", |b| {
         b.iter(|| {
             let presented = PresentedKey::read(black_box(&key)).ok()?;
-            keys.authenticate(&presented, now).ok().map(Arc::clone)
+            keys.authenticate(&presented, || now).ok().map(Arc::clone)
         });
     });
 }

@@ -1,6 +1,7 @@
 //! Reads the operator's own additions to the catalogue from disk. What they mean is `access::catalogue`'s.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::access::catalogue::{Catalogue, CatalogueError};
 use crate::config::CatalogueSettings;
@@ -34,6 +35,19 @@ pub enum CatalogueFileError {
 pub fn read(settings: &CatalogueSettings) -> Result<Catalogue, CatalogueFileError> {
     let extra = settings.extra.as_deref().map(text).transpose()?;
     Ok(Catalogue::with(extra.as_deref(), &settings.versions)?)
+}
+
+/// The same, or `before` if that is what it would be: a second catalogue beside the one in force, read for
+/// nothing, would take 5 MB and a tenth of a second.
+pub fn read_anew(
+    settings: &CatalogueSettings,
+    before: &Arc<Catalogue>,
+) -> Result<Arc<Catalogue>, CatalogueFileError> {
+    let extra = settings.extra.as_deref().map(text).transpose()?;
+    if before.is_with(extra.as_deref(), &settings.versions) {
+        return Ok(Arc::clone(before));
+    }
+    Ok(Arc::new(Catalogue::with(extra.as_deref(), &settings.versions)?))
 }
 
 fn text(path: &Path) -> Result<String, CatalogueFileError> {
@@ -87,6 +101,23 @@ mod tests {
             error.starts_with("catalogue.extra:2: `effect` is one of"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_read_into_a_second_catalogue() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("extra.tsv");
+        let table = "method\tpath\tid\teffect\nGET\t/crm/v3/new\tcrm.new.list\tread\n";
+        std::fs::write(&path, table).unwrap();
+        let before = Arc::new(read(&settings(&path)).unwrap());
+        assert!(Arc::ptr_eq(
+            &read_anew(&settings(&path), &before).unwrap(),
+            &before
+        ));
+        std::fs::write(&path, table.replace("new", "newer")).unwrap();
+        let after = read_anew(&settings(&path), &before).unwrap();
+        assert!(after.operation_by_id("crm.newer.list").is_some());
+        assert!(before.operation_by_id("crm.newer.list").is_none());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! scopegate: the least-privilege gate in front of HubSpot's API.
 
 pub mod access;
+pub mod admin;
 pub mod audit;
 pub mod catalogue_file;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod events;
 pub mod harden;
+pub mod heads;
 pub mod health;
 pub mod hubspot;
 pub mod install;
@@ -14,10 +17,13 @@ pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod monitor;
+pub mod outbox;
 pub mod people;
 pub mod policy_files;
 pub mod proxy;
 pub mod publisher;
+pub mod quota;
+pub mod reports;
 pub mod secret;
 pub mod server;
 pub mod sim;

@@ -2,7 +2,9 @@
 //!
 //! Folders are watched, not files: a replaced file or a swapped symbolic link is another file. The
 //! folder of policies can be swapped itself, so its parent is watched for that one name, and its
-//! identity is compared now and then: no event may come from behind a link.
+//! identity is compared now and then: no event may come from behind a link. What else lies in the folder
+//! of a certificate is nobody's business: a log that is written there must not cause a reload, whose own
+//! line in that log would cause the next one.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,10 +22,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Device and inode of a folder, behind all links.
 type Identity = Option<(u64, u64)>;
 
+/// A file behind all links, as far as one can tell without reading it: device, inode, size, and when it was
+/// changed, in seconds and nanoseconds. `None`: it can't be looked at.
+type Version = Option<(u64, u64, u64, i64, i64)>;
+
 /// What is watched.
 pub struct Watch {
     policies: PathBuf,
-    folders: Vec<PathBuf>,
+    /// Files outside the folder of policies.
+    files: Vec<PathBuf>,
     messages: Sender<Message>,
     watcher: Option<RecommendedWatcher>,
     identity: Identity,
@@ -33,25 +40,23 @@ pub struct Watch {
 impl Watch {
     /// Nothing is watched before [`Watch::renew`].
     pub fn new(config: &Config, messages: Sender<Message>) -> Self {
-        let tls = config
-            .tls
-            .iter()
+        let tls = [&config.tls, &config.admin.tls]
+            .into_iter()
+            .flatten()
             .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
         let others = tls
             .flatten()
             .chain(&config.upstream.ca)
             .chain(&config.catalogue.extra);
-        let mut folders: Vec<PathBuf> = others
-            .filter_map(|file| file.parent().map(Path::to_path_buf))
+        let files = others
+            .filter(|file| !file.starts_with(&config.policies))
+            .cloned()
             .collect();
-        folders.sort();
-        folders.dedup();
-        folders.retain(|folder| !folder.starts_with(&config.policies));
         // A path that ends in a slash has the same parent as one that does not.
         let policies: PathBuf = config.policies.components().collect();
         Self {
             policies,
-            folders,
+            files,
             messages,
             watcher: None,
             identity: None,
@@ -67,16 +72,11 @@ impl Watch {
         self.identity = identity(&self.policies);
         self.watcher = None;
         let (messages, policies) = (self.messages.clone(), self.policies.clone());
-        let (own, folders) = (canonical(&self.policies), self.folders.clone());
+        let (own, mut known) = (canonical(&self.policies), Known::look(&self.files));
+        let folders = known.folders();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            let concerns = |path: &PathBuf| {
-                path.starts_with(&policies)
-                    || path.starts_with(&own)
-                    || folders.iter().any(|folder| path.parent() == Some(folder))
-            };
-            // Reads are events, too: following them would reload for ever.
-            if !event.kind.is_access() && event.paths.iter().any(concerns) {
+            let is_policies = |path: &PathBuf| path.starts_with(&policies) || path.starts_with(&own);
+            if may_concern(&event, is_policies, || known.have_changed()) {
                 let _ = messages.send(Message::FilesChanged);
             }
         })?;
@@ -85,7 +85,7 @@ impl Watch {
             .policies
             .parent()
             .into_iter()
-            .chain(self.folders.iter().map(PathBuf::as_path))
+            .chain(folders.iter().map(PathBuf::as_path))
         {
             let parent = if parent.as_os_str().is_empty() {
                 Path::new(".")
@@ -108,6 +108,61 @@ impl Watch {
     }
 }
 
+/// Whether an event may be of what is watched. One that was lost may have been: the system says that it dropped
+/// some, or that it can't tell, and a tightening must not be among them.
+fn may_concern(
+    event: &notify::Result<notify::Event>,
+    is_policies: impl Fn(&PathBuf) -> bool,
+    files_changed: impl FnOnce() -> bool,
+) -> bool {
+    match event {
+        Err(_) => true,
+        Ok(event) if event.need_rescan() => true,
+        // Reads are events, too: following them would reload for ever.
+        Ok(event) if event.kind.is_access() => false,
+        Ok(event) => event.paths.iter().any(is_policies) || files_changed(),
+    }
+}
+
+/// Files as they were when they were last looked at.
+struct Known(Vec<(PathBuf, Version)>);
+
+impl Known {
+    fn look(files: &[PathBuf]) -> Self {
+        Self(files.iter().map(|file| (file.clone(), version(file))).collect())
+    }
+
+    /// Where events about them come from; a link of theirs is swapped there, under whatever name.
+    fn folders(&self) -> Vec<PathBuf> {
+        let parents = self.0.iter().filter_map(|(file, _)| file.parent());
+        let mut folders: Vec<PathBuf> = parents.map(Path::to_path_buf).collect();
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+
+    /// Whether one of them is another than when that was last asked.
+    fn have_changed(&mut self) -> bool {
+        let mut changed = false;
+        for (file, known) in &mut self.0 {
+            let now = version(file);
+            changed |= std::mem::replace(known, now) != now;
+        }
+        changed
+    }
+}
+
+fn version(file: &Path) -> Version {
+    let found = std::fs::metadata(file).ok()?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.ctime(),
+        found.ctime_nsec(),
+    ))
+}
+
 fn identity(folder: &Path) -> Identity {
     std::fs::metadata(folder)
         .ok()
@@ -116,4 +171,79 @@ fn identity(folder: &Path) -> Identity {
 
 fn canonical(folder: &Path) -> PathBuf {
     folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_policies_and_one_that_was_lost_concern_and_a_read_does_not() {
+        use notify::event::{AccessKind, CreateKind, Flag};
+        use notify::{Event, EventKind};
+
+        let at = |kind: EventKind, path: &str| Ok(Event::new(kind).add_path(PathBuf::from(path)));
+        let created = EventKind::Create(CreateKind::File);
+        let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        let cases = [
+            ("a policy", at(created, "/p/a.yaml"), false, true),
+            (
+                "a policy that is read",
+                at(EventKind::Access(AccessKind::Any), "/p/a.yaml"),
+                true,
+                false,
+            ),
+            ("a neighbour", at(created, "/tls/gate.log"), false, false),
+            ("a certificate", at(created, "/tls/gate.pem"), true, true),
+            ("too many events", Ok(lost), false, true),
+            ("no events", Err(notify::Error::generic("gone")), false, true),
+        ];
+        for (what, event, files_changed, expected) in cases {
+            let concerns = may_concern(&event, |path| path.starts_with("/p"), || files_changed);
+            assert_eq!(concerns, expected, "{what}");
+        }
+    }
+
+    /// Files beside one of ours, and ours in its ways of changing.
+    #[test]
+    fn a_neighbour_of_a_watched_file_is_no_change_and_every_way_to_replace_the_file_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["v1", "v2"] {
+            std::fs::create_dir(at(name)).unwrap();
+            std::fs::write(at(name).join("ca.pem"), "one").unwrap();
+        }
+        std::os::unix::fs::symlink("v1", at("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/ca.pem", at("ca.pem")).unwrap();
+        let mut known = Known::look(&[at("ca.pem"), at("missing.pem")]);
+        assert_eq!(known.folders(), [folder.path()]);
+        let steps: [(&str, &dyn Fn(), bool); 6] = [
+            ("nothing", &|| (), false),
+            (
+                "a log beside it",
+                &|| std::fs::write(at("gate.log"), "x").unwrap(),
+                false,
+            ),
+            (
+                "written in place",
+                &|| std::fs::write(at("v1/ca.pem"), "three").unwrap(),
+                true,
+            ),
+            (
+                "its link swapped",
+                &|| {
+                    std::os::unix::fs::symlink("v2", at("..new")).unwrap();
+                    std::fs::rename(at("..new"), at("..data")).unwrap();
+                },
+                true,
+            ),
+            ("gone", &|| std::fs::remove_file(at("ca.pem")).unwrap(), true),
+            ("come", &|| std::fs::write(at("missing.pem"), "x").unwrap(), true),
+        ];
+        for (what, step, expected) in steps {
+            step();
+            assert_eq!(known.have_changed(), expected, "{what}");
+            assert!(!known.have_changed(), "{what}: once");
+        }
+    }
 }

@@ -1,23 +1,26 @@
 //! What a request without a body costs the allocator between its key and its decision: nothing.
 //!
-//! Reading the target is not part of it: that copies the request's own text, once.
+//! Reading the target is not part of it: that copies the request's own text, once. Nor does
+//! the body of an answer, once its connection has a buffer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use allocation_counter::measure;
+use http::HeaderName;
 use jiff::Timestamp;
 use scopegate::access::catalogue::Catalogue;
 use scopegate::access::decide::{Question, body_need, decide};
 use scopegate::access::fields::Request;
 use scopegate::access::gather::gather;
 use scopegate::access::integration::{Binding, KeyEntry, KeyIndex};
-use scopegate::access::key::{Environment, IssuedKey, KeyRandomness, PresentedKey};
+use scopegate::access::key::{Environment, IssuedKey, KeyRandomness, LastKey};
 use scopegate::access::policy::Policy;
 use scopegate::access::policy::ceiling::Ceiling;
 use scopegate::access::policy::tables::ConnectionRef;
 use scopegate::access::target::Target;
+use scopegate::hubspot::answers::Reader;
 
 const POLICY: &str = "integration: t
 owner: o@example.com
@@ -72,9 +75,11 @@ impl Gate {
     /// Allocations from the key's text to the permit; panics if there is none.
     fn allocations(&self, target: &Target) -> u64 {
         let now = Timestamp::UNIX_EPOCH;
+        let mut last = LastKey::default();
+        last.read(&self.key).unwrap();
         let measured = measure(|| {
-            let presented = PresentedKey::read(black_box(&self.key)).unwrap();
-            let entry = self.keys.authenticate(&presented, now).unwrap();
+            let presented = last.read(black_box(&self.key)).unwrap();
+            let entry = self.keys.authenticate(presented, || now).unwrap();
             black_box(Arc::clone(entry));
             let recognised = self.catalogue.recognise(black_box(target)).unwrap();
             black_box(body_need(
@@ -157,4 +162,51 @@ fn what_does_allocate_is_known_and_small() {
 fn the_counter_counts() {
     let measured = measure(|| drop(black_box(vec![1u8; 32])));
     assert_eq!(measured.count_total, 1);
+}
+
+/// Reads what comes, and lets go of it.
+fn read_body(reader: &mut Reader, bytes: &[u8]) -> usize {
+    let mut read = 0;
+    for piece in bytes.chunks(8 * 1024) {
+        reader.room().extend_from_slice(piece);
+        while let Some(piece) = reader.piece().unwrap() {
+            read += piece.len();
+        }
+    }
+    read
+}
+
+#[test]
+fn the_body_of_an_answer_is_read_into_the_connections_own_buffer() {
+    let body = "x".repeat(100_000);
+    let counted = ("Content-Length: 100000", body.clone(), 1);
+    let chunks = format!("{:x}\r\n{body}\r\n", body.len()).repeat(3);
+    let chunked = (
+        "Transfer-Encoding: chunked",
+        format!("{chunks}0\r\nX-Late: 1\r\n\r\n"),
+        3,
+    );
+    for (framing, bytes, times) in [counted, chunked] {
+        let mut reader = Reader::new(|name| HeaderName::from_bytes(name).ok());
+        let mut allocations = Vec::new();
+        for _ in 0..3 {
+            reader.expect(false);
+            let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
+            reader.room().extend_from_slice(head.as_bytes());
+            assert!(reader.head().unwrap().is_some());
+            let measured = measure(|| {
+                assert_eq!(
+                    read_body(&mut reader, black_box(bytes.as_bytes())),
+                    times * body.len()
+                );
+            });
+            assert!(reader.may_serve_again(), "it was read to its end");
+            allocations.push(measured.count_total);
+        }
+        // The first may make the buffer.
+        assert!(
+            allocations[0] <= 2 && allocations[1..] == [0, 0],
+            "{framing}: {allocations:?}"
+        );
+    }
 }

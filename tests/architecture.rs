@@ -54,6 +54,59 @@ fn modules_use_only_what_the_readme_lets_them() -> Outcome<()> {
     Ok(())
 }
 
+/// What a request costs is told by feature: no source file may be without one, and no folder that serves
+/// several may have one for whatever comes into it.
+#[test]
+fn every_source_file_counts_for_a_feature_of_the_budget() -> Outcome<()> {
+    let table = fs::read_to_string(root().join("benches/instructions/features.tsv"))?;
+    let rows: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("file\t")?.split('\t').next())
+        .filter(|row| row.starts_with("src/"))
+        .collect();
+    for folder in ["src/", "src/access/", "src/proxy/", "src/hubspot/"] {
+        assert!(!rows.contains(&folder), "`{folder}` is no feature");
+    }
+    let mut mistakes = Vec::new();
+    for file in files_under(&root().join("src"), "rs")? {
+        let file = file.strip_prefix(root())?.display().to_string();
+        let named = |row: &&str| *row == file || row.ends_with('/') && file.starts_with(*row);
+        if !rows.iter().any(named) {
+            mistakes.push(format!(
+                "`{file}` has no row in benches/instructions/features.tsv"
+            ));
+        }
+    }
+    assert!(rows.len() > 50 && mistakes.is_empty(), "{}", mistakes.join("\n"));
+    Ok(())
+}
+
+/// Where a running gate decides, dates go by a time that never goes back: nobody asks the wall clock for it.
+#[test]
+fn the_wall_clock_is_read_in_one_place() -> Outcome<()> {
+    // Commands live for a moment; the simulator is another world; a lock's text is for people.
+    let others = ["src/cli/", "src/sim/", "src/clock.rs", "src/store/lock.rs"];
+    let mut found = Vec::new();
+    let mut looked = 0;
+    for file in files_under(&root().join("src"), "rs")? {
+        let name = file.strip_prefix(root())?.display().to_string();
+        if others.iter().any(|other| name.starts_with(other)) || name.contains("tests") {
+            continue;
+        }
+        looked += 1;
+        let text = fs::read_to_string(&file)?;
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        for reading in ["Timestamp::now", "SystemTime::now", "Zoned::now"] {
+            if code.contains(reading) {
+                found.push(format!("{name}: {reading}"));
+            }
+        }
+    }
+    assert!(looked > 100, "{looked} files");
+    assert!(found.is_empty(), "use `clock::now` or `clock::wall`: {found:#?}");
+    Ok(())
+}
+
 #[test]
 fn relative_links_in_documents_lead_to_files() -> Outcome<()> {
     let mut dead = Vec::new();

@@ -40,6 +40,7 @@ fn expectation(point: &str, rotation: Rotation) -> Expect {
 
 /// Simulator, store, policy, key; no gate yet.
 struct Place {
+    _ward: support::canaries::Ward,
     dir: tempfile::TempDir,
     key: String,
     refresh_token: String,
@@ -65,6 +66,7 @@ impl Place {
         let refresh_token = sim.install(install).unwrap().expose().to_owned();
         let running = sim::start(Arc::clone(&sim), None).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
+        let ward = support::canaries::Ward::new(dir.path(), &sim, running.address);
         let origin = running.origin.clone();
         let (place, secret) = (dir.path().to_owned(), app.client_secret.expose().to_owned());
         let (client_id, grant) = (app.client_id.clone(), refresh_token.clone());
@@ -73,6 +75,7 @@ impl Place {
                 .await
                 .unwrap();
         Self {
+            _ward: ward,
             dir,
             key,
             refresh_token,
@@ -96,6 +99,7 @@ impl Place {
         command
             .args(["--config", support::path(&self.config()), "run"])
             .env("RUST_LOG", "trace")
+            .envs(support::canaries::temporary_beside(&self.config()))
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(self.log()).unwrap());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SCOPEGATE_")) {
@@ -210,6 +214,7 @@ impl Gate {
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
+        support::canaries::seen(support::canaries::Place::Answer, answer.as_bytes());
         answer.split(' ').nth(1)?.parse().ok()
     }
 

@@ -227,7 +227,8 @@ async fn a_deactivated_installer_who_comes_back_is_let_through_again_and_the_fin
         })
         .await;
     let found = finding(&world, "installer_deactivated", "acme").unwrap();
-    assert!(found["began"].as_str().unwrap() >= found["since"].as_str().unwrap());
+    let at = |name: &str| found[name].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(at("began") >= at("since"));
     let listed = ok(&world, &["connection", "list"]);
     assert!(listed.contains("installer_removed"), "{listed}");
     world.sim.set_user_state(PORTAL, INSTALLER, UserState::Active);
@@ -321,17 +322,20 @@ async fn a_watcher_that_is_refused_knows_nothing_blocks_nothing_and_is_a_finding
     let catalogue = Catalogue::embedded().unwrap();
     let found = |ahead: u64| {
         let now = Timestamp::now() + Duration::from_secs(ahead);
-        let found = findings::World {
-            connections: &store.connections().unwrap(),
-            people: &store.people().unwrap(),
-            policies: &PolicySet::build(&[], &catalogue, None, now, Duration::ZERO).0,
-            settings: &scopegate::config::PeopleSettings::default(),
+        let (connections, people) = (store.connections().unwrap(), store.people().unwrap());
+        let policies = PolicySet::build(&[], &catalogue, None, now, Duration::ZERO).0;
+        let settings = scopegate::config::PeopleSettings::default();
+        let world = findings::World {
+            connections: &connections,
+            people: &people,
+            policies: &policies,
+            settings: &settings,
             uses: &[],
-        }
-        .findings(now);
-        found
+        };
+        world
+            .findings(now)
             .iter()
-            .filter(|found| found.kind == "watch_unknown_24h")
+            .filter(|found| found.kind.as_str() == "watch_unknown_24h")
             .count()
     };
     assert_eq!(

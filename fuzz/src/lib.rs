@@ -1,9 +1,19 @@
-//! What the targets share: the gate's pure core, taken as source, and its catalogue, read once.
+//! What the targets share: the gate's pure core and its head guard, taken as source, and its catalogue, read once.
 
 #[path = "../../src/access/mod.rs"]
 pub mod access;
+#[path = "../../src/hubspot/answers/mod.rs"]
+pub mod answers;
+#[path = "../../src/proxy/echo_forms.rs"]
+pub mod echo_forms;
+#[path = "../../src/hubspot/error_body.rs"]
+pub mod error_body;
 #[path = "../../src/hubspot/forbidden/mod.rs"]
 pub mod forbidden;
+#[path = "../../src/proxy/guard/mod.rs"]
+pub mod guard;
+#[path = "../../src/heads.rs"]
+pub mod heads;
 #[path = "../../src/secret.rs"]
 mod secret;
 

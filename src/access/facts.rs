@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::effect::Effect;
 use super::object_type::ObjectType;
+pub use super::requirement::Requirement;
 
 /// Index of an operation (an identity, not a row) in the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,11 +78,6 @@ pub enum Surface {
     /// No object type: a fixed row (owners, lists, forms, …).
     Fixed,
 }
-
-/// Scopes that must be opened: any one of the terms, every scope of that term.
-///
-/// Empty = no scope is known to open it, so only a rule that names the operation can.
-pub type Requirement = std::sync::Arc<[SmallVec<[ScopeIndex; 2]>]>;
 
 /// One object type, or one surface without a type, that a need touches.
 #[derive(Clone, Debug, PartialEq, Eq)]

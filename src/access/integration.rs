@@ -2,12 +2,12 @@
 //!
 //! [`KeyIndex`] is part of the snapshot requests work on: immutable, sharded so that one changed key
 //! copies one shard. A revocation also flips a flag shared by old and new snapshots, so that a call
-//! already under way sees it at its next look; so does an emergency stop of the integration.
+//! already under way sees it at its next look; so do a rotation's date and an emergency stop of the integration.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
@@ -37,11 +37,45 @@ pub struct KeyEntry {
     pub integration: Arc<str>,
     /// What it may be used with.
     pub binding: Binding,
-    /// From this instant on it is worthless.
-    pub expires: Option<Timestamp>,
+    /// Client connections that are open with it now; the same in old and new snapshots.
+    pub connections: Arc<AtomicUsize>,
     hash: KeyHash,
-    revoked: Arc<AtomicBool>,
+    end: Arc<End>,
     integration_switch: Switch,
+}
+
+/// Whether and when a key ends; the same in old and new snapshots, so that a call under way sees a revocation,
+/// and a date that a rotation has brought forward.
+#[derive(Debug)]
+struct End {
+    revoked: AtomicBool,
+    /// From this microsecond on it is worthless.
+    expires: AtomicI64,
+}
+
+impl End {
+    /// Later than any time there is.
+    const NEVER: i64 = i64::MAX;
+
+    fn new(revoked: bool, expires: Option<Timestamp>) -> Self {
+        Self {
+            revoked: AtomicBool::new(revoked),
+            expires: AtomicI64::new(expires.map_or(Self::NEVER, Timestamp::as_microsecond)),
+        }
+    }
+
+    fn set_to(&self, other: &Self) {
+        let (revoked, expires) = (&other.revoked, &other.expires);
+        self.expires
+            .store(expires.load(Ordering::Acquire), Ordering::Release);
+        self.revoked
+            .store(revoked.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    fn is_over(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        let expires = self.expires.load(Ordering::Acquire);
+        expires != Self::NEVER && now().as_microsecond() >= expires
+    }
 }
 
 impl KeyEntry {
@@ -58,18 +92,27 @@ impl KeyEntry {
             id,
             integration,
             binding,
-            expires,
+            connections: Arc::default(),
             hash,
-            revoked: Arc::new(AtomicBool::new(revoked)),
+            end: Arc::new(End::new(revoked, expires)),
             integration_switch: Switch::default(),
         }
     }
 
-    /// What is wrong with the key now, if anything: asked after authentication and after every wait.
-    pub fn fault(&self, now: Timestamp) -> Option<KeyFault> {
-        if self.revoked.load(Ordering::Acquire) {
+    /// From when on it is worthless, as was said last.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self.end.expires.load(Ordering::Acquire) {
+            End::NEVER => None,
+            end => Timestamp::from_microsecond(end).ok(),
+        }
+    }
+
+    /// What is wrong with the key now, if anything: asked after authentication and after every wait. Only a key
+    /// that ends asks for the time.
+    pub fn fault(&self, now: impl FnOnce() -> Timestamp) -> Option<KeyFault> {
+        if self.end.revoked.load(Ordering::Acquire) {
             Some(KeyFault::Revoked)
-        } else if self.expires.is_some_and(|expires| now >= expires) {
+        } else if self.end.is_over(now) {
             Some(KeyFault::Expired)
         } else if self.integration_switch.is_off() {
             Some(KeyFault::Killed)
@@ -155,7 +198,7 @@ impl KeyIndex {
     pub fn build_on(switches: Arc<Switches>, entries: impl IntoIterator<Item = KeyEntry>) -> Self {
         let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::default()).collect();
         for mut entry in entries {
-            entry.integration_switch = switches.of(&entry.integration);
+            (entry.integration, entry.integration_switch) = switches.of(&entry.integration);
             if let Some(shard) = shards.get_mut(shard_of(&entry.id)) {
                 shard.insert(entry.id, Arc::new(entry));
             }
@@ -166,39 +209,31 @@ impl KeyIndex {
         }
     }
 
-    /// The index with one key added or changed; shares every other shard with `self`.
+    /// Adds a key or changes one. Of what an older index holds, the key's shard is copied, once for all that is
+    /// put into it; the others stay shared.
     ///
-    /// The new entry takes over the old one's shared flag and sets it, so calls that hold the old
-    /// snapshot see a revocation, too.
-    pub fn with(&self, mut entry: KeyEntry) -> Self {
-        entry.integration_switch = self.switches.of(&entry.integration);
-        self.changed(entry.id, |shard| {
-            if let Some(old) = shard.get(&entry.id) {
-                old.revoked
-                    .store(entry.revoked.load(Ordering::Acquire), Ordering::Release);
-                entry.revoked = Arc::clone(&old.revoked);
-            }
-            shard.insert(entry.id, Arc::new(entry));
-        })
-    }
-
-    /// The index without one key; calls that still hold the entry see it as revoked.
-    pub fn without(&self, id: &KeyId) -> Self {
-        self.changed(*id, |shard| {
-            if let Some(old) = shard.remove(id) {
-                old.revoked.store(true, Ordering::Release);
-            }
-        })
-    }
-
-    fn changed(&self, id: KeyId, change: impl FnOnce(&mut Shard)) -> Self {
-        let mut next = self.clone();
-        if let Some(shard) = next.shards.get_mut(shard_of(&id)) {
-            let mut copy = Shard::clone(shard);
-            change(&mut copy);
-            *shard = Arc::new(copy);
+    /// The new entry takes over the old one's shared end and sets it, so calls that hold the old snapshot see
+    /// a revocation or a new date, too.
+    pub fn put(&mut self, mut entry: KeyEntry) {
+        (entry.integration, entry.integration_switch) = self.switches.of(&entry.integration);
+        let Some(shard) = self.shards.get_mut(shard_of(&entry.id)) else {
+            return;
+        };
+        let shard = Arc::make_mut(shard);
+        if let Some(old) = shard.get(&entry.id) {
+            old.end.set_to(&entry.end);
+            entry.end = Arc::clone(&old.end);
+            entry.connections = Arc::clone(&old.connections);
         }
-        next
+        shard.insert(entry.id, Arc::new(entry));
+    }
+
+    /// Takes a key away; calls that still hold the entry see it as revoked.
+    pub fn remove(&mut self, id: &KeyId) {
+        let shard = self.shards.get_mut(shard_of(id)).map(Arc::make_mut);
+        if let Some(old) = shard.and_then(|shard| shard.remove(id)) {
+            old.end.revoked.store(true, Ordering::Release);
+        }
     }
 
     /// The entry of an id, whatever its state.
@@ -210,7 +245,11 @@ impl KeyIndex {
     ///
     /// An unknown id costs the same compare as a known one, and a wrong secret is `Unknown` whatever
     /// the state of the key it guesses at: state is told only to who knows the secret.
-    pub fn authenticate(&self, presented: &PresentedKey, now: Timestamp) -> Result<&Arc<KeyEntry>, KeyFault> {
+    pub fn authenticate(
+        &self,
+        presented: &PresentedKey,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Result<&Arc<KeyEntry>, KeyFault> {
         const NOBODY: [u8; 32] = [0; 32];
         let entry = self.find(&presented.id);
         let stored = entry.map_or(KeyHash::from_stored(NOBODY), |entry| entry.hash);
@@ -261,6 +300,15 @@ mod tests {
         )
     }
 
+    impl KeyIndex {
+        /// The next index: with one key put.
+        fn with(&self, entry: KeyEntry) -> Self {
+            let mut next = self.clone();
+            next.put(entry);
+            next
+        }
+    }
+
     fn entry(key: &IssuedKey, revoked: bool, expires: Option<Timestamp>) -> KeyEntry {
         KeyEntry::new(key.id, key.hash, "crm".into(), Binding::Any, expires, revoked)
     }
@@ -278,7 +326,10 @@ mod tests {
         let key = issue(1);
         let index = KeyIndex::build([entry(&key, false, None)]);
         assert_eq!(
-            &*index.authenticate(&presented(&key), at(0)).unwrap().integration,
+            &*index
+                .authenticate(&presented(&key), || at(0))
+                .unwrap()
+                .integration,
             "crm"
         );
     }
@@ -288,15 +339,18 @@ mod tests {
         let key = issue(1);
         let revoked = KeyIndex::build([entry(&key, true, None)]);
         assert_eq!(
-            revoked.authenticate(&presented(&key), at(0)).err(),
+            revoked.authenticate(&presented(&key), || at(0)).err(),
             Some(KeyFault::Revoked)
         );
         let mut guess = presented(&issue(2));
         guess.id = key.id;
-        assert_eq!(revoked.authenticate(&guess, at(0)).err(), Some(KeyFault::Unknown));
+        assert_eq!(
+            revoked.authenticate(&guess, || at(0)).err(),
+            Some(KeyFault::Unknown)
+        );
         let empty = KeyIndex::default();
         assert_eq!(
-            empty.authenticate(&presented(&key), at(0)).err(),
+            empty.authenticate(&presented(&key), || at(0)).err(),
             Some(KeyFault::Unknown)
         );
     }
@@ -305,9 +359,9 @@ mod tests {
     fn a_key_expires_on_the_instant() {
         let key = issue(1);
         let index = KeyIndex::build([entry(&key, false, Some(at(100)))]);
-        assert!(index.authenticate(&presented(&key), at(99)).is_ok());
+        assert!(index.authenticate(&presented(&key), || at(99)).is_ok());
         assert_eq!(
-            index.authenticate(&presented(&key), at(100)).err(),
+            index.authenticate(&presented(&key), || at(100)).err(),
             Some(KeyFault::Expired)
         );
     }
@@ -316,15 +370,31 @@ mod tests {
     fn a_call_under_way_sees_the_revocation_in_its_old_snapshot() {
         let key = issue(1);
         let old = KeyIndex::build([entry(&key, false, None)]);
-        let held = Arc::clone(old.authenticate(&presented(&key), at(0)).unwrap());
+        let held = Arc::clone(old.authenticate(&presented(&key), || at(0)).unwrap());
         let new = old.with(entry(&key, true, None));
-        assert_eq!(held.fault(at(0)), Some(KeyFault::Revoked));
-        assert!(new.authenticate(&presented(&key), at(0)).is_err());
+        assert_eq!(held.fault(|| at(0)), Some(KeyFault::Revoked));
+        assert!(new.authenticate(&presented(&key), || at(0)).is_err());
         let back = new.with(entry(&key, false, None));
-        assert_eq!(held.fault(at(0)), None);
-        let gone = back.without(&key.id);
-        assert_eq!(held.fault(at(0)), Some(KeyFault::Revoked));
+        assert_eq!(held.fault(|| at(0)), None);
+        let mut gone = back.clone();
+        gone.remove(&key.id);
+        assert_eq!(held.fault(|| at(0)), Some(KeyFault::Revoked));
         assert!(gone.is_empty());
+    }
+
+    #[test]
+    fn a_call_under_way_sees_a_date_that_is_set_or_moved_meanwhile() {
+        let key = issue(1);
+        let old = KeyIndex::build([entry(&key, false, None)]);
+        let held = Arc::clone(old.authenticate(&presented(&key), || at(0)).unwrap());
+        assert_eq!(held.fault(|| Timestamp::MAX), None);
+        let rotated = old.with(entry(&key, false, Some(at(100))));
+        assert_eq!(held.fault(|| at(99)), None);
+        assert_eq!(held.fault(|| at(100)), Some(KeyFault::Expired));
+        let sooner = rotated.with(entry(&key, false, Some(at(50))));
+        assert_eq!(held.fault(|| at(50)), Some(KeyFault::Expired));
+        let _never = sooner.with(entry(&key, false, None));
+        assert_eq!(held.fault(|| Timestamp::MAX), None);
     }
 
     #[test]
@@ -333,23 +403,41 @@ mod tests {
         let (key, later) = (issue(1), issue(2));
         let switches: Arc<Switches> = Arc::default();
         let old = KeyIndex::build_on(Arc::clone(&switches), [entry(&key, false, None)]);
-        let held = Arc::clone(old.authenticate(&presented(&key), at(0)).unwrap());
+        let held = Arc::clone(old.authenticate(&presented(&key), || at(0)).unwrap());
         let stop = KillSubject::parse(KillKind::Integration, "crm").unwrap();
         switches.apply(&Arc::new(Kills::new(1, [stop])));
-        assert_eq!(held.fault(at(0)), Some(KeyFault::Killed));
+        assert_eq!(held.fault(|| at(0)), Some(KeyFault::Killed));
         let new = old.with(entry(&later, false, None));
         assert_eq!(
-            new.authenticate(&presented(&later), at(0)).err(),
+            new.authenticate(&presented(&later), || at(0)).err(),
             Some(KeyFault::Killed)
         );
         let revoked = new.with(entry(&later, true, None));
         switches.apply(&Arc::new(Kills::new(2, [])));
-        assert_eq!(held.fault(at(0)), None);
+        assert_eq!(held.fault(|| at(0)), None);
         assert_eq!(
-            revoked.authenticate(&presented(&later), at(0)).err(),
+            revoked.authenticate(&presented(&later), || at(0)).err(),
             Some(KeyFault::Revoked),
             "a revival brings no revoked key back"
         );
+    }
+
+    #[test]
+    fn many_changes_copy_a_shard_once() {
+        let entries = || (0..200).map(|seed| entry(&issue(seed), false, None));
+        let mut next = KeyIndex::build(entries());
+        let before = next.clone();
+        let copies: usize = entries()
+            .map(|entry| {
+                let shard = shard_of(&entry.id);
+                let at = Arc::as_ptr(&next.shards[shard]);
+                next.put(entry);
+                usize::from(Arc::as_ptr(&next.shards[shard]) != at)
+            })
+            .sum();
+        let filled = before.shards.iter().filter(|shard| !shard.is_empty()).count();
+        assert_eq!(copies, filled);
+        assert!(filled < 200, "some shards have more than one");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::hash::{Hash, Hasher};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
+use crate::access::admin_key;
 use crate::access::base62;
 use crate::access::connection::Selector;
 use crate::access::refusal::Reason;
@@ -45,6 +46,11 @@ impl KeyId {
     /// Reads an id as [`fmt::Display`] writes it.
     pub fn parse(text: &str) -> Option<Self> {
         base62::exactly(text.as_bytes()).map(Self)
+    }
+
+    /// An id of characters that were just made.
+    pub(crate) fn from_base62(characters: [u8; ID_LENGTH]) -> Self {
+        Self(characters)
     }
 
     /// Twelve base62 characters.
@@ -246,6 +252,27 @@ impl PresentedKey {
     }
 }
 
+/// The text that a connection came with last, and what was read from it: its next request nearly always brings
+/// the same one, and then nothing is hashed. Who the key belongs to, and whether it is good, is looked up each
+/// time all the same.
+#[derive(Default)]
+pub struct LastKey(Option<(Secret, PresentedKey)>);
+
+impl LastKey {
+    /// As [`PresentedKey::read`]. Texts are compared in constant time: behind a proxy, a connection may carry
+    /// the requests of several clients.
+    pub fn read(&mut self, text: &str) -> Result<&PresentedKey, KeyMistake> {
+        let is_same =
+            |last: &Secret| verify_slices_are_equal(last.expose().as_bytes(), text.as_bytes()).is_ok();
+        if self.0.as_ref().is_none_or(|(last, _)| !is_same(last)) {
+            self.0 = None;
+            self.0 = Some((Secret::new(text.to_owned()), PresentedKey::read(text)?));
+        }
+        let (_, read) = self.0.as_ref().ok_or(KeyMistake::NotAKey)?;
+        Ok(read)
+    }
+}
+
 /// What is mistyped in a text that [`PresentedKey::read`] takes, if anything is.
 pub fn mistyped(text: &str) -> Option<KeyMistake> {
     let key = text.as_bytes().get(..KEY_LENGTH)?;
@@ -283,12 +310,12 @@ impl<'k> Parts<'k> {
     }
 }
 
-/// Whether something of a key's form stands anywhere in `text`, whatever its checksum: a key with a
-/// typo is still most of a secret.
+/// Whether something of the form of a key, or of an admin credential, stands anywhere in `text`, whatever
+/// its checksum: a key with a typo is still most of a secret.
 pub fn stands_in(text: &str) -> bool {
-    memchr::memmem::find_iter(text.as_bytes(), b"sg_")
-        .filter_map(|at| text.as_bytes().get(at..)?.get(..KEY_LENGTH))
-        .any(has_form)
+    memchr::memmem::find_iter(text.as_bytes(), b"sg")
+        .filter_map(|at| text.as_bytes().get(at..))
+        .any(|rest| rest.get(..KEY_LENGTH).is_some_and(has_form) || admin_key::begins(rest))
 }
 
 /// `sg_E_` + id + `_` + secret + `_` + checksum, in characters alone.
@@ -338,6 +365,34 @@ mod tests {
             key(7).text.expose(),
             @"sg_l_vso8EmzYk4j1_1fJjkkpe9PiTw9KSulA8Ghct30vZz4HpdQ5c5b9cPF1_0PPX3R"
         );
+    }
+
+    #[test]
+    fn what_came_last_changes_nothing_of_what_is_read() {
+        let texts: Vec<String> = [1, 1, 2, 1]
+            .map(|seed| key(seed).text.expose().to_owned())
+            .into_iter()
+            .flat_map(|text| {
+                [
+                    text.clone(),
+                    format!("{text}~acme"),
+                    text[1..].to_owned(),
+                    String::new(),
+                ]
+            })
+            .collect();
+        let mut last = LastKey::default();
+        let read = |read: Result<&PresentedKey, KeyMistake>| {
+            read.map(|read| (read.id, read.hash.0, read.selector.clone()))
+        };
+        for text in texts.iter().flat_map(|text| [text, text]) {
+            let fresh = PresentedKey::read(text);
+            assert_eq!(
+                read(last.read(text)),
+                read(fresh.as_ref().map_err(|mistake| *mistake)),
+                "{text}"
+            );
+        }
     }
 
     #[test]

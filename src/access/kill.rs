@@ -237,16 +237,17 @@ impl Switches {
         })))
     }
 
-    /// An integration's flag; a new one is as the stops in force want it.
-    pub fn of(&self, integration: &Arc<str>) -> Switch {
+    /// An integration's flag, and its name as all who have the flag hold it; a new one is as the stops in force
+    /// want it.
+    pub fn of(&self, integration: &Arc<str>) -> (Arc<str>, Switch) {
         let mut inner = self.lock();
-        if let Some(known) = inner.switches.get(integration) {
-            return known.clone();
+        if let Some((name, known)) = inner.switches.get_key_value(integration) {
+            return (Arc::clone(name), known.clone());
         }
         let off = inner.kills.stop_integration(integration);
         let new = Switch(Arc::new(AtomicBool::new(off)));
         inner.switches.insert(Arc::clone(integration), new.clone());
-        new
+        (Arc::clone(integration), new)
     }
 
     /// Takes other stops in force: every flag follows before this returns.
@@ -342,7 +343,7 @@ mod tests {
     #[test]
     fn flags_follow_the_stops_and_new_ones_are_born_as_they_should_be() {
         let switches = Switches::default();
-        let old = switches.of(&"report".into());
+        let (_, old) = switches.of(&"report".into());
         assert!(!old.is_off());
         switches.apply(&Arc::new(Kills::new(
             1,
@@ -351,16 +352,16 @@ mod tests {
                 subject(KillKind::Integration, "later"),
             ],
         )));
-        assert!(old.is_off() && switches.of(&"later".into()).is_off());
-        assert!(!switches.of(&"other".into()).is_off());
+        assert!(old.is_off() && switches.of(&"later".into()).1.is_off());
+        assert!(!switches.of(&"other".into()).1.is_off());
         let everything = [KillSubject::all(), subject(KillKind::Integration, "report")];
         switches.apply(&Arc::new(Kills::new(2, everything)));
-        assert!(switches.of(&"other".into()).is_off());
+        assert!(switches.of(&"other".into()).1.is_off());
         switches.apply(&Arc::new(Kills::new(
             3,
             [subject(KillKind::Integration, "report")],
         )));
-        assert!(old.is_off() && !switches.of(&"other".into()).is_off());
+        assert!(old.is_off() && !switches.of(&"other".into()).1.is_off());
         switches.apply(&Arc::new(Kills::new(4, [])));
         assert!(!old.is_off());
     }

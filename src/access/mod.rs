@@ -1,7 +1,9 @@
 //! Who may do what. Pure: no async, no clock, no file, no network, no global.
 
+pub mod admin_key;
 pub mod base62;
 pub mod catalogue;
+pub mod charge;
 pub mod connection;
 pub mod consent;
 pub mod decide;
@@ -19,6 +21,7 @@ pub mod json;
 pub mod key;
 pub mod kill;
 pub mod label;
+pub mod limits;
 pub mod multipart;
 pub mod object_type;
 pub mod pointer;
@@ -28,7 +31,10 @@ pub mod policy_set;
 pub mod policy_text;
 pub mod query;
 pub mod refusal;
+pub mod requirement;
+pub mod role;
 pub mod rotation;
 pub mod survey;
+pub mod tally;
 pub mod target;
 pub mod verdict;

@@ -169,6 +169,10 @@ impl Query {
 
 /// Decodes a name or value once.
 fn read(text: &str) -> Result<String, Refusal> {
+    let is_plain = |byte: u8| matches!(byte, 0x21..=0x7e) && !matches!(byte, b'%' | b'+' | b'#' | b'\\');
+    if text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -245,13 +245,19 @@ pub(super) fn encode_into(out: &mut String, text: &str) {
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
     ];
     let hex = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or('0');
-    for byte in text.bytes() {
-        if is_unreserved(byte) {
-            out.push(char::from(byte));
-        } else {
+    let mut rest = text;
+    // Mostly all of it is plain.
+    while let Some(at) = rest.bytes().position(|byte| !is_unreserved(byte)) {
+        let (plain, others) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let end = others.bytes().position(is_unreserved).unwrap_or(others.len());
+        for byte in others.bytes().take(end) {
             out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
         }
+        // An unreserved byte is a character of its own, so that one begins there.
+        rest = others.get(end..).unwrap_or_default();
     }
+    out.push_str(rest);
 }
 
 const fn path(cause: &'static str, remedy: &'static str) -> Refusal {

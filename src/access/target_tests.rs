@@ -196,3 +196,29 @@ fn a_target_that_holds_a_key_of_the_gate_is_refused_wherever_it_stands() {
         None
     );
 }
+
+#[test]
+fn text_is_encoded_byte_by_byte_wherever_what_is_plain_begins_and_ends() {
+    let pieces = ["", "a", "x_y-9.~", "%", " ", "é", "€€", "/", "\u{10ffff}"];
+    let count = pieces.len();
+    for at in 0..count * count * count {
+        let text = [
+            pieces[at % count],
+            pieces[at / count % count],
+            pieces[at / count / count],
+        ]
+        .concat();
+        let expected: String = text
+            .bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    char::from(byte).to_string()
+                }
+                _ => format!("%{byte:02X}"),
+            })
+            .collect();
+        let mut encoded = "before".to_owned();
+        encode_into(&mut encoded, &text);
+        assert_eq!(encoded, format!("before{expected}"), "{text:?}");
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -41,6 +41,8 @@ pub(super) struct Files {
     synced: u64,
     /// The last attempt failed: what stands behind `synced` is unknown.
     doubtful: bool,
+    /// A file that had records was removed or renamed.
+    removed: bool,
     max_bytes: u64,
 }
 
@@ -58,14 +60,7 @@ impl Files {
     /// Opens the newest file for appending, cut to its last whole line, or begins the first.
     pub(super) fn open(folder: &Path, max_bytes: u64, now: Timestamp) -> io::Result<(Self, Found)> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let lock = private().open(folder.join(".lock"))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "another gate writes there; give each its own `instance`",
-            ),
-            other => other.into(),
-        })?;
+        let lock = lock(folder)?;
         let names = names(folder)?;
         let mut found = Found {
             next_seq: 1,
@@ -102,12 +97,34 @@ impl Files {
             number,
             synced,
             doubtful: false,
+            removed: false,
             max_bytes,
         };
         Ok((files, found))
     }
 
+    /// Whether the name still leads to the file that is open: what is written to one that was removed is
+    /// read by nobody.
+    fn stands_in_its_place(&self) -> bool {
+        let there = fs::metadata(path(&self.folder, self.day, self.number));
+        match (there, self.file.metadata()) {
+            (Ok(there), Ok(open)) => (there.dev(), there.ino()) == (open.dev(), open.ino()),
+            _ => false,
+        }
+    }
+
+    /// Makes the instance's folder again when somebody removed it; the one above is the operator's.
+    fn keep_folder(&mut self) -> io::Result<()> {
+        if self.folder.try_exists()? {
+            return Ok(());
+        }
+        DirBuilder::new().mode(0o700).create(&self.folder)?;
+        self._lock = lock(&self.folder)?;
+        Ok(())
+    }
+
     fn next_file(&mut self, today: Date) -> io::Result<()> {
+        self.keep_folder()?;
         let (day, number) = if today > self.day {
             (today, 1)
         } else {
@@ -128,7 +145,7 @@ impl Sink for Files {
             // After a failed sync the kernel may have dropped the pages and call them clean: only
             // a new file with the same lines is sure. What may stand in the old one is cut.
             self.file.set_len(self.synced)?;
-            if self.synced > 0 {
+            if self.synced > 0 || self.removed {
                 self.next_file(day_of(now))?;
             }
             self.doubtful = false;
@@ -139,11 +156,25 @@ impl Sink for Files {
             self.next_file(day_of(now))?;
         }
         self.doubtful = true;
+        fail::fail_point!("audit-commit", |what| Err(io::Error::other(
+            what.unwrap_or_default()
+        )));
         self.file.write_all(lines)?;
         self.file.sync_data()?;
+        if !self.stands_in_its_place() {
+            self.removed = true;
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the log's file was removed or renamed beneath it; another one is begun",
+            ));
+        }
         self.synced = self.synced.saturating_add(length);
         self.doubtful = false;
         Ok(())
+    }
+
+    fn take_removed(&mut self) -> bool {
+        std::mem::take(&mut self.removed)
     }
 }
 
@@ -213,6 +244,18 @@ impl Tail {
         }
         Ok(Self { last, cut_bytes })
     }
+}
+
+fn lock(folder: &Path) -> io::Result<File> {
+    let lock = private().open(folder.join(".lock"))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another gate writes there; give each its own `instance`",
+        ),
+        other => other.into(),
+    })?;
+    Ok(lock)
 }
 
 fn private() -> OpenOptions {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::record::{AggregateRecord, Network, Record};
+use super::network::Network;
+use super::record::{AggregateRecord, Record};
 use crate::access::refusal::Reason;
 
 /// Most pairs of reason and network told apart in one period; the rest share a line without

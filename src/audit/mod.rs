@@ -16,6 +16,8 @@
 
 mod files;
 mod fold;
+mod line;
+mod network;
 mod queue;
 mod read;
 mod record;
@@ -26,16 +28,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use queue::Handle;
-pub use read::{Unread, lines};
+pub use network::Network;
+pub use queue::{Handle, Recording};
+pub use read::{Unread, lines, lines_until};
 pub use record::{
-    AdminRecord, AggregateRecord, DecisionRecord, GapCause, GapRecord, GateEvent, GateRecord, Network,
+    AdminRecord, AggregateRecord, DecisionRecord, GapCause, GapRecord, GateEvent, GateRecord, LimitRecord,
     OutcomeRecord, Record, RefusedRecord,
 };
 
+use crate::clock;
 use crate::config::AuditSettings;
 use files::Files;
 use queue::Shared;
@@ -82,7 +85,7 @@ impl Auditor {
     /// Fails if the folder can't be made, read or written, or another gate writes there.
     pub fn start(settings: &AuditSettings, instance: &str) -> io::Result<Self> {
         let folder = settings.dir.join(instance);
-        let (files, found) = Files::open(&folder, settings.file_bytes, Timestamp::now())?;
+        let (files, found) = Files::open(&folder, settings.file_bytes, clock::wall())?;
         Self::with_sink(settings, Box::new(files), found)
     }
 

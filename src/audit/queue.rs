@@ -1,5 +1,6 @@
 //! A worker's own bounded queue to the writer, and what all queues share.
 
+use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::fold::Strangers;
-use super::record::{DecisionRecord, Network, Record};
+use super::network::Network;
+use super::record::{DecisionRecord, Record};
 use super::{AuditRefused, Counts};
 use crate::access::refusal::Reason;
 use crate::config::AuditSettings;
@@ -32,6 +34,8 @@ struct State {
     oldest: Option<Instant>,
     /// When the oldest of those came that the writer holds and that are not on the disk.
     in_flight: Option<Instant>,
+    /// Decisions taken while the queue was filling up, by integration: nobody's may take all of it.
+    crowd: HashMap<Arc<str>, usize>,
     strangers: Strangers,
     /// Nothing is taken any more. Set under the lock, so that what was taken is drained.
     closed: bool,
@@ -55,6 +59,7 @@ impl Queue {
             return;
         }
         into.append(&mut state.entries);
+        state.crowd.clear();
         let oldest = state.oldest.take();
         state.in_flight = state.in_flight.or(oldest);
     }
@@ -129,11 +134,13 @@ impl Shared {
     }
 
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         for queue in queues.iter() {
             queue.lock().closed = true;
         }
+        // Last, and under the lock: a drain by whoever sees it finds all that was taken, and a queue that is
+        // made from here on is closed from its beginning.
+        self.closed.store(true, Ordering::SeqCst);
         drop(queues);
         self.wake();
     }
@@ -222,6 +229,28 @@ pub struct Handle {
     queue: Arc<Queue>,
 }
 
+/// A record on its way to the disk.
+pub struct Recording {
+    shared: Arc<Shared>,
+    synced: oneshot::Receiver<()>,
+}
+
+impl Recording {
+    /// Has the writer begin at once, and waits until the record is on the disk.
+    ///
+    /// # Errors
+    /// The disk took longer than `audit.max_wait` ([`AuditRefused::Slow`]): it may be waited for again.
+    pub async fn wait(&mut self) -> Result<(), AuditRefused> {
+        self.shared.urgent.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        match tokio::time::timeout(self.shared.max_wait, &mut self.synced).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.shared.refuse(AuditRefused::Stopped)),
+            Err(_) => Err(self.shared.refuse(AuditRefused::Slow)),
+        }
+    }
+}
+
 impl Handle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let queue = Arc::new(Queue {
@@ -269,15 +298,21 @@ impl Handle {
     /// # Errors
     /// As [`Handle::push`], or the disk took longer than `audit.max_wait`.
     pub async fn push_durable(&self, record: Record) -> Result<(), AuditRefused> {
+        self.begin_durable(record)?.wait().await
+    }
+
+    /// Hands a record over that is on the disk once what is returned has been waited for. Whoever hands over
+    /// several waits for the last: a queue keeps their order.
+    ///
+    /// # Errors
+    /// As [`Handle::push`].
+    pub fn begin_durable(&self, record: Record) -> Result<Recording, AuditRefused> {
         let (waiter, synced) = oneshot::channel();
         self.enqueue(record, Some(waiter))?;
-        self.shared.urgent.store(true, Ordering::SeqCst);
-        self.shared.wake();
-        match tokio::time::timeout(self.shared.max_wait, synced).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(self.shared.refuse(AuditRefused::Stopped)),
-            Err(_) => Err(self.shared.refuse(AuditRefused::Slow)),
-        }
+        Ok(Recording {
+            shared: Arc::clone(&self.shared),
+            synced,
+        })
     }
 
     /// Counts a call without a valid key. Never refused, never a line of its own: one line a
@@ -296,9 +331,16 @@ impl Handle {
         let now = Instant::now();
         let refused = {
             let mut state = self.queue.lock();
-            match self.refusal(&state, happened, now) {
+            let decision = match &record {
+                Record::Decision(decision) => Some(&decision.integration),
+                _ => None,
+            };
+            match self.refusal(&state, decision, now) {
                 Some(refused) => refused,
                 None => {
+                    if let Some(integration) = decision.filter(|_| self.fills_up(&state)) {
+                        *state.crowd.entry(Arc::clone(integration)).or_default() += 1;
+                    }
                     state.entries.push(Entry { record, waiter });
                     state.oldest.get_or_insert(now);
                     return Ok(());
@@ -311,13 +353,27 @@ impl Handle {
         Err(self.shared.refuse(refused))
     }
 
-    fn refusal(&self, state: &State, happened: bool, now: Instant) -> Option<AuditRefused> {
+    /// Whether so much waits that from now on it matters whose it is.
+    fn fills_up(&self, state: &State) -> bool {
+        state.entries.len() >= self.shared.capacity / 8
+    }
+
+    /// Whether an integration has its share of a queue that fills up: a quarter.
+    fn has_its_share(&self, state: &State, integration: &str) -> bool {
+        let taken = state.crowd.get(integration).copied().unwrap_or(0);
+        taken >= self.shared.capacity / 4
+    }
+
+    fn refusal(&self, state: &State, decision: Option<&Arc<str>>, now: Instant) -> Option<AuditRefused> {
+        let happened = decision.is_none();
         // Twice the room for what has happened: every decision that was taken has room for its
         // outcome.
         let capacity = self.shared.capacity.saturating_mul(if happened { 2 } else { 1 });
         if state.closed {
             Some(AuditRefused::Stopped)
-        } else if state.entries.len() >= capacity {
+        } else if state.entries.len() >= capacity
+            || decision.is_some_and(|integration| self.has_its_share(state, integration))
+        {
             Some(AuditRefused::Full)
         } else if !happened
             && state

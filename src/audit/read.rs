@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -26,7 +27,20 @@ pub struct Unread {
 ///
 /// # Errors
 /// A folder or a file can't be read.
-pub fn lines(folder: &Path, since: Timestamp, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<Unread> {
+pub fn lines(folder: &Path, since: Timestamp, take: impl FnMut(&[u8]) -> bool) -> io::Result<Unread> {
+    lines_until(folder, since, None, take)
+}
+
+/// [`lines`], given up at an instant: a busy gate's day is more than somebody may wait for.
+///
+/// # Errors
+/// Those of [`lines`]; [`io::ErrorKind::TimedOut`] when it was given up.
+pub fn lines_until(
+    folder: &Path,
+    since: Timestamp,
+    until: Option<Instant>,
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> io::Result<Unread> {
     let first: Date = since.to_zoned(TimeZone::UTC).date();
     let mut unread = Unread::default();
     for instance in instances(folder)? {
@@ -35,7 +49,7 @@ pub fn lines(folder: &Path, since: Timestamp, mut take: impl FnMut(&[u8]) -> boo
                 continue;
             }
             let file = File::open(files::path(&instance, day, number))?;
-            of_file(BufReader::new(file), &mut unread, &mut take)?;
+            of_file(BufReader::new(file), until, &mut unread, &mut take)?;
         }
     }
     Ok(unread)
@@ -55,11 +69,15 @@ fn instances(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn of_file(
     mut file: impl BufRead,
+    until: Option<Instant>,
     unread: &mut Unread,
     take: &mut impl FnMut(&[u8]) -> bool,
 ) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         line.clear();
         let most = LINE_BYTES as u64 + 1;
         file.by_ref().take(most).read_until(b'\n', &mut line)?;
@@ -98,7 +116,7 @@ mod tests {
             lines.push(String::from_utf8_lossy(line).into_owned());
             line.starts_with(b"{")
         };
-        of_file(BufReader::with_capacity(16, text), &mut unread, &mut take).unwrap();
+        of_file(BufReader::with_capacity(16, text), None, &mut unread, &mut take).unwrap();
         (lines, unread)
     }
 
@@ -129,5 +147,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(found, [b"new", b"new"]);
+        let given_up = lines_until(dir.path(), since, Some(Instant::now()), |_| true);
+        assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -5,7 +5,6 @@
 //! first member is `seq`; the chain will append its two members at the end.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,11 @@ use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
+use super::line;
+use super::network::Network;
+use crate::access::connection::ConnectionName;
 use crate::access::effect::Effect;
+use crate::access::key::KeyId;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 
@@ -52,11 +55,11 @@ pub struct DecisionRecord {
     #[serde(serialize_with = "text")]
     pub integration: Arc<str>,
     /// The public id of the key, never its secret part.
-    #[serde(serialize_with = "text")]
-    pub key: Arc<str>,
+    #[serde(serialize_with = "key_id")]
+    pub key: KeyId,
     /// The connection's name, once it is known.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
-    pub connection: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "connection_name")]
+    pub connection: Option<ConnectionName>,
     /// The portal behind the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub portal: Option<u64>,
@@ -85,6 +88,9 @@ pub struct DecisionRecord {
     /// `operation:…`. Of properties and values no more than the word: their names came with the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<Box<str>>,
+    /// The limit that stood in the way, in numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Box<LimitRecord>>,
     /// Digest of the policies the decision was made on.
     #[serde(serialize_with = "text")]
     pub policy: Arc<str>,
@@ -96,6 +102,21 @@ pub struct DecisionRecord {
     /// Where the call came from, as a network.
     #[serde(serialize_with = "shown")]
     pub network: Network,
+}
+
+/// A limit of a policy that a request did not fit into.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LimitRecord {
+    /// Its name in the policy.
+    pub name: &'static str,
+    /// At most so many…
+    pub most: u32,
+    /// …in so many seconds.
+    pub window_seconds: u32,
+    /// What counted when it was decided.
+    pub used: u64,
+    /// What the request would have added.
+    pub asked: u32,
 }
 
 /// What became of a request that passed.
@@ -125,7 +146,7 @@ pub struct OutcomeRecord {
     /// Whether the answer ended before its end, by whosever fault.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cut_short: bool,
-    /// Whether the request was replayed once with a new token.
+    /// Whether the request went up twice: with a new token after a 401, or, a read, by a new connection.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
     /// Whether it ran to its end although it was killed meanwhile: a write whose head had gone up.
@@ -217,6 +238,8 @@ pub enum GateEvent {
     Stop,
     /// Policies were reloaded; `detail` has the digest.
     Reload,
+    /// The wall clock was set; `detail` has by how much.
+    Clock,
     /// People were asked about with a watcher's token; `detail` has which, and what came of it.
     Watch,
 }
@@ -264,33 +287,25 @@ pub enum GapCause {
     Crash,
     /// Outcomes found no room while the disk could not be written.
     Overflow,
-}
-
-/// The network an address belongs to: enough to find a caller, too little to be a person.
-/// /24 for IPv4, /48 for IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Network(IpAddr);
-
-impl Network {
-    /// The network of `address`; an IPv4-mapped IPv6 address counts as IPv4.
-    pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(ip) => Self(IpAddr::V4(Ipv4Addr::from_bits(ip.to_bits() & !0xff))),
-            IpAddr::V6(ip) => Self(IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 80 << 80))),
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = if self.0.is_ipv4() { 24 } else { 48 };
-        write!(f, "{}/{bits}", self.0)
-    }
+    /// Somebody removed or renamed the file that was being written: what stood in it is not here.
+    Removed,
 }
 
 impl Record {
-    /// Appends the line with number `seq` to `out`, line end included.
-    pub(super) fn write_line(&self, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    /// Appends the line with number `seq` to `out`, line end included. Never fails: nothing but our own
+    /// types is written.
+    pub fn write_line(&self, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        match self {
+            Record::Decision(decision) => line::decision(seq, decision, out)?,
+            Record::Outcome(outcome) => line::outcome(seq, outcome, out)?,
+            _ => return self.write_derived_line(seq, out),
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    /// The same, as the types say it.
+    pub(super) fn write_derived_line(&self, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
         out.extend_from_slice(b"{\"seq\":");
         out.extend_from_slice(seq.to_string().as_bytes());
         let brace = out.len();
@@ -317,8 +332,20 @@ fn micros<S: Serializer>(time: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(&format_args!("{time:.6}"))
 }
 
+pub(super) fn whole_micros(duration: &Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn micros_of<S: Serializer>(duration: &Duration, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    s.serialize_u64(whole_micros(duration))
+}
+
+fn key_id<S: Serializer>(key: &KeyId, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(key.as_str())
+}
+
+fn connection_name<S: Serializer>(name: &Option<ConnectionName>, s: S) -> Result<S::Ok, S::Error> {
+    name.as_ref().map(ConnectionName::as_str).serialize(s)
 }
 
 fn shown<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {

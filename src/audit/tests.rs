@@ -13,7 +13,9 @@ use smallvec::smallvec;
 
 use super::files::Found;
 use super::*;
+use crate::access::connection::ConnectionName;
 use crate::access::effect::Effect;
+use crate::access::key::KeyId;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 
@@ -32,8 +34,8 @@ fn decision(effect: Effect, verdict: Verdict) -> DecisionRecord {
         time: Timestamp::now(),
         id: Uuid::new_v4(),
         integration: "contact-report".into(),
-        key: "abcdefghijkl".into(),
-        connection: Some("acme".into()),
+        key: KeyId::parse("abcdefghijkl").unwrap(),
+        connection: ConnectionName::parse("acme"),
         portal: Some(4711),
         operation: Some("crm.objects.list".into()),
         template: Some("/crm/v3/objects/{objectType}".into()),
@@ -46,6 +48,7 @@ fn decision(effect: Effect, verdict: Verdict) -> DecisionRecord {
         } else {
             Reason::NoRule
         },
+        limit: None,
         lacks: Vec::new(),
         policy: "sha256:p".into(),
         catalogue: "sha256:c".into(),
@@ -56,6 +59,14 @@ fn decision(effect: Effect, verdict: Verdict) -> DecisionRecord {
 
 fn read() -> Record {
     Record::Decision(Box::new(decision(Effect::Read, Verdict::Allow)))
+}
+
+/// A read of one of many integrations.
+fn read_of(integration: usize) -> Record {
+    Record::Decision(Box::new(DecisionRecord {
+        integration: format!("i{integration}").into(),
+        ..decision(Effect::Read, Verdict::Allow)
+    }))
 }
 
 fn outcome() -> Record {
@@ -317,7 +328,10 @@ fn folders_and_files_are_closed_to_others() {
 fn a_durable_record_is_on_the_disk_when_its_wait_ends_and_waiters_share_a_sync() {
     let disk = Disk::default();
     let folder = tempfile::tempdir().unwrap();
-    let auditor = disk.auditor(&settings(folder.path()));
+    let mut settings = settings(folder.path());
+    // Fifty of one integration are within its share.
+    settings.queue_records = 1_000;
+    let auditor = disk.auditor(&settings);
     let handle = auditor.handle();
     runtime().block_on(async {
         handle
@@ -433,10 +447,10 @@ fn a_hung_disk_fills_the_queue_refuses_at_once_and_says_afterwards_what_is_missi
     handle.push(read()).unwrap();
     // The writer holds what it has drained; from here on the queue fills.
     eventually("the writer holds the first record", || handle.queued() == 0);
-    for _ in 0..100 {
-        handle.push(read()).unwrap();
+    for n in 0..100 {
+        handle.push(read_of(n)).unwrap();
     }
-    assert_eq!(handle.push(read()), Err(AuditRefused::Full));
+    assert_eq!(handle.push(read_of(100)), Err(AuditRefused::Full));
     for _ in 0..100 {
         handle.push(outcome()).unwrap();
     }
@@ -456,6 +470,28 @@ fn a_hung_disk_fills_the_queue_refuses_at_once_and_says_afterwards_what_is_missi
         101
     );
     assert_eq!(lines.iter().filter(|line| line["kind"] == "outcome").count(), 100);
+}
+
+#[test]
+fn one_integration_does_not_fill_the_queue_for_the_others() {
+    let disk = Disk::default();
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    settings.max_wait = Duration::from_secs(30);
+    let auditor = disk.auditor(&settings);
+    let handle = auditor.handle();
+    disk.hangs.store(true, Ordering::SeqCst);
+    handle.push(read()).unwrap();
+    eventually("the writer holds the first record", || handle.queued() == 0);
+    let taken = (0..100).filter(|_| handle.push(read_of(1)).is_ok()).count();
+    assert_eq!(taken, 12 + 25, "an eighth that nobody minds, and then a quarter");
+    handle.push(outcome()).unwrap();
+    let other = (0..100).filter(|_| handle.push(read_of(2)).is_ok()).count();
+    assert_eq!(other, 25);
+    disk.hangs.store(false, Ordering::SeqCst);
+    eventually("the queue is written", || handle.queued() == 0);
+    assert!(handle.push(read_of(1)).is_ok(), "and its share with it");
+    assert!(auditor.stop());
 }
 
 #[test]

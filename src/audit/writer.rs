@@ -14,6 +14,7 @@ use super::files::Found;
 use super::fold::{Denials, Strangers};
 use super::queue::{Entry, Queue, Shared};
 use super::record::{GapCause, GapRecord, GateEvent, GateRecord, Record};
+use crate::clock;
 
 /// How long read records are gathered before they are written.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
@@ -28,6 +29,11 @@ const IDLE_TICK: Duration = Duration::from_secs(1);
 pub(crate) trait Sink: Send {
     /// Appends whole lines and returns once they are durable. `now` decides the day's file.
     fn commit(&mut self, lines: &[u8], now: Timestamp) -> io::Result<()>;
+
+    /// Whether records that were durable have been taken away since the last call.
+    fn take_removed(&mut self) -> bool {
+        false
+    }
 }
 
 /// The writer thread's state.
@@ -71,7 +77,7 @@ impl Writer {
     /// Writes the gap marker, if the last run did not end in order, and the start line; before the
     /// thread runs, so that a log that can't be written is an error of the start.
     pub(super) fn begin(&mut self, found: &Found) -> io::Result<()> {
-        let time = Timestamp::now();
+        let time = clock::wall();
         if !found.ended_in_order {
             self.add(&Record::Gap(Box::new(GapRecord {
                 time,
@@ -103,7 +109,7 @@ impl Writer {
             }
             if closing {
                 self.add(&Record::Gate(Box::new(GateRecord {
-                    time: Timestamp::now(),
+                    time: clock::wall(),
                     event: GateEvent::Stop,
                     boot: self.boot,
                     detail: String::new(),
@@ -152,7 +158,7 @@ impl Writer {
         let overflowed = self.shared.take_overflowed();
         if overflowed > 0 {
             self.add(&Record::Gap(Box::new(GapRecord {
-                time: Timestamp::now(),
+                time: clock::wall(),
                 cause: GapCause::Overflow,
                 cut_bytes: 0,
                 records: overflowed,
@@ -189,7 +195,7 @@ impl Writer {
         if self.strangers.is_empty() && self.denials.is_empty() {
             return;
         }
-        let time = Timestamp::now();
+        let time = clock::wall();
         let mut records = self.strangers.records(time);
         records.extend(self.denials.records(time));
         for record in &records {
@@ -218,12 +224,13 @@ impl Writer {
     fn commit(&mut self) -> bool {
         let mut closing_since = None;
         loop {
-            match self.sink.commit(&self.lines, Timestamp::now()) {
+            match self.sink.commit(&self.lines, clock::wall()) {
                 Ok(()) => {
                     if !self.shared.healthy() {
                         tracing::info!("the audit log can be written again");
                     }
                     self.committed();
+                    self.note_removed();
                     return true;
                 }
                 Err(error) => {
@@ -243,6 +250,18 @@ impl Writer {
                 }
             }
             thread::sleep(RETRY_EVERY);
+        }
+    }
+
+    /// Records were there and are gone, or are elsewhere: the next lines begin by saying so.
+    fn note_removed(&mut self) {
+        if self.sink.take_removed() {
+            self.add(&Record::Gap(Box::new(GapRecord {
+                time: clock::wall(),
+                cause: GapCause::Removed,
+                cut_bytes: 0,
+                records: 0,
+            })));
         }
     }
 

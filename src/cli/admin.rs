@@ -13,11 +13,12 @@ use crate::access::policy_set::PolicySet;
 use crate::access::policy_text::mistake::Mistake;
 use crate::catalogue_file;
 use crate::config::{Config, Overrides};
-use crate::hubspot::connect::{Upstream, client_tls};
+use crate::hubspot::connect::{Upstream, upstream_tls};
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
 use crate::policy_files;
-use crate::store::{Follower, Provenance, Store, StoreError};
+pub use crate::reports::short;
+use crate::store::{Follower, Provenance, REASON_MAX, Store, StoreError};
 use crate::tokens::{EnrolError, ResumeError, UnlockError, unlock};
 use crate::vault::Vault;
 
@@ -26,9 +27,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longest time a question to HubSpot may take.
 const QUESTION: Duration = Duration::from_secs(20);
-
-/// Longest `--reason`.
-const REASON_MAX: usize = 500;
 
 /// Why a state is changed: every command that changes one takes it.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -66,7 +64,11 @@ impl Admin {
 
     /// Opens what the store holds, with the configured master key.
     pub fn vault(&self) -> Result<Vault, CommandError> {
-        Ok(unlock(&self.store, &self.config.master_key)?)
+        Ok(unlock(
+            &self.store,
+            &self.config.master_key,
+            &self.config.key_command,
+        )?)
     }
 
     /// Asks HubSpot on the operator's behalf.
@@ -78,7 +80,7 @@ impl Admin {
                 CommandError::usage(format!("can't read `upstream.ca` `{}`: {error}", path.display()))
             })?),
         };
-        let tls = client_tls(ca.as_deref())
+        let tls = upstream_tls(&settings.url, ca.as_deref())
             .map_err(|error| CommandError::usage(format!("`upstream.ca`: {error}")))?;
         let upstream = Upstream::new(&settings.url, tls, settings.allow_private)
             .map_err(|error| CommandError::usage(error.to_string()))?;
@@ -137,12 +139,8 @@ fn line_of(follower: &Follower) -> String {
 
 /// Who runs this command, and why.
 pub fn provenance(args: &ReasonArgs) -> Result<Provenance, CommandError> {
-    let reason = args.reason.as_deref().map(str::trim);
-    if reason.is_some_and(|text| text.len() > REASON_MAX || text.chars().any(char::is_control)) {
-        return Err(CommandError::usage(format!(
-            "`--reason` is one line of at most {REASON_MAX} bytes"
-        )));
-    }
+    let reason = Provenance::reason_of(args.reason.as_deref().unwrap_or_default())
+        .map_err(|_| CommandError::usage(format!("`--reason` is one line of at most {REASON_MAX} bytes")))?;
     let uid = rustix::process::getuid().as_raw();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut actor = format!("cli:{}@{host}", user_name(uid).unwrap_or_else(|| uid.to_string()));
@@ -152,10 +150,7 @@ pub fn provenance(args: &ReasonArgs) -> Result<Provenance, CommandError> {
         // Cannot fail: a string grows.
         let _ = write!(actor, " for {login}");
     }
-    Ok(Provenance {
-        actor,
-        reason: reason.filter(|text| !text.is_empty()).map(str::to_owned),
-    })
+    Ok(Provenance { actor, reason })
 }
 
 /// The name of a user id by `/etc/passwd`: the environment can be made to say anything.
@@ -185,11 +180,6 @@ pub fn print(out: &mut dyn Write, text: &str) -> Result<(), CommandError> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| CommandError::internal(format!("can't write the output: {error}")))
-}
-
-/// `2026-11-26 12:40Z`: a moment in a table.
-pub fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 /// Columns of equal width, two blanks between, nothing behind the last.
@@ -222,6 +212,8 @@ impl From<StoreError> for CommandError {
         let message = error.to_string();
         match error {
             StoreError::NotFound { .. }
+            | StoreError::Rekeyed
+            | StoreError::OtherRotation
             | StoreError::NameTaken { .. }
             | StoreError::PortalTaken { .. }
             | StoreError::AppInUse { .. } => Self::findings(message),
@@ -231,11 +223,18 @@ impl From<StoreError> for CommandError {
             | StoreError::NetworkFilesystem { .. }
             | StoreError::NotAStore(_)
             | StoreError::Older { .. }
+            | StoreError::BackupExists(_)
+            | StoreError::BackupFile { .. }
             | StoreError::NoReason
+            | StoreError::TwoNames(_)
+            | StoreError::Locked
             | StoreError::Newer { .. } => Self::usage(message),
             StoreError::Busy
             | StoreError::Damaged(_)
+            | StoreError::SetBack
             | StoreError::DamagedConnection(_)
+            | StoreError::BackupUnsound
+            | StoreError::Displaced(_)
             | StoreError::Interrupted
             | StoreError::Sqlite(_) => Self::internal(message),
         }
@@ -247,6 +246,7 @@ impl From<UnlockError> for CommandError {
         match error {
             UnlockError::Store(error) => error.into(),
             UnlockError::MasterKey(_) | UnlockError::Wrong(_) => Self::usage(error.to_string()),
+            UnlockError::Vault(_) => Self::internal(error.to_string()),
         }
     }
 }
@@ -301,7 +301,9 @@ pub(super) mod testing {
         );
         std::fs::write(&path, text).unwrap();
         let loaded = config::load(Some(&path), Overrides::default()).unwrap();
-        (dir, Admin::of(loaded.config).unwrap())
+        let admin = Admin::of(loaded.config).unwrap();
+        admin.vault().unwrap();
+        (dir, admin)
     }
 
     /// Where nobody listens.

@@ -8,10 +8,10 @@ mod rotate;
 mod rotation;
 mod select;
 mod sheet;
-mod surroundings;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -20,7 +20,6 @@ pub use self::import::ImportArgs;
 pub use self::label::{LabelArgs, MarkArgs};
 pub use self::rotate::RotateArgs;
 pub use self::select::{Chosen, Selectors};
-use self::surroundings::Surroundings;
 use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime, short};
 use super::connection_install::{InstallArgs, install};
 use super::kill::warn_of_stops;
@@ -28,6 +27,8 @@ use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, PortalId, Standing};
 use crate::access::label::{Label, Labels};
 use crate::access::rotation::rotation_due;
+use crate::reports::Surroundings;
+use crate::reports::connections::{expires_of, json_of};
 use crate::store::ConnectionRow;
 use crate::tokens::{Candidate, Enrolment};
 use crate::vault::secret_file;
@@ -214,8 +215,14 @@ fn listed(names: &[ConnectionName]) -> String {
     quoted.join(", ")
 }
 
+fn surroundings(admin: &Admin) -> Result<Surroundings, CommandError> {
+    let now = Timestamp::now();
+    let policies = admin.policies(now).ok().map(|(policies, _)| Arc::new(policies));
+    Ok(Surroundings::read(&admin.store, &admin.config, policies, now)?)
+}
+
 fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
-    let around = Surroundings::read(admin)?;
+    let around = surroundings(admin)?;
     let mut rows = args.by.rows(admin)?;
     if args.rotation_due {
         rows.retain(|row| rotation_due(&row.credential_age(), around.max_age, around.now()).is_some());
@@ -259,7 +266,7 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
 }
 
 fn show(args: &ShowArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
-    let around = Surroundings::read(admin)?;
+    let around = surroundings(admin)?;
     let rows = args.chosen.rows(admin)?;
     let shown: Vec<String> = rows
         .iter()
@@ -285,30 +292,6 @@ fn trouble_of(row: ConnectionRow, around: &Surroundings) -> Option<String> {
         Some(_) => row.standing_why.or(row.health),
         None => row.health.or(row.standing_why),
     }
-}
-
-fn expires_of(row: &ConnectionRow) -> Option<Timestamp> {
-    row.access.as_ref().and_then(|token| token.expires)
-}
-
-fn json_of(row: &ConnectionRow, around: &Surroundings) -> serde_json::Value {
-    let mut json = serde_json::json!({
-        "name": row.name.as_str(),
-        "id": row.id.as_str(),
-        "portal": row.portal.get(),
-        "kind": row.kind.as_str(),
-        "app": row.app,
-        "state": around.state(row),
-        "why": row.standing_why,
-        "since": row.standing_since.to_string(),
-        "trouble": row.health,
-        "token_expires": expires_of(row).map(|at| at.to_string()),
-        "user_id": row.user_id,
-        "scopes": row.scopes,
-        "created": row.created.to_string(),
-    });
-    sheet::extend(&mut json, row, around);
-    json
 }
 
 #[cfg(test)]

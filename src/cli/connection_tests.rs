@@ -186,7 +186,7 @@ fn a_sheet_shows_whose_consent_it_stands_on_how_it_fares_and_who_uses_it() {
         since: at(26),
         detail: "{}".to_owned(),
     };
-    admin.store.reconcile_findings(at(26), &[found]).unwrap();
+    admin.store.change_findings(at(26), &[], &[found]).unwrap();
     let show = |json| {
         let args = ShowArgs {
             chosen: named("acme"),
@@ -298,7 +298,7 @@ fn a_sheet_shows_what_is_found_of_the_person_behind_it() {
         since: at,
         detail: "{}".to_owned(),
     };
-    let began = admin.store.reconcile_findings(at, &[found]).unwrap().began;
+    let began = admin.store.change_findings(at, &[], &[found]).unwrap().began;
     let show = || {
         let args = ShowArgs {
             chosen: named("acme"),

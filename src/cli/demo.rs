@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::run::{control_plane, say, serve};
+use super::run::{Signals, control_plane, say, serve};
 use super::{CommandError, CommandResult, Globals};
 use crate::access::catalogue::Catalogue;
 use crate::access::connection::{ConnectionId, ConnectionName, PortalId};
@@ -56,7 +56,7 @@ pub fn run(args: DemoArgs, globals: &Globals) -> CommandResult {
     refuse_other_upstream(globals)?;
     logging::init(LogFormat::Auto);
     logging::install_panic_hook();
-    crate::harden::no_core_dumps();
+    crate::harden::begin();
     let home = tempfile::Builder::new()
         .prefix("scopegate-demo-")
         .tempdir()
@@ -76,8 +76,9 @@ pub fn run(args: DemoArgs, globals: &Globals) -> CommandResult {
             .await?
             .listen()
             .await?;
+        let signals = Signals::listen()?;
         announce(&server, &upstream.origin, &keys, &audit)?;
-        serve(server).await
+        serve(server, signals).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -126,9 +127,9 @@ fn configure(home: &Path, args: &DemoArgs, upstream: &str) -> Result<Config, Com
 /// One connection, and a key for each sample.
 async fn furnish(config: &Config, token: &Secret) -> Result<Vec<(&'static str, Secret)>, CommandError> {
     let store = Store::open(&config.store).map_err(internal)?;
-    let master = MasterKey::load(&config.master_key).map_err(internal)?;
+    let master = MasterKey::load(&config.master_key, &config.key_command).map_err(internal)?;
     let vault = Vault::open(&master, store.id(), None).map_err(internal)?;
-    store.record_key_check(vault.key_check()).map_err(internal)?;
+    store.record_key_check(&vault.key_check()).map_err(internal)?;
     let limit = Duration::from_secs(10);
     let client = ControlClient::new(
         read_upstream(config).map_err(CommandError::internal)?.shared(),

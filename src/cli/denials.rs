@@ -1,22 +1,14 @@
 //! `scopegate denials`: what was not let through, by whom and why, from the audit log. What the gate
 //! denied and what HubSpot refused stand apart: they are mended in different places.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::admin::{columns, print, short};
 use super::{CommandError, CommandResult, Exit, Globals, key_life};
-use crate::audit;
 use crate::config::{Config, Overrides};
-
-/// Groups that are told apart; what goes beyond is counted.
-const GROUPS: usize = 10_000;
-
-/// Explains every word.
-const REASONS: &str = include_str!("../../catalogue/reasons.tsv");
+use crate::reports::denials::{self, Group, Times, Wanted, json_of};
 
 /// Arguments of `denials`.
 #[derive(Debug, clap::Args)]
@@ -64,15 +56,19 @@ fn execute(
                 .hint("a gate makes it at its first start; see that `audit.dir` names the right folder"),
         );
     }
-    let mut found = Found::default();
-    let unread = audit::lines(folder, since, |line| found.take(line, args, since)).map_err(|error| {
+    let wanted = Wanted {
+        since,
+        integration: args.integration.as_deref(),
+        connection: args.connection.as_deref(),
+    };
+    let found = denials::read(folder, &wanted, None).map_err(|error| {
         CommandError::internal(format!(
             "the audit log in `{}` can't be read: {error}",
             folder.display()
         ))
     })?;
     for (count, what) in [
-        (unread.lines, "lines of the audit log can't be read"),
+        (found.unread, "lines of the audit log can't be read"),
         (found.beyond, "more are of kinds that are not told apart"),
     ] {
         if count > 0 {
@@ -80,8 +76,7 @@ fn execute(
             let _ = writeln!(err, "warning: {count} {what}");
         }
     }
-    let mut groups: Vec<(Group, Times)> = found.groups.into_iter().collect();
-    groups.sort_by(|(a, x), (b, y)| y.count.cmp(&x.count).then_with(|| a.cmp(b)));
+    let groups = found.groups;
     let text = match args.json {
         true => groups
             .iter()
@@ -106,6 +101,20 @@ fn execute(
     }
 }
 
+/// Any bytes as the lines of an audit log, read as the command reads them: what it would print, and how many
+/// lines are no records.
+#[cfg(fuzzing)]
+pub fn read_hostile(lines: &[u8]) -> (String, usize) {
+    let (groups, unread) = denials::read_hostile(lines);
+    if groups.is_empty() {
+        return (String::new(), unread);
+    }
+    let rows = groups
+        .iter()
+        .map(|(group, times)| format!("{}\n", json_of(group, times)));
+    (rows.collect::<String>() + &table(&groups), unread)
+}
+
 /// What was asked for: a mistyped name has no denials, either.
 fn of(args: &DenialsArgs) -> String {
     let mut text = String::new();
@@ -118,193 +127,6 @@ fn of(args: &DenialsArgs) -> String {
         }
     }
     text
-}
-
-/// Whose no it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum By {
-    Gate,
-    Hubspot,
-}
-
-impl By {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Gate => "gate",
-            Self::Hubspot => "hubspot",
-        }
-    }
-}
-
-/// Alike: by whom, to whom, what, why.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Group {
-    by: By,
-    integration: String,
-    connection: Option<String>,
-    operation: Option<String>,
-    /// The gate's reason, or HubSpot's cause.
-    why: String,
-    lacks: Vec<String>,
-    lacks_any: bool,
-    detail: Option<String>,
-    rule: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Times {
-    count: u64,
-    first: Timestamp,
-    last: Timestamp,
-}
-
-#[derive(Default)]
-struct Found {
-    groups: BTreeMap<Group, Times>,
-    beyond: u64,
-}
-
-/// What is looked at of a line; whatever else stands there is not.
-#[derive(Deserialize)]
-struct Line {
-    kind: String,
-    time: String,
-    integration: Option<String>,
-    connection: Option<String>,
-    operation: Option<String>,
-    decision: Option<String>,
-    reason: Option<String>,
-    rule: Option<String>,
-    #[serde(default)]
-    lacks: Vec<String>,
-    #[serde(default)]
-    lacks_any: bool,
-    cause: Option<String>,
-    cause_detail: Option<String>,
-    count: Option<u64>,
-}
-
-impl Found {
-    /// Whether the line is a record.
-    fn take(&mut self, line: &[u8], args: &DenialsArgs, since: Timestamp) -> bool {
-        let Ok(line) = serde_json::from_slice::<Line>(line) else {
-            return false;
-        };
-        let Ok(time) = line.time.parse::<Timestamp>() else {
-            return false;
-        };
-        let count = line.count.unwrap_or(1);
-        let Some(group) = line.group().filter(|_| time >= since) else {
-            return true;
-        };
-        let is_wanted = |wanted: &Option<String>, is: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| is == Some(wanted))
-        };
-        if !is_wanted(&args.integration, Some(&group.integration))
-            || !is_wanted(&args.connection, group.connection.as_deref())
-        {
-            return true;
-        }
-        if let Some(times) = self.groups.get_mut(&group) {
-            times.count = times.count.saturating_add(count);
-            times.first = times.first.min(time);
-            times.last = times.last.max(time);
-        } else if self.groups.len() < GROUPS {
-            let (first, last) = (time, time);
-            self.groups.insert(group, Times { count, first, last });
-        } else {
-            self.beyond = self.beyond.saturating_add(count);
-        }
-        true
-    }
-}
-
-impl Line {
-    /// `None`: nothing was denied.
-    fn group(self) -> Option<Group> {
-        let by = match (&*self.kind, self.decision.as_deref()) {
-            ("decision", Some("deny" | "refuse")) => By::Gate,
-            // Denials beyond fifty a second, summed up: their operations are not told.
-            ("aggregate", _) => By::Gate,
-            ("outcome", _) if self.cause.is_some() => By::Hubspot,
-            _ => return None,
-        };
-        let (why, detail, rule) = match by {
-            By::Gate => (self.reason?, None, self.rule),
-            By::Hubspot => (self.cause?, self.cause_detail, None),
-        };
-        Some(Group {
-            by,
-            // Without one it is a stranger's, and no decision.
-            integration: self.integration?,
-            connection: self.connection,
-            operation: self.operation,
-            why,
-            lacks: self.lacks,
-            lacks_any: self.lacks_any,
-            detail,
-            rule,
-        })
-    }
-}
-
-impl Group {
-    /// What is missing, in a word or two.
-    fn lacks(&self) -> String {
-        match (self.lacks.is_empty(), &self.rule) {
-            (false, _) => self.lacks.join(if self.lacks_any { "|" } else { " " }),
-            (true, Some(rule)) => rule.clone(),
-            (true, None) => "-".to_owned(),
-        }
-    }
-
-    /// What to do about it.
-    fn remedy(&self) -> String {
-        let named = self
-            .lacks
-            .iter()
-            .map(|one| format!("`{one}`"))
-            .collect::<Vec<_>>();
-        let explained = |set, word| explain(set, word).filter(|remedy| !remedy.is_empty());
-        match (self.by, &*self.why) {
-            (By::Hubspot, "missing_scope") if !named.is_empty() => {
-                let named = match self.lacks_any {
-                    true => format!("one of {}", named.join(", ")),
-                    false => named.join(" and "),
-                };
-                format!("add {named} to the app and install again")
-            }
-            (By::Hubspot, "user_permission") => format!(
-                "the installer lacks a permission in HubSpot: give it to them, or let somebody else install `{}` again",
-                self.connection.as_deref().unwrap_or("the connection")
-            ),
-            (By::Hubspot, cause) => {
-                let detail = self.detail.as_deref();
-                let remedy = detail.and_then(|detail| explained("forbidden_detail", detail));
-                remedy
-                    .or_else(|| explained("forbidden_cause", cause))
-                    .unwrap_or("look at the answer")
-                    .to_owned()
-            }
-            (By::Gate, "no_rule" | "effect" | "object" | "risk") if !named.is_empty() => format!(
-                "if `{}` needs it, open {} in its policy",
-                self.integration,
-                named.join(" and ")
-            ),
-            (By::Gate, reason) => explained("reason", reason)
-                .unwrap_or("look at the answer")
-                .to_owned(),
-        }
-    }
-}
-
-/// The remedy that the table of words has.
-fn explain(set: &str, word: &str) -> Option<&'static str> {
-    REASONS.lines().find_map(|line| {
-        let mut cells = line.split('\t');
-        let is_it = cells.next() == Some(set) && cells.next() == Some(word);
-        is_it.then(|| cells.nth(1)).flatten()
-    })
 }
 
 fn table(groups: &[(Group, Times)]) -> String {
@@ -337,28 +159,6 @@ fn table(groups: &[(Group, Times)]) -> String {
         ]);
     }
     columns(&rows)
-}
-
-fn json_of(group: &Group, times: &Times) -> serde_json::Value {
-    let why = match group.by {
-        By::Gate => "reason",
-        By::Hubspot => "cause",
-    };
-    serde_json::json!({
-        "by": group.by.as_str(),
-        "integration": group.integration,
-        "connection": group.connection,
-        "operation": group.operation,
-        why: group.why,
-        "lacks": group.lacks,
-        "lacks_any": group.lacks_any,
-        "detail": group.detail,
-        "rule": group.rule,
-        "count": times.count,
-        "first": times.first.to_string(),
-        "last": times.last.to_string(),
-        "remedy": group.remedy(),
-    })
 }
 
 #[cfg(test)]

@@ -127,30 +127,6 @@ fn one_integration_or_one_connection_can_be_looked_at_alone() {
 }
 
 #[test]
-fn every_word_has_a_remedy() {
-    for line in REASONS.lines().skip(2) {
-        let cells: Vec<&str> = line.split('\t').collect();
-        let by = match cells[0] {
-            "reason" => By::Gate,
-            "forbidden_cause" => By::Hubspot,
-            _ => continue,
-        };
-        let group = Group {
-            by,
-            integration: "report".to_owned(),
-            connection: None,
-            operation: None,
-            why: cells[1].to_owned(),
-            lacks: Vec::new(),
-            lacks_any: false,
-            detail: None,
-            rule: None,
-        };
-        assert!(group.remedy().len() > 5, "{line}");
-    }
-}
-
-#[test]
 fn a_folder_that_is_not_there_and_a_time_that_is_none_are_said() {
     let (_dir, mut config) = world();
     let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -13,8 +13,8 @@ use crate::config::{Overrides, own_url};
 
 /// A gate that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest answer that is read: conditions and a hundred warnings.
-const ANSWER_BYTES: usize = 64 * 1024;
+/// Largest answer that is read: the metrics of a gate with every series there may be.
+const ANSWER_BYTES: usize = 16 << 20;
 
 /// Arguments of `health`.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,17 +28,28 @@ pub struct HealthArgs {
 pub fn run(args: HealthArgs, globals: &Globals) -> CommandResult {
     let loaded = super::config::load(globals, Overrides::default())?;
     let address = loaded.config.monitor_address();
+    if loaded.config.admin.tls.is_some() && loaded.config.monitor_listen.is_none() {
+        return Err(
+            CommandError::usage("the monitor's routes are on the admin listener, behind its TLS")
+                .hint("set `monitor.listen`: it tells no secrets, and this command asks there"),
+        );
+    }
     if address.port() == 0 {
         return Err(
             CommandError::usage("the port of the monitor listener is chosen at each start")
                 .hint("set `monitor.listen` or `admin.listen` to a port of its own"),
         );
     }
+    let target = if args.verbose {
+        "/readyz?verbose"
+    } else {
+        "/readyz"
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CommandError::internal(format!("the runtime could not start: {error}")))?;
-    let asked = runtime.block_on(async { tokio::time::timeout(TIMEOUT, ask(address, args.verbose)).await });
+    let asked = runtime.block_on(async { tokio::time::timeout(TIMEOUT, ask(address, target)).await });
     let answer = match asked {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(unreachable(address, &error.to_string())),
@@ -53,6 +64,24 @@ struct Answer {
     text: String,
 }
 
+/// What a running gate answered to a question of another command.
+pub(super) struct Asked {
+    pub(super) text: String,
+}
+
+/// Asks the monitor listener there for `target`.
+///
+/// # Errors
+/// Nobody answers in time, or something else does: why, for people.
+pub(super) fn ask_for(address: SocketAddr, target: &str) -> Result<Asked, String> {
+    let runtime = super::admin::runtime().map_err(|error| error.message)?;
+    match runtime.block_on(async { tokio::time::timeout(TIMEOUT, ask(address, target)).await }) {
+        Ok(Ok(answer)) => Ok(Asked { text: answer.text }),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
 fn report(answer: &Answer, out: &mut dyn Write) -> io::Result<Exit> {
     out.write_all(answer.text.as_bytes())?;
     Ok(if answer.ready { Exit::Fine } else { Exit::Findings })
@@ -63,13 +92,13 @@ fn unreachable(address: SocketAddr, why: &str) -> CommandError {
         .hint("is it running, with this configuration?")
 }
 
-async fn ask(address: SocketAddr, verbose: bool) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+async fn ask(address: SocketAddr, target: &str) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let origin = own_url(address, false);
     let authority = origin.trim_start_matches("http://");
     let stream = tokio::net::TcpStream::connect(authority).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request = http::Request::get(if verbose { "/readyz?verbose" } else { "/readyz" })
+    let request = http::Request::get(target)
         .header(http::header::HOST, authority)
         .body(Empty::<bytes::Bytes>::new())?;
     let answer = sender.send_request(request).await?;
@@ -117,14 +146,14 @@ mod tests {
     async fn a_gate_says_whether_it_is_ready_and_verbosely_why_not() {
         let readiness = Arc::new(Readiness::default());
         let (address, _shutdown) = gate(Arc::clone(&readiness)).await;
-        let answer = ask(address, true).await.unwrap();
+        let answer = ask(address, "/readyz?verbose").await.unwrap();
         assert!(!answer.ready);
         assert!(answer.text.contains("[-] master key opened"), "{}", answer.text);
         assert_eq!(report(&answer, &mut Vec::new()).unwrap(), Exit::Findings);
         for condition in Condition::ALL {
             readiness.set(condition, true);
         }
-        let answer = ask(address, false).await.unwrap();
+        let answer = ask(address, "/readyz").await.unwrap();
         let mut out = Vec::new();
         assert_eq!(report(&answer, &mut out).unwrap(), Exit::Fine);
         assert_eq!(out, b"ready\n");
@@ -135,6 +164,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        assert!(ask(address, false).await.is_err());
+        assert!(ask(address, "/readyz").await.is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! `scopegate key`: keys that integrations send where a HubSpot token used to be.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
@@ -12,9 +13,11 @@ use crate::access::connection::{ConnectionName, is_name};
 use crate::access::integration::Binding;
 use crate::access::key::{Environment, IssuedKey, KeyId, KeyRandomness};
 use crate::access::kill::KillKind;
+use crate::access::policy::Policy;
 use crate::access::policy::tables::ConnectionRef;
 use crate::access::policy_set::PolicyState;
-use crate::store::{KeyRow, NewKey, Revoked};
+use crate::reports::keys;
+use crate::store::{ConnectionRow, NewKey, Revoked};
 
 /// Most keys at once: a fleet's worth; more is likely a slip.
 const COUNT_MAX: u16 = 1_000;
@@ -132,6 +135,8 @@ fn create(args: &CreateArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn W
         .collect::<Result<Vec<_>, _>>()?
         .into_iter()
         .unzip();
+    // What a key opens is sealed.
+    admin.vault()?;
     admin.store.add_keys(&keys, &by)?;
     print_keys(&issued, out)?;
     admin.tell_followers(err);
@@ -162,8 +167,8 @@ fn binding(
     now: Timestamp,
     err: &mut dyn Write,
 ) -> Result<Binding, CommandError> {
-    let candidates = candidates(&args.integration, admin, now);
-    if let Err(warning) = &candidates
+    let policy = policy_of(&args.integration, admin, now);
+    if let Err(warning) = &policy
         && (args.any_connection || args.connection.is_some())
     {
         // Nobody to tell if stderr is gone.
@@ -188,7 +193,7 @@ fn binding(
                  names it",
                 row.name
             );
-        } else if candidates.is_ok_and(|all| all.iter().all(|(name, _)| *name != row.name)) {
+        } else if policy.is_ok_and(|policy| !covers(&policy, &row)) {
             let _ = writeln!(
                 err,
                 "warning: the policy of `{}` does not name connection `{}`: the key opens nothing until it does",
@@ -202,7 +207,7 @@ fn binding(
     if let Some(damaged) = admin.store.connection_rows()?.damaged.first() {
         return Err(CommandError::findings(damaged.finding()).hint(flags));
     }
-    match &*candidates? {
+    match &*candidates(policy?.as_ref(), admin)? {
         [(_, id)] => Ok(Binding::Connection(*id)),
         [] => Err(CommandError::findings(format!(
             "the policy of `{}` names no connection there is",
@@ -214,7 +219,7 @@ fn binding(
             Err(CommandError::findings(format!(
                 "integration `{}` may use several connections: {}",
                 args.integration,
-                names.join(", ")
+                few(&names)
             ))
             .hint(flags))
         }
@@ -223,38 +228,49 @@ fn binding(
 
 type Candidate = (ConnectionName, crate::access::connection::ConnectionId);
 
-/// The connections the integration's policy names, of those there are.
-fn candidates(integration: &str, admin: &Admin, now: Timestamp) -> Result<Vec<Candidate>, CommandError> {
+/// Names for a message, not thousands of them.
+fn few(names: &[String]) -> String {
+    const MOST: usize = 20;
+    match names.len().saturating_sub(MOST) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..MOST].join(", ")),
+    }
+}
+
+/// The integration's policy, if it has one that loads.
+fn policy_of(integration: &str, admin: &Admin, now: Timestamp) -> Result<Arc<Policy>, CommandError> {
     let settings = &admin.config;
     let (set, _) = admin.policies(now)?;
-    let policy = match set.policy(integration, now) {
-        PolicyState::Ready(policy) | PolicyState::Expired(policy) => policy,
-        PolicyState::Missing => {
-            return Err(CommandError::findings(format!(
-                "there is no policy `{integration}.yaml`: the key would open nothing"
-            ))
-            .hint(format!(
-                "policies are read from `{}`",
-                settings.policies.display()
-            )));
-        }
-        PolicyState::Invalid => {
-            return Err(CommandError::findings(format!(
-                "the policy of `{integration}` does not load, so the connections it names are not known"
-            ))
-            .hint("see `scopegate policy check`"));
-        }
-    };
+    match set.policy(integration, now) {
+        PolicyState::Ready(policy) | PolicyState::Expired(policy) => Ok(Arc::clone(policy)),
+        PolicyState::Missing => Err(CommandError::findings(format!(
+            "there is no policy `{integration}.yaml`: the key would open nothing"
+        ))
+        .hint(format!(
+            "policies are read from `{}`",
+            settings.policies.display()
+        ))),
+        PolicyState::Invalid => Err(CommandError::findings(format!(
+            "the policy of `{integration}` does not load, so the connections it names are not known"
+        ))
+        .hint("see `scopegate policy check`")),
+    }
+}
+
+fn covers(policy: &Policy, row: &ConnectionRow) -> bool {
+    policy.covers(ConnectionRef {
+        name: row.name.as_str(),
+        app: row.app.as_deref(),
+    })
+}
+
+/// The connections a policy names, of those there are. Reads all of them: only for who names none.
+fn candidates(policy: &Policy, admin: &Admin) -> Result<Vec<Candidate>, CommandError> {
     let rows = admin.store.connections()?;
     Ok(rows
         .into_iter()
-        .filter(|row| !settings.people.is_watcher(row.name.as_str()))
-        .filter(|row| {
-            policy.covers(ConnectionRef {
-                name: row.name.as_str(),
-                app: row.app.as_deref(),
-            })
-        })
+        .filter(|row| !admin.config.people.is_watcher(row.name.as_str()))
+        .filter(|row| covers(policy, row))
         .map(|row| (row.name, row.id))
         .collect())
 }
@@ -293,16 +309,6 @@ fn print_keys(issued: &[IssuedKey], out: &mut dyn Write) -> Result<(), CommandEr
 fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let now = Timestamp::now();
     let connections = admin.store.connections()?;
-    let connection_of = |row: &KeyRow| match row.binding {
-        Binding::Any => None,
-        Binding::Connection(id) => {
-            let known = connections.iter().find(|connection| connection.id == id);
-            Some(known.map_or_else(
-                || "(removed)".to_owned(),
-                |connection| connection.name.to_string(),
-            ))
-        }
-    };
     let mut rows = vec![
         [
             "ID",
@@ -325,14 +331,9 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
         {
             continue;
         }
-        let (state, connection) = (state_of(&row, now), connection_of(&row));
+        let (state, connection) = (keys::state_of(&row, now), keys::connection_of(&row, &connections));
         if args.json {
-            let value = serde_json::json!({
-                "id": row.id.as_str(), "integration": row.integration, "connection": connection,
-                "state": state, "expires": row.expires.map(|at| at.to_string()),
-                "created": row.created.to_string(), "created_by": row.created_by,
-                "revoked": row.revoked.map(|at| at.to_string()),
-            });
+            let value = keys::json_of(&row, &connections, now);
             lines.push_str(&value.to_string());
             lines.push('\n');
         } else {
@@ -350,16 +351,6 @@ fn list(args: &ListArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     let text = if args.json { lines } else { columns(&rows) };
     print(out, &text)?;
     Ok(Exit::Fine)
-}
-
-fn state_of(row: &KeyRow, now: Timestamp) -> &'static str {
-    if row.revoked.is_some() {
-        "revoked"
-    } else if row.expires.is_some_and(|at| now >= at) {
-        "expired"
-    } else {
-        "ok"
-    }
 }
 
 fn revoke(args: &RevokeArgs, admin: &Admin, err: &mut dyn Write) -> CommandResult {
@@ -381,6 +372,8 @@ fn rotate(args: &RotateArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn W
     let overlap = span(&args.overlap)
         .ok_or_else(|| CommandError::usage("`--overlap` is a number of days or hours: `7d`, `12h`"))?;
     let until = later(now, overlap)?;
+    // Before it is read: a row that somebody else wrote gets no successor.
+    admin.vault()?;
     let row = admin
         .store
         .key(&old)?

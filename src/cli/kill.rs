@@ -13,13 +13,12 @@ use std::time::Instant;
 use clap::ArgGroup;
 use serde_json::{Value, json};
 
-use self::reach::{
-    Reach, still_stopping, warn_if_unknown, warn_of_unknown_installers, warn_of_what_is_beneath,
-};
+use self::reach::{still_stopping, warn_if_unknown, warn_of_unknown_installers, warn_of_what_is_beneath};
 use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance, short};
 use super::retire::{self, RetireArgs};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::kill::{KillKind, KillSubject};
+use crate::reports::kills::{self, Reach};
 use crate::store::{Follower, Killed, Provenance};
 
 /// What is stopped or revived: exactly one of these.
@@ -96,7 +95,7 @@ pub fn kill(args: KillArgs, globals: &Globals) -> CommandResult {
 
 /// Nothing of exactly this name is stopped; what may be meant is.
 fn not_stopped(subject: &KillSubject, admin: &Admin) -> Result<CommandError, CommandError> {
-    let reach = Reach::of(subject, admin)?;
+    let reach = Reach::of(subject, &admin.store)?;
     let kills = admin.store.kills()?;
     let others: Vec<String> = still_stopping(subject, &reach, &kills)
         .into_iter()
@@ -195,7 +194,7 @@ fn show(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Vec<retire::Done>, CommandError> {
-    let reach = Reach::of(subject, admin)?;
+    let reach = Reach::of(subject, &admin.store)?;
     let known = warn_if_unknown(subject, &reach, admin, err)?;
     warn_of_unknown_installers(subject, admin, err)?;
     if !args.json {
@@ -245,7 +244,7 @@ fn end(args: &ReviveArgs, admin: &Admin, out: &mut dyn Write, err: &mut dyn Writ
     }
     let gates = Gates::follow(admin, since);
     gates.tell(err);
-    let reach = Reach::of(&subject, admin)?;
+    let reach = Reach::of(&subject, &admin.store)?;
     let kills = admin.store.kills()?;
     let others = still_stopping(&subject, &reach, &kills);
     if args.json {
@@ -282,19 +281,10 @@ fn list(args: &KillArgs, admin: &Admin, out: &mut dyn Write) -> CommandResult {
     ];
     let mut lines = String::new();
     for kill in kills {
-        let reach = Reach::of(&kill.subject, admin)?;
+        let reach = Reach::of(&kill.subject, &admin.store)?;
         let (kind, name) = (kill.subject.kind().as_str(), kill.subject.name());
         if args.json {
-            let line = json!({
-                "kind": kind,
-                "subject": name,
-                "since": kill.at.to_string(),
-                "actor": kill.actor,
-                "reason": kill.reason,
-                "connections": reach.connections.len(),
-                "keys": reach.keys,
-            });
-            lines.push_str(&format!("{line}\n"));
+            lines.push_str(&format!("{}\n", kills::json_of(&kill, &reach)));
             continue;
         }
         let name = if name.is_empty() { "-" } else { name };
@@ -337,18 +327,9 @@ impl Gates {
     }
 
     fn json(&self) -> Value {
-        let of = |follower: &Follower| match follower {
-            Follower::InForce { instance, after } => {
-                json!({ "instance": instance, "in_force_after_seconds": after.as_secs_f64() })
-            }
-            Follower::Silent { instance } => {
-                json!({ "instance": instance, "in_force_after_seconds": Value::Null })
-            }
-        };
-        match &self.0 {
-            Ok(followers) => followers.iter().map(of).collect(),
-            Err(_) => Value::Null,
-        }
+        self.0
+            .as_ref()
+            .map_or(Value::Null, |followers| kills::gates(followers))
     }
 
     /// Not fine unless every gate has answered.

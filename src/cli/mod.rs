@@ -6,8 +6,10 @@ pub mod catalogue;
 pub mod config;
 pub mod connection;
 pub mod connection_install;
+pub mod credential;
 pub mod demo;
 pub mod denials;
+pub mod doctor;
 pub mod explain;
 pub mod health;
 pub mod init;
@@ -124,6 +126,9 @@ enum Command {
     /// Keys that integrations send where a HubSpot token used to be.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Credentials of people and programs on the admin listener.
+    #[command(subcommand)]
+    Admin(credential::AdminCommand),
     /// HubSpot apps.
     #[command(subcommand)]
     App(app::AppCommand),
@@ -157,6 +162,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Ask a running gate whether it is ready.
     Health(health::HealthArgs),
+    /// One page for whoever is on call: what is wrong or soon will be, and what to do.
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Parses the arguments, runs the command, prints what went wrong.
@@ -202,6 +209,7 @@ fn execute(cli: Cli) -> CommandResult {
         Command::Sim(args) => sim::run(args, &globals),
         Command::Init(args) => init::run(args, &globals),
         Command::Key(command) => key::run(command, &globals),
+        Command::Admin(command) => credential::run(command, &globals),
         Command::App(command) => app::run(command, &globals),
         Command::Connection(command) => connection::run(command, &globals),
         Command::Kill(args) => kill::kill(args, &globals),
@@ -215,5 +223,6 @@ fn execute(cli: Cli) -> CommandResult {
         Command::MasterKey(command) => master_key::run(command, &globals),
         Command::Config(args) => config::run(args, &globals),
         Command::Health(args) => health::run(args, &globals),
+        Command::Doctor(args) => doctor::run(args, &globals),
     }
 }

@@ -10,16 +10,12 @@ use super::CommandError;
 
 /// Commands, and groups of commands.
 const COMMANDS: &[&str] = &[
-    "doctor",
     "coverage",
     "audit",
     "completions",
     "man",
     "catalogue import",
     "catalogue diff",
-    "store backup",
-    "master-key rotate",
-    "master-key verify",
 ];
 
 /// The error for the reserved word in the arguments of the process (its own name first), if there is one.

@@ -2,14 +2,16 @@
 
 use std::io::Write;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::config::{self, Config, Overrides};
+use crate::harden::{self, Hardening};
 use crate::logging;
 use crate::server::{Prepared, Server, StartOptions};
-use crate::store::gate_runs;
+use crate::store::{MachineTime, gate_runs};
+use crate::vault::HeldKeys;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +19,7 @@ pub struct RunArgs {
     /// Do all of a start but listening, then exit.
     #[arg(long)]
     check: bool,
-    /// Exit 2 when a policy does not load.
+    /// Exit 2 when a policy does not load, when run as root, or when a protection that the kernel has fails.
     #[arg(long)]
     strict: bool,
     /// Where integrations connect, in place of `listen`.
@@ -41,29 +43,65 @@ pub fn run(args: RunArgs, globals: &Globals) -> CommandResult {
         .map_err(|errors| CommandError::usage(errors.render(false)))?;
     logging::init(loaded.config.log);
     logging::install_panic_hook();
-    crate::harden::no_core_dumps();
+    let mut hardening = harden::begin();
     crate::tokens::failpoints::arm_from_environment();
     for warning in &loaded.warnings {
         tracing::warn!(event = "config.warning", warning = warning.as_str());
     }
-    let options = StartOptions { strict: args.strict };
-    if args.check {
-        return check(&loaded.config, options);
+    if MachineTime::now().is_none() {
+        tracing::warn!(
+            event = "clock.unknown_run",
+            "the kernel does not tell which run of the machine this is: the wall clock decides how old tokens are and \
+             what is left of limits; let the gate read /proc/sys/kernel/random/boot_id"
+        );
     }
+    let options = StartOptions { strict: args.strict };
+    let config = loaded.config;
+    hardening
+        .look_at_modes(&config, &loaded.file)
+        .map_err(CommandError::usage)?;
+    if args.check {
+        return check(&config, options, &hardening);
+    }
+    if args.strict && hardening.refuses_strictly().is_some() {
+        // It will be refused; all that is wrong with the rest is said first.
+        Prepared::check(&config, options)?;
+        refuse_strictly(options, &hardening)?;
+    }
+    let keys = HeldKeys::load(&config.master_key, &config.key_command)
+        .map_err(|error| CommandError::usage(error.to_string()))?;
+    hardening.confine(&config);
+    hardening.say();
+    refuse_strictly(options, &hardening)?;
     let runtime = control_plane()?;
     runtime.block_on(async {
-        let prepared = Prepared::new(loaded.config, options).await?;
+        let prepared = Prepared::with_keys(config, options, &keys)
+            .await?
+            .hardened(&hardening);
+        drop(keys);
         let server = prepared.listen().await?;
+        // Before anybody knows that it runs: a signal that comes early is not the end of it.
+        let signals = Signals::listen()?;
         say(&server.ready_line())?;
         // Not under systemd is no error.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        serve(server).await
+        serve(server, signals).await
     })
 }
 
+/// A strict start takes no half measures: root, or a protection that the kernel has and refuses.
+fn refuse_strictly(options: StartOptions, hardening: &Hardening) -> Result<(), CommandError> {
+    match hardening.refuses_strictly() {
+        Some(why) if options.strict => Err(CommandError::usage(format!("`--strict` was given, and {why}"))
+            .hint("mend it, or run without `--strict`: then it is a warning")),
+        _ => Ok(()),
+    }
+}
+
 /// All of a start but what would disturb a gate that runs.
-fn check(config: &Config, options: StartOptions) -> CommandResult {
+fn check(config: &Config, options: StartOptions, hardening: &Hardening) -> CommandResult {
     Prepared::check(config, options)?;
+    refuse_strictly(options, hardening)?;
     if gate_runs(&config.store) {
         // Nobody to tell if stderr is gone.
         let _ = writeln!(
@@ -92,14 +130,32 @@ pub fn say(line: &str) -> Result<(), CommandError> {
         .map_err(|error| CommandError::internal(format!("stdout: {error}")))
 }
 
+/// The signals a gate listens to.
+pub struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    /// From here on they end nothing by themselves.
+    pub fn listen() -> Result<Self, CommandError> {
+        let listen = |kind| signal(kind).map_err(|error| CommandError::internal(format!("signals: {error}")));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            hup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Until SIGTERM or SIGINT; SIGHUP reloads; a second signal ends the waiting.
-pub async fn serve(server: Server) -> CommandResult {
-    let listen = |kind| signal(kind).map_err(|error| CommandError::internal(format!("signals: {error}")));
-    let (mut term, mut int, mut hup) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::hangup())?,
-    );
+pub async fn serve(server: Server, signals: Signals) -> CommandResult {
+    let Signals {
+        mut term,
+        mut int,
+        mut hup,
+    } = signals;
     loop {
         tokio::select! {
             _ = term.recv() => break,

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::Config;
 use super::apps::origin_of;
 use super::mistakes::Mistake;
+use super::{Config, TlsFiles};
 
 /// Where the install listener's flow begins.
 pub const START_PATH: &str = "/start";
@@ -18,21 +18,19 @@ pub(super) fn whole(
     mistakes: &mut Vec<Mistake>,
     warnings: &mut Vec<String>,
 ) {
-    if let Some(tls) = &config.tls {
-        for (name, path) in [("tls.cert", &tls.cert), ("tls.key", &tls.key)] {
-            if path.as_os_str().is_empty() {
-                let other = place("tls.cert")
-                    .or_else(|| place("tls.key"))
-                    .or_else(|| place("tls.client_ca"));
-                mistakes.push(Mistake::new(format!("TLS needs `{name}`, too")).at(other));
-            }
-        }
-    }
-    if !config.admin_listen.ip().is_loopback() {
+    certificates("tls", config.tls.as_ref(), place, mistakes);
+    certificates("admin.tls", config.admin.tls.as_ref(), place, mistakes);
+    if !config.admin_listen.ip().is_loopback() && config.admin.tls.is_none() {
         mistakes.push(
-            Mistake::new("`admin.listen` on an address other than loopback needs `admin.tls`, which is not supported yet")
+            Mistake::new("`admin.listen` on an address other than loopback needs `admin.tls`: credentials would travel in clear text")
                 .at(place("admin.listen"))
-                .help("keep it on 127.0.0.1 or [::1]; for probes and scrapes from elsewhere set `monitor.listen`"),
+                .help("set `admin.tls`, or keep it on 127.0.0.1 or [::1]; for probes and scrapes from elsewhere set `monitor.listen`"),
+        );
+    }
+    if config.admin.tls.is_some() && config.monitor_listen.is_none() {
+        warnings.push(
+            "`admin.tls` is set and `monitor.listen` is not: probes, scrapes and `scopegate health` would need TLS; set `monitor.listen`"
+                .to_owned(),
         );
     }
     listeners(config, place, mistakes);
@@ -66,6 +64,24 @@ pub(super) fn whole(
                 .at(place("limits.head_size").or_else(|| place("limits.target_size")))
                 .help("the target is a part of the head"),
         );
+    }
+}
+
+/// A certificate needs its key, and the other way round.
+fn certificates(
+    section: &str,
+    files: Option<&TlsFiles>,
+    place: &dyn Fn(&str) -> Option<Range<usize>>,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let Some(files) = files else { return };
+    for (member, path) in [("cert", &files.cert), ("key", &files.key)] {
+        if path.as_os_str().is_empty() {
+            let other = ["cert", "key", "client_ca"]
+                .into_iter()
+                .find_map(|member| place(&format!("{section}.{member}")));
+            mistakes.push(Mistake::new(format!("TLS needs `{section}.{member}`, too")).at(other));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::apps;
-use super::settings::{self, RESERVED, SETTINGS, SHORTHANDS, Secrecy};
+use super::settings::{self, SETTINGS, SHORTHANDS, Secrecy};
 use crate::access::policy_text::nearest::nearest;
 use crate::vault::secret_file;
 
@@ -71,10 +71,7 @@ impl Environment {
                 None => match known.files.get(variable) {
                     Some(name) => Some(self.out_of_file(name, variable, value)),
                     None if is_service_link(variable) => None,
-                    None => Some(match reserved(variable) {
-                        Some(name) => Found::Setting(name, value.clone()),
-                        None => Found::Unknown(known.nearest(variable)),
-                    }),
+                    None => Some(Found::Unknown(known.nearest(variable))),
                 },
             };
             found.extend(what.map(|what| (variable.clone(), what)));
@@ -125,15 +122,6 @@ impl Known {
         let nearest = nearest(&bare(variable), names.iter().map(String::as_str))?;
         Some(format!("{PREFIX}{}", nearest.to_ascii_uppercase()))
     }
-}
-
-/// The reserved setting that a variable is below of.
-fn reserved(variable: &str) -> Option<&'static str> {
-    RESERVED.into_iter().find(|name| {
-        variable
-            .strip_prefix(&settings::variable(name))
-            .is_some_and(|rest| rest.starts_with('_'))
-    })
 }
 
 /// What Kubernetes sets for a service whose name begins with `scopegate`: `…_PORT`,

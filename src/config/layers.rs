@@ -153,11 +153,8 @@ impl Layers<'_> {
         if secret {
             self.secrets.push(node.place.clone());
         }
-        // A reserved setting's own refusal says more than that it is a mapping.
-        let reserved = settings::RESERVED.contains(&name);
         match value(node) {
             Some(value) => self.put(name, value, node),
-            None if reserved => self.put(name, Value::List(Vec::new()), node),
             None => self.mistakes.push(
                 Mistake::new(format!("`{name}` must be one value or a list of values"))
                     .at(Some(node.place.clone())),

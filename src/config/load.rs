@@ -12,6 +12,14 @@ use super::tree;
 use super::value::Value;
 use super::{AppSettings, Config, apps, check};
 
+/// Where the master key may come from: one of them counts.
+const KEY_SOURCES: [&str; 4] = [
+    "master_key.file",
+    "master_key.env",
+    "master_key.command",
+    "master_key.credential",
+];
+
 /// Values from the command line, by setting.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides(pub(super) Vec<(String, String)>);
@@ -221,7 +229,7 @@ impl Layers<'_> {
             Origin::Flag => 3,
         };
         let named = |(name, layered): (&&'static str, &Layered)| {
-            let counts = name.starts_with("master_key.") && layered.value != Value::Null;
+            let counts = KEY_SOURCES.contains(name) && layered.value != Value::Null;
             counts.then(|| (rank(&layered.origin), *name))
         };
         let mut sources: Vec<_> = self.values.iter().filter_map(named).collect();
@@ -243,7 +251,7 @@ impl Layers<'_> {
     /// A source of the master key besides the one in force.
     fn is_overruled(&self, name: &str) -> bool {
         self.master_key
-            .is_some_and(|one| name.starts_with("master_key.") && name != one)
+            .is_some_and(|one| KEY_SOURCES.contains(&name) && name != one)
     }
 
     /// What is in force, also where it follows from other settings or from the machine.

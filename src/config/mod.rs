@@ -35,8 +35,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// TLS for integrations; `None` = clear text.
     pub tls: Option<TlsFiles>,
-    /// The admin listener; until the admin API exists it carries the monitor routes alone.
+    /// The admin listener.
     pub admin_listen: SocketAddr,
+    /// Who reaches it, and how.
+    pub admin: AdminSettings,
     /// A listener of its own for `/livez`, `/readyz`, `/metrics`; `None` = on `admin_listen`.
     pub monitor_listen: Option<SocketAddr>,
     /// Where people connect accounts.
@@ -60,6 +62,8 @@ pub struct Config {
     pub store: PathBuf,
     /// Where the master key comes from.
     pub master_key: MasterKeySource,
+    /// How the command is run that prints it, if it is one.
+    pub key_command: KeyCommand,
     /// Audit files.
     pub audit: AuditSettings,
     /// Name of this gate in audit and metrics.
@@ -78,6 +82,8 @@ pub struct Config {
     pub log: LogFormat,
     /// The people behind credentials.
     pub people: PeopleSettings,
+    /// What a running gate gives up.
+    pub hardening: HardeningSettings,
 }
 
 impl Config {
@@ -88,6 +94,7 @@ impl Config {
             listen,
             tls: None,
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9465)),
+            admin: AdminSettings::default(),
             monitor_listen: None,
             install: InstallSettings {
                 listen: None,
@@ -108,6 +115,7 @@ impl Config {
             catalogue: CatalogueSettings::default(),
             store: folder.join("data/scopegate.db"),
             master_key: MasterKeySource::File(folder.join("data/master.key")),
+            key_command: KeyCommand::default(),
             audit: AuditSettings {
                 dir: folder.join("data/audit"),
                 durable_reads: false,
@@ -126,6 +134,7 @@ impl Config {
             health_failing_after: Duration::from_secs(86_400),
             log: LogFormat::Auto,
             people: PeopleSettings::default(),
+            hardening: HardeningSettings::default(),
         }
     }
 
@@ -167,6 +176,17 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// CA of client certificates: set = mTLS is required.
     pub client_ca: Option<PathBuf>,
+}
+
+/// The admin listener's ways in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// TLS; without it the listener is for this machine alone.
+    pub tls: Option<TlsFiles>,
+    /// Names it is asked by, besides those of this machine and its own address.
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may ask; none by default.
+    pub origins: Vec<String>,
 }
 
 /// The install listener.
@@ -215,6 +235,24 @@ pub enum MasterKeySource {
     Credential(String),
 }
 
+/// How the command that prints the master key is run.
+#[derive(Clone, Debug)]
+pub struct KeyCommand {
+    /// Longest time it may take.
+    pub wait: Duration,
+    /// Names of environment variables that it is given, besides those every program needs.
+    pub env: Vec<String>,
+}
+
+impl Default for KeyCommand {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(30), // a KMS call takes a second or two; longer means it hangs
+            env: Vec::new(),
+        }
+    }
+}
+
 /// Audit files and how durable they are.
 #[derive(Clone, Debug)]
 pub struct AuditSettings {
@@ -258,6 +296,24 @@ impl Default for PeopleSettings {
     }
 }
 
+/// What a running gate gives up besides what it always does.
+#[derive(Clone, Debug)]
+pub struct HardeningSettings {
+    /// Files, ports and system calls that it does not need, where the kernel can take them away.
+    pub sandbox: bool,
+    /// More folders and files it may read: what a link will be swapped to.
+    pub read: Vec<PathBuf>,
+}
+
+impl Default for HardeningSettings {
+    fn default() -> Self {
+        Self {
+            sandbox: true,
+            read: Vec::new(),
+        }
+    }
+}
+
 /// How the gate goes down.
 #[derive(Clone, Copy, Debug)]
 pub struct ShutdownSettings {
@@ -280,6 +336,9 @@ pub struct Limits {
     pub judged_body_bytes: usize,
     /// All judged bodies together; beyond it 503.
     pub judged_total_bytes: usize,
+    /// Judged bodies of one integration, together; beyond it 503: half of all, so that there is room for
+    /// others whatever one sends.
+    pub judged_bytes_per_integration: usize,
     /// All answers that are held to be filtered whole, together; beyond it they are filtered as they
     /// stream.
     pub answers_total_bytes: usize,
@@ -293,11 +352,36 @@ pub struct Limits {
     pub connections: usize,
     /// Open client connections from one address.
     pub connections_per_address: usize,
+    /// Open client connections with one key: a client that keeps its connections needs a few.
+    pub connections_per_key: usize,
+    /// Requests under way, a worker: what they hold in memory is bounded by it.
+    pub in_flight: usize,
+    /// Requests of one integration under way, a worker. What one has ready to run is what another's
+    /// request waits for; at HubSpot's 50 ms an answer this is 1,280 a second, six times HubSpot's limit
+    /// for one app in one account.
+    pub in_flight_per_integration: usize,
+    /// Requests of one integration that wait for one of those to end, a worker.
+    pub waiting_per_integration: usize,
+    /// How long they wait, up to twice as long, before they are refused. Also what holds up a client that
+    /// repeats at once.
+    pub in_flight_wait: Duration,
+    /// Upstream connections a worker, in use and idle.
+    pub upstream_connections: usize,
+    /// Upstream connections a worker that are being made at once.
+    pub upstream_connecting: usize,
+    /// Calls of a worker that wait for one; beyond it 503.
+    pub upstream_waiting: usize,
     /// Idle upstream connections a worker.
     pub upstream_idle: usize,
     /// HTTP/2 streams a connection.
     pub h2_streams: u32,
-    /// From accept to the first byte.
+    /// HTTP/2 frames at once that ask for nothing.
+    pub h2_control_frames: u64,
+    /// Bytes a second that a client must send of a body, or take of an answer, while it is waited for.
+    pub body_rate: u64,
+    /// Time of waiting over which they are averaged.
+    pub body_rate_over: Duration,
+    /// From accept to the first byte, the TLS handshake included.
     pub first_byte: Duration,
     /// From the first byte to the end of the head.
     pub head: Duration,
@@ -315,6 +399,18 @@ pub struct Limits {
     pub answer_idle: Duration,
     /// A request from head to last byte.
     pub total: Duration,
+    /// How many of a hundred calls may go up a second time, the gate over.
+    pub retry_percent: u32,
+    /// How many may before that share has come together.
+    pub retry_reserve: u32,
+    /// Fewest failures at which the upstream is left alone; 0: never.
+    pub breaker_failures: u32,
+    /// Least share of calls that failed, in percent.
+    pub breaker_percent: u32,
+    /// How far back they are counted.
+    pub breaker_window: Duration,
+    /// How long the upstream is left alone before it is tried again.
+    pub breaker_pause: Duration,
     /// Waiting for a token to be refreshed.
     pub token: Duration,
     /// Policies that don't load keep their previous version this long.
@@ -335,14 +431,26 @@ impl Default for Limits {
             header_fields: 100,
             judged_body_bytes: 8 * 1024 * 1024,
             judged_total_bytes: 256 * 1024 * 1024,
+            judged_bytes_per_integration: 128 * 1024 * 1024,
             answers_total_bytes: 64 * 1024 * 1024,
             body_bytes: 1024 * 1024 * 1024,
             error_body_bytes: 256 * 1024,
             replay_bytes: 64 * 1024,
             connections: 10_000,
             connections_per_address: 2_000,
+            connections_per_key: 500,
+            in_flight: 1_024,
+            in_flight_per_integration: 64,
+            waiting_per_integration: 512,
+            in_flight_wait: Duration::from_millis(500),
+            upstream_connections: 1_024, // answers of 1 s let a worker send as many a second
+            upstream_connecting: 64,
+            upstream_waiting: 1_024,
             upstream_idle: 64,
             h2_streams: 100,
+            h2_control_frames: 2_000, // a client that gives window back by the kilobyte never comes near
+            body_rate: 256,           // the slowest of modems is ten times as fast
+            body_rate_over: Duration::from_secs(10),
             first_byte: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body_idle: Duration::from_secs(30),
@@ -352,6 +460,12 @@ impl Default for Limits {
             answer_head: Duration::from_secs(110), // HubSpot's own edge gives up after 100 s
             answer_idle: Duration::from_secs(60),
             total: Duration::from_secs(900),
+            retry_percent: 10,
+            retry_reserve: 10,
+            breaker_failures: 10, // a quiet gate with two slow calls is not in trouble
+            breaker_percent: 50,
+            breaker_window: Duration::from_secs(10),
+            breaker_pause: Duration::from_secs(2),
             token: Duration::from_secs(10),
             policies_stale: Duration::from_secs(3600),
             store_max_staleness: Duration::from_secs(10),

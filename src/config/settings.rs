@@ -35,9 +35,6 @@ pub(super) enum Secrecy {
 /// The scalar spelling of a section's main setting: `store: sqlite:…` is `store: { url: sqlite:… }`.
 pub(super) const SHORTHANDS: [(&str, &str); 1] = [("store", "store.url")];
 
-/// Sections and settings that are promised and not built yet: what is below them is refused as a whole.
-pub(super) const RESERVED: [&str; 1] = ["admin.tls"];
-
 /// The setting with this name.
 pub(super) fn by_name(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
@@ -84,7 +81,11 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "tls.key" = "null" => |c, v, base| if let Some(key) = v.optional(|v| v.path(base))? { tls(c).key = key };
     "tls.client_ca" = "null" => |c, v, base| if let Some(ca) = v.optional(|v| v.path(base))? { tls(c).client_ca = Some(ca) };
     "admin.listen" = "127.0.0.1:9465" => |c, v, _| c.admin_listen = v.address()?;
-    "admin.tls" = "null" => |_c, v, _| not_yet(v, "`admin.tls`", "leave it out, and `admin.listen` on a loopback address")?;
+    "admin.tls.cert" = "null" => |c, v, base| if let Some(cert) = v.optional(|v| v.path(base))? { admin_tls(c).cert = cert };
+    "admin.tls.key" = "null" => |c, v, base| if let Some(key) = v.optional(|v| v.path(base))? { admin_tls(c).key = key };
+    "admin.tls.client_ca" = "null" => |c, v, base| if let Some(ca) = v.optional(|v| v.path(base))? { admin_tls(c).client_ca = Some(ca) };
+    "admin.hosts" = "[]" => |c, v, _| c.admin.hosts = hosts(v)?;
+    "admin.origins" = "[]" => |c, v, _| c.admin.origins = origins(v)?;
     "monitor.listen" = "null" => |c, v, _| c.monitor_listen = v.optional(Value::address)?;
     "install.listen" = "null" => |c, v, _| c.install.listen = v.optional(Value::address)?;
     "install.public_url" = "null" => |c, v, _| c.install.public_url = v.optional(apps::public_url)?;
@@ -104,6 +105,8 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "master_key.file" = "data/master.key" => |c, v, base| if let Some(file) = v.optional(|v| v.path(base))? { c.master_key = MasterKeySource::File(file) };
     "master_key.env" = "null" => |c, v, _| if let Some(name) = v.optional(variable_name)? { c.master_key = MasterKeySource::Env(name) };
     "master_key.command" = "null", Command => |c, v, _| if let Some(command) = v.optional(command)? { c.master_key = MasterKeySource::Command(command) };
+    "master_key.command_wait" = "30s" => |c, v, _| c.key_command.wait = v.duration(seconds(1, 300))?;
+    "master_key.command_env" = "[]" => |c, v, _| c.key_command.env = variable_names(v)?;
     "master_key.credential" = "null" => |c, v, _| if let Some(name) = v.optional(name)? { c.master_key = MasterKeySource::Credential(name) };
     "audit.dir" = "data/audit" => |c, v, base| c.audit.dir = v.path(base)?;
     "audit.durable" = "writes" => |c, v, _| c.audit.durable_reads = v.word(&["writes", "all"])? == "all";
@@ -118,6 +121,8 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "people.technical_users" = "[]" => |c, v, _| c.people.technical_users = technical_users(v)?;
     "shutdown.delay" = "5s" => |c, v, _| c.shutdown.delay = v.duration(seconds(0, 3600))?;
     "shutdown.grace" = "25s" => |c, v, _| c.shutdown.grace = v.duration(seconds(0, 3600))?;
+    "hardening.sandbox" = "on" => |c, v, _| c.hardening.sandbox = v.word(&["on", "off"])? == "on";
+    "hardening.read" = "[]" => |c, v, base| c.hardening.read = v.list().iter().map(|path| base.join(path)).collect();
     "log.format" = "auto" => |c, v, _| c.log = log_format(v)?;
     "health.write_failing_after" = "24h" => |c, v, _| c.health_failing_after = v.duration(seconds(1, 30 * 86_400))?;
     "metrics.series" = "20000" => |c, v, _| c.limits.metrics_series = count(v, 2_000..=1_000_000)?;
@@ -127,14 +132,26 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "limits.header_fields" = "100" => |c, v, _| c.limits.header_fields = count(v, 16..=1_000)?;
     "limits.judged_body_size" = "8MiB" => |c, v, _| c.limits.judged_body_bytes = size(v, 64 << 10..=1 << 30)?;
     "limits.judged_total_size" = "256MiB" => |c, v, _| c.limits.judged_total_bytes = size(v, 1 << 20..=1 << 40)?;
+    "limits.judged_size_per_integration" = "128MiB" => |c, v, _| c.limits.judged_bytes_per_integration = size(v, 64 << 10..=1 << 40)?;
     "limits.answers_total_size" = "64MiB" => |c, v, _| c.limits.answers_total_bytes = size(v, 0..=1 << 40)?;
     "limits.body_size" = "1GiB" => |c, v, _| c.limits.body_bytes = v.size(1 << 20..=1 << 40)?;
     "limits.error_body_size" = "256KiB" => |c, v, _| c.limits.error_body_bytes = size(v, 4 << 10..=64 << 20)?;
     "limits.replay_size" = "64KiB" => |c, v, _| c.limits.replay_bytes = size(v, 0..=64 << 20)?;
     "limits.connections" = "10000" => |c, v, _| c.limits.connections = count(v, ANY)?;
     "limits.connections_per_address" = "2000" => |c, v, _| c.limits.connections_per_address = count(v, ANY)?;
+    "limits.connections_per_key" = "500" => |c, v, _| c.limits.connections_per_key = count(v, ANY)?;
+    "limits.in_flight" = "1024" => |c, v, _| c.limits.in_flight = count(v, 1..=1 << 20)?;
+    "limits.in_flight_per_integration" = "64" => |c, v, _| c.limits.in_flight_per_integration = count(v, 1..=1 << 20)?;
+    "limits.waiting_per_integration" = "512" => |c, v, _| c.limits.waiting_per_integration = count(v, 0..=1 << 20)?;
+    "limits.in_flight_wait" = "500ms" => |c, v, _| c.limits.in_flight_wait = v.duration(Duration::from_millis(1)..=Duration::from_secs(60))?;
+    "limits.upstream_connections" = "1024" => |c, v, _| c.limits.upstream_connections = count(v, 1..=100_000)?;
+    "limits.upstream_connecting" = "64" => |c, v, _| c.limits.upstream_connecting = count(v, 1..=100_000)?;
+    "limits.upstream_waiting" = "1024" => |c, v, _| c.limits.upstream_waiting = count(v, 0..=1_000_000)?;
     "limits.upstream_idle" = "64" => |c, v, _| c.limits.upstream_idle = count(v, 0..=10_000)?;
     "limits.h2_streams" = "100" => |c, v, _| c.limits.h2_streams = count(v, 1..=10_000)? as u32;
+    "limits.h2_control_frames" = "2000" => |c, v, _| c.limits.h2_control_frames = v.count(100..=1_000_000)?;
+    "limits.body_rate" = "256" => |c, v, _| c.limits.body_rate = v.size(0..=1 << 30)?;
+    "limits.body_rate_over" = "10s" => |c, v, _| c.limits.body_rate_over = v.duration(WAIT)?;
     "limits.first_byte_wait" = "10s" => |c, v, _| c.limits.first_byte = v.duration(WAIT)?;
     "limits.head_wait" = "10s" => |c, v, _| c.limits.head = v.duration(WAIT)?;
     "limits.judged_body_wait" = "60s" => |c, v, _| c.limits.judged_body = v.duration(WAIT)?;
@@ -144,6 +161,12 @@ pub(super) static SETTINGS: &[Setting] = settings! {
     "limits.answer_head_wait" = "110s" => |c, v, _| c.limits.answer_head = v.duration(WAIT)?;
     "limits.answer_wait" = "1m" => |c, v, _| c.limits.answer_idle = v.duration(WAIT)?;
     "limits.total_wait" = "15m" => |c, v, _| c.limits.total = v.duration(seconds(1, 86_400))?;
+    "limits.retry_percent" = "10" => |c, v, _| c.limits.retry_percent = count(v, 0..=100)? as u32;
+    "limits.retry_reserve" = "10" => |c, v, _| c.limits.retry_reserve = count(v, 0..=10_000)? as u32;
+    "limits.breaker_failures" = "10" => |c, v, _| c.limits.breaker_failures = count(v, 0..=100_000)? as u32;
+    "limits.breaker_percent" = "50" => |c, v, _| c.limits.breaker_percent = count(v, 1..=100)? as u32;
+    "limits.breaker_window" = "10s" => |c, v, _| c.limits.breaker_window = v.duration(WAIT)?;
+    "limits.breaker_pause" = "2s" => |c, v, _| c.limits.breaker_pause = v.duration(WAIT)?;
     "limits.token_wait" = "10s" => |c, v, _| c.limits.token = v.duration(WAIT)?;
 };
 
@@ -155,11 +178,12 @@ fn tls(config: &mut Config) -> &mut TlsFiles {
     })
 }
 
-fn not_yet(value: &Value, what: &str, remedy: &str) -> Reading<()> {
-    match value {
-        Value::Null => Ok(()),
-        _ => Err(format!("{what} is not supported yet; {remedy}")),
-    }
+fn admin_tls(config: &mut Config) -> &mut TlsFiles {
+    config.admin.tls.get_or_insert_with(|| TlsFiles {
+        cert: Default::default(),
+        key: Default::default(),
+        client_ca: None,
+    })
 }
 
 fn count(value: &Value, range: RangeInclusive<u64>) -> Reading<usize> {
@@ -212,6 +236,35 @@ fn versions(value: &Value) -> Reading<Vec<String>> {
     }
 }
 
+/// Host names as they stand in `Host`, without a port; compared in lower case.
+fn hosts(value: &Value) -> Reading<Vec<String>> {
+    let fits = |host: &String| {
+        (1..=253).contains(&host.len())
+            && (host.parse::<std::net::IpAddr>().is_ok()
+                || host
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-'))
+    };
+    let hosts: Vec<String> = value
+        .list()
+        .iter()
+        .map(|host| host.to_ascii_lowercase())
+        .collect();
+    if hosts.iter().all(fits) {
+        Ok(hosts)
+    } else {
+        Err("host names without a port are needed here, as `[gate.internal.example.com]`".to_owned())
+    }
+}
+
+fn origins(value: &Value) -> Reading<Vec<String>> {
+    value
+        .list()
+        .into_iter()
+        .map(|origin| Value::Text(origin).origin())
+        .collect()
+}
+
 fn watchers(value: &Value) -> Reading<Vec<String>> {
     let names = value.list();
     if names.iter().all(|name| ConnectionName::parse(name).is_some()) {
@@ -240,6 +293,24 @@ fn variable_name(value: &Value) -> Reading<String> {
         Ok(name.to_owned())
     } else {
         Err("the name of an environment variable is needed here".to_owned())
+    }
+}
+
+fn variable_names(value: &Value) -> Reading<Vec<String>> {
+    let names = value.list();
+    let fits =
+        |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    // The gate's own settings may hold what no other program should see.
+    if names
+        .iter()
+        .all(|name| fits(name) && !name.starts_with("SCOPEGATE_"))
+    {
+        Ok(names)
+    } else {
+        Err(
+            "names of environment variables are needed here, as `[AWS_REGION]`, none of the gate's own"
+                .to_owned(),
+        )
     }
 }
 

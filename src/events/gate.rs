@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::metrics::{Metrics, StoreOp};
+use crate::clock;
+use crate::metrics::{ClockJump, Metrics, StoreOp};
 
 /// Policies or configuration were reloaded.
 #[derive(Debug)]
@@ -54,8 +55,38 @@ impl StoreFailed<'_> {
     /// Counts it and writes an error, within the budget.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.store_error(self.op);
-        if let Some(withheld) = metrics.store_lines.spend(Timestamp::now()) {
+        if let Some(withheld) = metrics.store_lines.spend(clock::wall()) {
             tracing::error!(op = self.op.as_str(), detail = %self.detail, withheld, "the store could not be used");
+        }
+    }
+}
+
+/// Somebody set the wall clock.
+#[derive(Debug)]
+pub struct ClockJumped {
+    /// By how much; negative = back.
+    pub by: jiff::SignedDuration,
+}
+
+impl ClockJumped {
+    /// Counts it and writes a warning.
+    pub fn emit(&self, metrics: &Metrics) {
+        let seconds = self.by.as_secs();
+        if seconds < 0 {
+            metrics.clock_jumped(ClockJump::Back);
+            tracing::warn!(
+                event = "clock.jumped",
+                seconds,
+                "the wall clock was set back: keys and policies go on ageing from the latest time there was; if that was \
+                 wrong, start the gate anew"
+            );
+        } else {
+            metrics.clock_jumped(ClockJump::Forward);
+            tracing::warn!(
+                event = "clock.jumped",
+                seconds,
+                "the wall clock was set forward: keys and policies expire by it"
+            );
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Every field is a word or a name of ours. Deliberately absent: paths, bodies, messages of the
 //! upstream, anything a client wrote.
 
+mod admin;
 mod connections;
 mod gate;
 mod people;
@@ -13,12 +14,13 @@ mod upstream;
 
 use std::time::Duration;
 
+pub use admin::AdminAnswered;
 pub use connections::{ConnectionChanged, ConnectionFailing, ConnectionWorks, KillsInForce};
-pub use gate::{Draining, Reloaded, StoreFailed};
-pub use people::{FindingBegan, FindingEnded, InstallMoved, InstallRefused};
+pub use gate::{ClockJumped, Draining, Reloaded, StoreFailed};
+pub use people::{FindingBegan, FindingEnded, FindingsWithheld, InstallMoved, InstallRefused};
 pub use requests::{AuditRefusedRequest, PropertiesStripped, RequestDecided, RequestEnded};
 pub use tokens::{RotationFound, TokenEndpoint, TokenRefreshed};
-pub use upstream::{UpstreamFailed, UpstreamForbade};
+pub use upstream::{BreakerTurned, TokenEchoed, UpstreamFailed, UpstreamForbade, UpstreamRetried};
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)

@@ -1,8 +1,7 @@
 //! People: installs, and findings about who is behind a credential.
 
-use jiff::Timestamp;
-
 use crate::access::connection::{ConnectionName, PortalId};
+use crate::clock;
 use crate::metrics::Metrics;
 
 /// An install has come one step further.
@@ -41,7 +40,7 @@ pub struct InstallRefused<'a> {
 impl InstallRefused<'_> {
     /// Writes a warning, within the budget: strangers can cause it.
     pub fn emit(&self, metrics: &Metrics) {
-        let Some(withheld) = metrics.install_lines.spend(Timestamp::now()) else {
+        let Some(withheld) = metrics.install_lines.spend(clock::wall()) else {
             return;
         };
         let (app, connection) = (
@@ -94,5 +93,30 @@ impl FindingEnded<'_> {
     pub fn emit(&self) {
         let (finding, kind, detail) = (self.id, self.kind, self.detail);
         tracing::info!(finding, kind, detail, "a finding is over");
+    }
+}
+
+/// More findings began or ended in one look than are told one by one.
+#[derive(Debug)]
+pub struct FindingsWithheld {
+    /// How many more began.
+    pub began: usize,
+    /// How many more are over.
+    pub ended: usize,
+}
+
+impl FindingsWithheld {
+    /// Writes a line if there are any.
+    pub fn emit(&self) {
+        let (began, ended) = (self.began, self.ended);
+        if began > 0 {
+            tracing::warn!(
+                began,
+                ended,
+                "more findings than are logged one by one: see `scopegate people list`"
+            );
+        } else if ended > 0 {
+            tracing::info!(ended, "more findings are over than are logged one by one");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Requests: decided, ended, filtered, not recorded.
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::micros;
 use crate::audit::AuditRefused;
+use crate::clock;
 use crate::metrics::{AnswerLabels, Metrics, RequestLabels, Worker};
 
 /// A request was decided.
@@ -29,7 +29,7 @@ impl RequestDecided<'_> {
             tracing::debug!(request.id = %self.id, operation, decision, reason, rule, "request decided");
             return;
         };
-        if let Some(withheld) = worker.metrics().denial_lines.spend(Timestamp::now()) {
+        if let Some(withheld) = worker.metrics().denial_lines.spend(clock::wall()) {
             tracing::info!(request.id = %self.id, integration, operation, decision, reason, rule, withheld, "request not let through");
         }
     }
@@ -88,7 +88,7 @@ pub struct AuditRefusedRequest {
 impl AuditRefusedRequest {
     /// Writes an error, within the budget; the log counts it itself.
     pub fn emit(&self, metrics: &Metrics) {
-        if let Some(withheld) = metrics.audit_lines.spend(Timestamp::now()) {
+        if let Some(withheld) = metrics.audit_lines.spend(clock::wall()) {
             tracing::error!(request.id = %self.id, why = %self.why, withheld, "a request was refused: it could not be recorded");
         }
     }

@@ -118,11 +118,17 @@ impl Watcher {
         let health: Vec<_> = changed.iter().map(|one| (one.id(), one.health())).collect();
         let uses: Vec<_> = changed.iter().flat_map(|one| one.uses()).collect();
         let store = Arc::clone(&self.store);
+        // Only shown for each connection by itself: not looked up where there are too many for that.
+        let each = self.metrics.shows_each(connections.len());
         let work = move || {
             if !health.is_empty() {
                 store.save_health(&health, &uses)?;
             }
-            store.last_refreshes()
+            if each {
+                store.last_refreshes()
+            } else {
+                Ok(BTreeMap::new())
+            }
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(times)) => *refreshed = times,

@@ -24,6 +24,8 @@ pub struct Upstream {
     host: Arc<str>,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// The certificates it is verified by, as they stand in their file; `None`: the system's.
+    trust: Option<Arc<[u8]>>,
     allow_private: bool,
     configured_address: bool,
 }
@@ -103,8 +105,21 @@ impl Upstream {
             host: host.into(),
             port,
             tls,
+            trust: None,
             allow_private,
         })
+    }
+
+    /// Says by which file's content it is verified.
+    #[must_use]
+    pub fn verified_by(mut self, pem: Option<Vec<u8>>) -> Self {
+        self.trust = pem.map(Arc::from);
+        self
+    }
+
+    /// Whether it is verified as `other` is: then connections to that one are as good.
+    pub fn is_verified_as(&self, other: &Self) -> bool {
+        self.trust == other.trust
     }
 
     /// `scheme://host[:port]`, lower case, as links in answers spell it.
@@ -245,9 +260,34 @@ impl AsyncWrite for UpstreamStream {
     }
 }
 
+/// [`client_tls`] towards `url`. One that needs TLS needs roots: without any, every request would fail.
+pub fn upstream_tls(url: &str, ca_pem: Option<&[u8]>) -> io::Result<Arc<rustls::ClientConfig>> {
+    let roots = roots(ca_pem)?;
+    must_have_roots(url, &roots)?;
+    with_roots(roots)
+}
+
+fn must_have_roots(url: &str, roots: &rustls::RootCertStore) -> io::Result<()> {
+    let clear = url
+        .parse()
+        .is_ok_and(|url: http::Uri| url.scheme_str() == Some("http"));
+    if clear || !roots.is_empty() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::NotFound,
+        "not set, and no trusted root can be read on this system: install its CA certificates, let the gate read them \
+         (`hardening.read`), or name a file",
+    ))
+}
+
 /// TLS towards the upstream: TLS 1.2 or 1.3, HTTP/1.1 by ALPN, the system's roots or those in
 /// `ca_pem`. `SSLKEYLOGFILE` is never honoured: no key log is installed.
 pub fn client_tls(ca_pem: Option<&[u8]>) -> io::Result<Arc<rustls::ClientConfig>> {
+    with_roots(roots(ca_pem)?)
+}
+
+fn roots(ca_pem: Option<&[u8]>) -> io::Result<rustls::RootCertStore> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
@@ -275,6 +315,10 @@ pub fn client_tls(ca_pem: Option<&[u8]>) -> io::Result<Arc<rustls::ClientConfig>
             }
         }
     }
+    Ok(roots)
+}
+
+fn with_roots(roots: rustls::RootCertStore) -> io::Result<Arc<rustls::ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -293,7 +337,31 @@ mod tests {
         Upstream::new(url, client_tls(Some(TEST_CA)).unwrap(), allow_private)
     }
 
+    #[test]
+    fn an_upstream_with_tls_needs_somebody_to_trust() {
+        let none = rustls::RootCertStore::empty();
+        assert!(must_have_roots("http://127.0.0.1:9", &none).is_ok());
+        let some = roots(Some(TEST_CA)).unwrap();
+        for url in ["https://api.hubapi.com", "HTTPS://api.hubapi.com"] {
+            let error = must_have_roots(url, &none).unwrap_err().to_string();
+            assert!(error.contains("install its CA certificates"), "{error}");
+            assert!(must_have_roots(url, &some).is_ok());
+        }
+    }
+
     const TEST_CA: &[u8] = include_bytes!("../../tests/data/ca.pem");
+
+    #[test]
+    fn connections_are_as_good_as_the_file_that_verified_them() {
+        let by = |pem: Option<&[u8]>| {
+            upstream("https://api.hubapi.com", false)
+                .unwrap()
+                .verified_by(pem.map(<[u8]>::to_vec))
+        };
+        assert!(by(Some(b"one")).is_verified_as(&by(Some(b"one"))));
+        assert!(!by(Some(b"one")).is_verified_as(&by(Some(b"two"))));
+        assert!(!by(Some(b"one")).is_verified_as(&by(None)));
+    }
 
     #[test]
     fn only_an_origin_is_accepted() {

@@ -4,18 +4,16 @@
 //! The one thing a caller must know about a failure is told apart here: whether the question can have
 //! arrived. A refresh that may have arrived may have rotated the grant.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::future::poll_fn;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http_body_util::Full;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::hubspot::client::{Connection, RequestHead, WireError};
 use crate::hubspot::connect::{SharedUpstream, UpstreamStream};
 
 /// Answers of the token endpoint are about 2 KiB; scope lists may double that.
@@ -27,6 +25,8 @@ pub struct ControlClient {
     upstream: SharedUpstream,
     connect_deadline: Duration,
     deadline: Duration,
+    #[cfg(test)]
+    simulated: Option<std::sync::Arc<dyn super::simulated::Outside>>,
 }
 
 /// What came back, whatever the status.
@@ -60,7 +60,22 @@ impl ControlClient {
             upstream,
             connect_deadline: connect,
             deadline: total,
+            #[cfg(test)]
+            simulated: None,
         }
+    }
+
+    /// The same with a network that a simulation makes up.
+    #[cfg(test)]
+    pub(crate) fn simulate(mut self, outside: std::sync::Arc<dyn super::simulated::Outside>) -> Self {
+        self.simulated = Some(outside);
+        self
+    }
+
+    /// What stands for the world outside the process, if a simulation does.
+    #[cfg(test)]
+    pub(crate) fn simulated(&self) -> Option<&std::sync::Arc<dyn super::simulated::Outside>> {
+        self.simulated.as_ref()
     }
 
     /// Longest a call can take, from reaching the upstream to the end of the answer.
@@ -113,105 +128,89 @@ impl ControlClient {
         body: Option<(HeaderValue, Bytes)>,
         authorization: Option<HeaderValue>,
     ) -> Result<ControlAnswer, ControlError> {
-        let request = self.request(method, path, body, authorization)?;
+        #[cfg(test)]
+        if let Some(outside) = &self.simulated {
+            let form = body.map(|(_, form)| form).unwrap_or_default();
+            return outside.ask(path.to_owned(), form, self.longest()).await;
+        }
+        let target: Uri = path
+            .parse()
+            .map_err(|_| ControlError::NotSent("the path of the request is not valid".to_owned()))?;
         let upstream = self.upstream.load().upstream.clone();
+        let host = HeaderValue::from_str(upstream.authority())
+            .map_err(|_| ControlError::NotSent("the upstream's name is not valid".to_owned()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION"))),
+        );
+        let body = body.map_or_else(Full::default, |(kind, bytes)| {
+            headers.insert(CONTENT_TYPE, kind);
+            Full::new(bytes)
+        });
         let stream = timeout(self.connect_deadline, upstream.connect())
             .await
             .map_err(|_| ControlError::NotSent("it took too long to connect".to_owned()))?
             .map_err(|error| ControlError::NotSent(error.to_string()))?;
-        exchange(stream, request, Instant::now() + self.deadline).await
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<(HeaderValue, Bytes)>,
-        authorization: Option<HeaderValue>,
-    ) -> Result<Request<Full<Bytes>>, ControlError> {
-        let mut builder = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, self.upstream.load().upstream.authority())
-            .header(ACCEPT, "application/json")
-            .header(ACCEPT_ENCODING, "identity")
-            .header(USER_AGENT, concat!("scopegate/", env!("CARGO_PKG_VERSION")));
-        if let Some(mut authorization) = authorization {
-            authorization.set_sensitive(true);
-            builder = builder.header(AUTHORIZATION, authorization);
-        }
-        let body = match body {
-            Some((kind, bytes)) => {
-                builder = builder.header(CONTENT_TYPE, kind);
-                Full::new(bytes)
-            }
-            None => Full::default(),
+        let mut connection = Connection::new(stream, |name| {
+            let is_known = name.eq_ignore_ascii_case(RETRY_AFTER.as_str().as_bytes());
+            is_known.then_some(RETRY_AFTER)
+        });
+        let head = RequestHead {
+            method: &method,
+            target: &target,
+            host: &host,
+            authorization: authorization.as_ref(),
+            headers: &headers,
         };
-        builder
-            .body(body)
-            .map_err(|_| ControlError::NotSent("the path of the request is not valid".to_owned()))
+        connection.begin(&head, body);
+        exchange(connection, Instant::now() + self.deadline).await
     }
 }
 
-/// One question and its answer on a connection that is closed afterwards.
+/// One question and its answer on a connection that is closed afterwards. All of it in this one task:
+/// nothing is left running when the caller gives up.
 async fn exchange(
-    stream: UpstreamStream,
-    request: Request<Full<Bytes>>,
+    mut connection: Connection<UpstreamStream, Full<Bytes>>,
     deadline: Instant,
 ) -> Result<ControlAnswer, ControlError> {
     let no_answer = |what: &str| ControlError::NoAnswer(what.to_owned());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+    let answer = async {
+        let mut sent = false;
+        let head = poll_fn(|cx| {
+            let head = connection.poll_head(cx);
+            if !sent {
+                sent = true;
+                // The first poll of the connection has handed the whole small request to the kernel.
+                fail::fail_point!("control-after-send");
+            }
+            head
+        })
         .await
-        .map_err(|error| ControlError::NotSent(error.to_string()))?;
-    let answer = async move {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| ControlError::NoAnswer(error.to_string()))?;
-        let status = response.status();
-        let retry_after = read_retry_after(response.headers().get(RETRY_AFTER));
-        let body = Limited::new(response.into_body(), ANSWER_MAX)
-            .collect()
-            .await
-            .map_err(|_| no_answer("its body broke off or is too long"))?
-            .to_bytes();
+        .map_err(|error| match error {
+            WireError::Violation(violation) => ControlError::NoAnswer(format!("it was refused: {violation}")),
+            error => ControlError::NoAnswer(error.to_string()),
+        })?;
+        let mut body = BytesMut::new();
+        while let Some(piece) = poll_fn(|cx| connection.poll_piece(cx)).await {
+            let piece = piece.map_err(|_| no_answer("its body broke off"))?;
+            if body.len() + piece.len() > ANSWER_MAX {
+                return Err(no_answer("its body is too long"));
+            }
+            body.extend_from_slice(&piece);
+        }
         Ok(ControlAnswer {
-            status,
-            retry_after,
-            body,
+            status: head.status,
+            retry_after: read_retry_after(head.headers.get(RETRY_AFTER)),
+            body: body.freeze(),
             received: Instant::now(),
         })
     };
-    timeout_at(deadline, drive(connection, answer))
+    timeout_at(deadline, answer)
         .await
         .unwrap_or_else(|_| Err(no_answer("it took too long")))
-}
-
-/// Polls the connection beside the answer, in this one task: nothing is left running when the caller
-/// gives up.
-async fn drive<T>(
-    connection: impl Future<Output = hyper::Result<()>>,
-    answer: impl Future<Output = Result<T, ControlError>>,
-) -> Result<T, ControlError> {
-    let mut connection = pin!(connection);
-    let mut answer = pin!(answer);
-    let mut open = true;
-    let mut sent = false;
-    poll_fn(|cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-            return Poll::Ready(answer);
-        }
-        if open && connection.as_mut().poll(cx).is_ready() {
-            open = false;
-        }
-        if !sent {
-            sent = true;
-            // The first poll of the connection has handed the whole small request to the kernel.
-            fail::fail_point!("control-after-send");
-        }
-        answer.as_mut().poll(cx)
-    })
-    .await
 }
 
 /// Only the number of seconds; HubSpot sends no dates there.
@@ -223,6 +222,7 @@ fn read_retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hubspot::answers::HEAD_FIELDS;
     use crate::hubspot::connect::{Upstream, client_tls};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -270,6 +270,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_of_as_many_fields_as_its_guard_bears_is_read() {
+        let lines = "x: y\r\n".repeat(HEAD_FIELDS - 1);
+        let answer = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\n{{}}");
+        let (client, _server) = answering(answer.leak().as_bytes()).await;
+        let answer = client.post_form("/x", "").await.unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"{}"[..]));
+    }
+
+    #[tokio::test]
     async fn nothing_arrived_where_nobody_listens() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client_of(&listener).await;
@@ -292,6 +301,24 @@ mod tests {
             assert!(
                 matches!(client.post_form("/x", "").await, Err(ControlError::NoAnswer(_))),
                 "{broken:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_can_be_read_two_ways_is_none_and_the_error_says_so_without_its_words() {
+        for doubtful in [
+            &b"HTTP/1.1 200 OK\ncontent-length: 2\n\n{}"[..],
+            b"HTTP/1.1 200 canary\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\n{}",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nx: canary\r\n\r\n{\"access_token\":\"canary\"}",
+            b"HTTP/1.1 101 canary\r\nupgrade: h2c\r\n\r\n",
+        ] {
+            let (client, _server) = answering(doubtful).await;
+            let error = client.post_form("/x", "").await.unwrap_err().to_string();
+            assert!(
+                error.contains("it was refused: ") && !error.contains("canary"),
+                "{error}"
             );
         }
     }

@@ -78,10 +78,18 @@ pub enum RefreshError {
 struct TokenBody {
     access_token: String,
     refresh_token: Option<String>,
+    #[serde(default, deserialize_with = "life")]
     expires_in: Option<u64>,
     hub_id: Option<u64>,
     user_id: Option<u64>,
     scopes: Option<Vec<String>>,
+}
+
+/// A life in seconds. The tokens beside it are good whatever stands here: an answer that was not taken
+/// for the sake of this one number would lose a grant that was rotated. What is no life counts as not said.
+fn life<'de, D: serde::Deserializer<'de>>(number: D) -> Result<Option<u64>, D::Error> {
+    let said = serde_json::Value::deserialize(number)?;
+    Ok(said.as_u64())
 }
 
 /// Exchanges a refresh token for fresh tokens.
@@ -173,6 +181,19 @@ fn read_tokens(answer: &ControlAnswer) -> Option<TokenAnswer> {
         scopes: body.scopes.map(bounded),
         received: answer.received,
     })
+}
+
+/// Any bytes as the token endpoint's answer: whether it brings tokens, and what its refusal would mean.
+#[cfg(fuzzing)]
+pub fn read_hostile(status: StatusCode, body: &[u8]) -> (Option<TokenAnswer>, TokenFailure, CodeFailure) {
+    let answer = ControlAnswer {
+        status,
+        retry_after: None,
+        body: bytes::Bytes::copy_from_slice(body),
+        received: tokio::time::Instant::now(),
+    };
+    let failure = classify(status, None, body);
+    (read_tokens(&answer), failure, classify_code(status, body))
 }
 
 /// Whose a credential is.
@@ -475,6 +496,31 @@ mod tests {
             assert!(token(bad.to_owned()).is_none(), "{bad:.20}");
         }
         assert!(token("CJr0-x_y~".to_owned()).is_some());
+    }
+
+    #[test]
+    fn a_life_that_is_none_loses_no_tokens() {
+        for (said, life) in [
+            (r#""expires_in":1800,"#, Duration::from_secs(1800)),
+            (r#""expires_in":-5,"#, LIFE_ASSUMED),
+            (r#""expires_in":0,"#, Duration::ZERO),
+            (r#""expires_in":"soon","#, LIFE_ASSUMED),
+            (r#""expires_in":1e300,"#, LIFE_ASSUMED),
+            (r#""expires_in":null,"#, LIFE_ASSUMED),
+            (r#""expires_in":{},"#, LIFE_ASSUMED),
+            ("", LIFE_ASSUMED),
+        ] {
+            let body = format!(r#"{{"access_token":"a",{said}"refresh_token":"r"}}"#);
+            let answer = ControlAnswer {
+                status: StatusCode::OK,
+                retry_after: None,
+                body: body.into(),
+                received: tokio::time::Instant::now(),
+            };
+            let tokens = read_tokens(&answer).unwrap();
+            assert_eq!(tokens.life, life, "{said}");
+            assert_eq!(tokens.refresh.unwrap().expose(), "r", "{said}");
+        }
     }
 
     #[test]

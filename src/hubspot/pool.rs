@@ -1,30 +1,41 @@
 //! A worker's own upstream connections, kept alive and lent to one exchange at a time.
 //!
-//! An idle connection sits here as both of hyper's halves. The task that carries the request polls
-//! the connection itself while it uses it: no second task, no wake-up between threads, no lock.
+//! The task that carries the request polls the connection itself while it uses it: no second task, no wake-up between threads, no lock.
 //! A connection whose exchange did not end cleanly never comes back.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::Body;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use tokio::time::Sleep;
 
 use super::answer_body::AnswerBody;
+use super::answers::{Names, Violation};
+use super::breaker::{AccountBit, Passage};
+use super::client::{Connection, RequestHead};
 use super::connect::{Upstream, UpstreamStream};
+use super::exchange::{ExchangeError, Unanswered, Way, fate_of, fate_of_answer};
+use super::places::{Place, Places};
+use super::progress::Progress;
+use super::shared::{Active, Counted, Shared};
 
-/// How long connections live.
+/// How many connections there are, and how long they live.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSettings {
+    /// Most connections, in use and idle together.
+    pub connections: usize,
+    /// Most that are being made at once: an upstream that lets every attempt hang costs no more.
+    pub connecting: usize,
+    /// Most requests that wait for one.
+    pub waiting: usize,
     /// Most idle connections.
     pub idle: usize,
     /// Longest time unused: below the upstream's own keep-alive, so that the gate closes first.
@@ -33,131 +44,57 @@ pub struct PoolSettings {
     pub age: Duration,
     /// Most requests on one.
     pub requests: u32,
-    /// Resolve, connect and handshake together.
+    /// Waiting for a place, and resolve, connect and handshake together: each at most this long.
     pub connect: Duration,
     /// From the last progress of the request's body to the answer's head.
     pub answer_head: Duration,
     /// Between two pieces of an answer's body.
     pub answer_idle: Duration,
+    /// The names of an answer's fields that are read.
+    pub names: Names,
 }
 
-/// Counts over all workers, read by the metrics at a scrape.
-#[derive(Debug, Default)]
-pub struct PoolStats {
-    /// Connections opened, ever.
-    pub opened: AtomicU64,
-    /// Requests that were answered.
-    pub sent: AtomicU64,
-    /// Of these, on a connection that had served one before.
-    pub reused: AtomicU64,
-    /// Idle now.
-    pub idle: AtomicI64,
-    /// In use now.
-    pub active: AtomicI64,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ExchangeError {
-    /// No connection: name, network or TLS.
-    #[error("the upstream can't be reached")]
-    Connect(#[source] std::io::Error),
-    /// No connection in time.
-    #[error("the upstream did not accept a connection in time")]
-    ConnectTimeout,
-    /// The connection ended or spoke nonsense before the answer's head.
-    #[error("the upstream ended the exchange before its answer")]
-    Broken(#[source] hyper::Error),
-    /// No head in time.
-    #[error("the upstream did not answer in time")]
-    HeadTimeout,
-    /// The caller took it back while a connection was being made, or its token ran out: nothing was sent.
-    #[error("the call was withdrawn before it was sent")]
-    Withdrawn,
-}
-
-/// Tells the pool how a request body is getting on, so that a slow upload is not a slow answer.
-#[derive(Clone, Default)]
-pub struct Progress(Rc<Upload>);
-
-#[derive(Default)]
-struct Upload {
-    last: Cell<Option<Instant>>,
-    client_is_late: Cell<bool>,
-}
-
-impl Progress {
-    /// Something of the body went up just now.
-    pub fn made(&self) {
-        self.0.last.set(Some(Instant::now()));
-        self.0.client_is_late.set(false);
-    }
-
-    /// The client has not sent the next piece yet: its own deadline runs, not the upstream's.
-    pub fn waits_for_client(&self) {
-        self.0.client_is_late.set(true);
-    }
-
-    fn last(&self) -> Option<Instant> {
-        if self.0.client_is_late.get() {
-            Some(Instant::now())
-        } else {
-            self.0.last.get()
-        }
-    }
-}
-
-type ClientConnection<B> = http1::Connection<TokioIo<UpstreamStream>, B>;
-
-/// Both halves of a connection.
-pub(super) struct Halves<B: Body + 'static> {
-    sender: http1::SendRequest<B>,
-    connection: Pin<Box<ClientConnection<B>>>,
+/// A connection, lent to one exchange at a time.
+pub(super) struct Lent<B> {
+    pub(super) connection: Connection<UpstreamStream, B>,
+    /// Runs while an answer's head is waited for. Kept for the life of the connection: setting a timer that
+    /// exists to a later time is a store, making one and letting it go are two visits to the runtime's wheel.
+    deadline: Pin<Box<Sleep>>,
     opened: Instant,
     version: u64,
     served: u32,
-    stats: Arc<PoolStats>,
 }
 
-impl<B> Halves<B>
-where
-    B: Body + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    /// Whether hyper would take another request.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
-    }
-
-    /// Drives the connection; `true` when it has ended.
-    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        self.connection.as_mut().poll(cx).is_ready()
-    }
+/// Tells operators of bytes that nobody asked for: between two requests nobody else does.
+fn note_spoilt(violation: Violation) {
+    tracing::warn!(event = "upstream.connection_spoilt", detail = %violation, "a connection to the upstream is not used again");
 }
 
 /// The idle connections of one worker.
-pub struct Pool<B: Body + 'static> {
+pub struct Pool<B> {
     upstream: RefCell<Upstream>,
     /// Counts how often trust was replaced: a connection of an earlier one is not used again.
     version: Cell<u64>,
     settings: PoolSettings,
-    stats: Arc<PoolStats>,
-    idle: RefCell<Vec<(Instant, Halves<B>)>>,
+    shared: Arc<Shared>,
+    places: Rc<Places>,
+    connecting: Rc<Places>,
+    idle: RefCell<Vec<(Instant, Box<Lent<B>>)>>,
 }
 
 impl<B> Pool<B>
 where
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Unpin + 'static,
 {
     /// An empty pool.
-    pub fn new(upstream: Upstream, settings: PoolSettings, stats: Arc<PoolStats>) -> Rc<Self> {
+    pub fn new(upstream: Upstream, settings: PoolSettings, shared: Arc<Shared>) -> Rc<Self> {
         Rc::new(Self {
             upstream: RefCell::new(upstream),
             version: Cell::new(0),
+            places: Places::new(settings.connections, settings.waiting),
+            connecting: Places::new(settings.connecting, settings.waiting),
             settings,
-            stats,
+            shared,
             idle: RefCell::default(),
         })
     }
@@ -167,7 +104,10 @@ where
         *self.upstream.borrow_mut() = upstream;
         self.version.set(self.version.get() + 1);
         let dropped = std::mem::take(&mut *self.idle.borrow_mut());
-        self.stats.idle.fetch_sub(dropped.len() as i64, Ordering::Relaxed);
+        self.shared
+            .stats
+            .idle
+            .fetch_sub(dropped.len() as i64, Ordering::Relaxed);
     }
 
     /// Closes what has been idle too long. Called on the worker's tick.
@@ -176,186 +116,232 @@ where
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|(since, _)| now.duration_since(*since) < idle_for);
-        self.stats
+        self.shared
+            .stats
             .idle
             .fetch_sub((before - idle.len()) as i64, Ordering::Relaxed);
     }
 
-    /// Sends `request` and returns the answer's head with its body. `still` is asked after each wait
-    /// that comes before the first byte. The error carries the request back if nothing of it was sent; a
-    /// connection that was made for one withdrawn is kept.
+    /// Sends a request, once, and returns the answer's head with its body. `still` is asked after each wait
+    /// that comes before the first byte; a connection that was made for one withdrawn is kept.
     ///
-    /// A request that hyper hands back unsent (the idle connection had just died) is sent again on
-    /// another; anything that may have been sent is never repeated here.
+    /// Nothing is repeated here: what may be is for the caller to know.
     pub async fn send(
         self: &Rc<Self>,
-        request: Request<B>,
+        head: &RequestHead<'_>,
+        body: B,
+        way: Way,
+        account: AccountBit,
         progress: &Progress,
         still: &dyn Fn() -> bool,
-    ) -> Result<Response<AnswerBody<B>>, (Option<Request<B>>, ExchangeError)> {
-        let mut request = request;
-        let mut again = false;
-        loop {
-            let (halves, fresh) = match self.check_out() {
-                Some(halves) => (halves, false),
-                None => match self.open().await {
-                    Ok(halves) => (halves, true),
-                    Err(error) => return Err((Some(request), error)),
-                },
-            };
-            // Making a connection may have taken seconds, and so may finding out that one was dead.
-            if (fresh || again) && !still() {
-                self.give_back(halves);
-                return Err((Some(request), ExchangeError::Withdrawn));
-            }
-            again = true;
-            match self.exchange(halves, request, progress).await {
-                Ok(response) => {
-                    self.stats.sent.fetch_add(1, Ordering::Relaxed);
-                    if !fresh {
-                        self.stats.reused.fetch_add(1, Ordering::Relaxed);
-                    }
-                    return Ok(response);
+    ) -> Result<Response<AnswerBody<B>>, Unanswered<B>> {
+        let unsent = |body, error| Unanswered {
+            unsent: Some(body),
+            error,
+            reused: false,
+        };
+        let shared = &self.shared;
+        let passage = match shared.breaker.enter(Instant::now()) {
+            Ok(passage) => passage,
+            Err(held) => return Err(unsent(body, ExchangeError::Held(held))),
+        };
+        let mut waited = false;
+        let place = match self.places.take_free() {
+            Some(place) => place,
+            None => {
+                waited = true;
+                match self.wait_for(&self.places).await {
+                    Ok(place) => place,
+                    Err(error) => return Err(unsent(body, error)),
                 }
-                Err((Some(unsent), error)) => match (fresh, error) {
-                    (true, error) => return Err((Some(unsent), error)),
-                    (false, _) => request = unsent,
-                },
-                Err((None, error)) => return Err((None, error)),
             }
+        };
+        if waited && !passage.stands() {
+            // What was found out meanwhile holds for those who waited, too.
+            drop(passage);
+            return Err(match shared.breaker.enter(Instant::now()) {
+                Ok(_) => unsent(body, ExchangeError::NoRoom),
+                Err(held) => unsent(body, ExchangeError::Held(held)),
+            });
+        }
+        let pooled = match way {
+            Way::Any if !passage.is_probe() => self.check_out(),
+            _ => None,
+        };
+        let (lent, reused) = match pooled {
+            Some(lent) => (lent, true),
+            None => match self.open(&passage).await {
+                Ok(lent) => (lent, false),
+                Err(error) => {
+                    if let Some(fate) = fate_of(&error, false) {
+                        passage.report(fate, account, Instant::now());
+                    }
+                    return Err(unsent(body, error));
+                }
+            },
+        };
+        // Making a connection may have taken seconds.
+        if (waited || !reused) && !still() {
+            self.give_back(lent);
+            return Err(unsent(body, ExchangeError::Withdrawn));
+        }
+        let active = Active::begin(shared, place);
+        match self.exchange(lent, head, body, progress, active).await {
+            Ok(response) => {
+                passage.report(fate_of_answer(&response), account, Instant::now());
+                shared.stats.sent.fetch_add(1, Ordering::Relaxed);
+                if reused {
+                    shared.stats.reused.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                if let Some(fate) = fate_of(&error, reused) {
+                    passage.report(fate, account, Instant::now());
+                }
+                Err(Unanswered {
+                    unsent: None,
+                    error,
+                    reused,
+                })
+            }
+        }
+    }
+
+    /// A place, within the time a connection may take.
+    async fn wait_for(&self, places: &Rc<Places>) -> Result<Place, ExchangeError> {
+        match tokio::time::timeout(self.settings.connect, places.take()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(ExchangeError::NoRoom),
         }
     }
 
     /// The most recently used idle connection that is still alive.
-    fn check_out(&self) -> Option<Halves<B>> {
+    fn check_out(&self) -> Option<Box<Lent<B>>> {
         let now = Instant::now();
         loop {
-            let (since, mut halves) = self.idle.borrow_mut().pop()?;
-            self.stats.idle.fetch_sub(1, Ordering::Relaxed);
+            let (since, mut lent) = self.idle.borrow_mut().pop()?;
+            self.shared.stats.idle.fetch_sub(1, Ordering::Relaxed);
             if now.duration_since(since) >= self.settings.idle_for
-                || now.duration_since(halves.opened) >= self.settings.age
+                || now.duration_since(lent.opened) >= self.settings.age
             {
                 continue;
             }
             // A close that arrived meanwhile is seen here, without a system call if nothing came.
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            if !halves.poll_ended(&mut cx) && halves.sender.is_ready() {
-                return Some(halves);
+            match lent.connection.is_quiet() {
+                Ok(true) => return Some(lent),
+                Ok(false) => {}
+                Err(violation) => note_spoilt(violation),
             }
         }
     }
 
-    async fn open(&self) -> Result<Halves<B>, ExchangeError> {
+    async fn open(&self, passage: &Passage<'_>) -> Result<Box<Lent<B>>, ExchangeError> {
+        let _connecting = match self.connecting.take_free() {
+            Some(place) => place,
+            None => {
+                let place = self.wait_for(&self.connecting).await?;
+                // Who stood in line while the upstream was found to be gone does not try it as well.
+                if !passage.stands() {
+                    return Err(ExchangeError::NoRoom);
+                }
+                place
+            }
+        };
+        self.make_room();
+        let _counted = Counted::begin(&self.shared.stats);
         let upstream = self.upstream.borrow().clone();
         let version = self.version.get();
-        let connecting = async {
-            let stream = upstream.connect().await.map_err(ExchangeError::Connect)?;
-            http1::Builder::new()
-                .max_headers(200)
-                .handshake(TokioIo::new(stream))
-                .await
-                .map_err(ExchangeError::Broken)
-        };
-        let (sender, connection) = tokio::time::timeout(self.settings.connect, connecting)
+        let stream = tokio::time::timeout(self.settings.connect, upstream.connect())
             .await
-            .map_err(|_| ExchangeError::ConnectTimeout)??;
-        self.stats.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(Halves {
-            sender,
-            connection: Box::pin(connection),
+            .map_err(|_| ExchangeError::ConnectTimeout)?
+            .map_err(ExchangeError::Connect)?;
+        self.shared.stats.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(Lent {
+            connection: Connection::new(stream, self.settings.names),
+            deadline: Box::pin(tokio::time::sleep(self.settings.answer_head)),
             opened: Instant::now(),
             version,
             served: 0,
-            stats: Arc::clone(&self.stats),
-        })
+        }))
     }
 
-    /// One exchange. The error carries the request back if nothing of it was sent.
+    /// Closes what has been idle longest where one more would be too many. Each in use has its place, so
+    /// that all together never are.
+    fn make_room(&self) {
+        let mut idle = self.idle.borrow_mut();
+        let most = self.settings.connections.saturating_sub(self.places.taken());
+        if idle.len() > most {
+            let too_many = idle.len() - most;
+            idle.drain(..too_many);
+            self.shared
+                .stats
+                .idle
+                .fetch_sub(too_many as i64, Ordering::Relaxed);
+        }
+    }
+
+    /// One exchange. Whatever becomes of it, something of the request may have gone up.
     async fn exchange(
         self: &Rc<Self>,
-        mut halves: Halves<B>,
-        request: Request<B>,
+        mut lent: Box<Lent<B>>,
+        head: &RequestHead<'_>,
+        body: B,
         progress: &Progress,
-    ) -> Result<Response<AnswerBody<B>>, (Option<Request<B>>, ExchangeError)> {
-        halves.served += 1;
-        let active = Active::begin(&self.stats);
-        let mut sending = pin!(halves.sender.try_send_request(request));
-        let mut ended = false;
+        active: Active,
+    ) -> Result<Response<AnswerBody<B>>, ExchangeError> {
+        lent.served += 1;
+        lent.connection.begin(head, body);
         let answer_head = self.settings.answer_head;
-        let mut deadline = pin!(tokio::time::sleep(answer_head));
-        let connection = &mut halves.connection;
-        let sent = poll_fn(|cx| {
-            if !ended {
-                ended = connection.as_mut().poll(cx).is_ready();
-            }
-            if let Poll::Ready(result) = sending.as_mut().poll(cx) {
-                return Poll::Ready(Some(result));
+        let (connection, deadline) = (&mut lent.connection, &mut lent.deadline);
+        deadline.as_mut().reset(tokio::time::Instant::now() + answer_head);
+        let head = poll_fn(|cx| {
+            if let Poll::Ready(head) = connection.poll_head(cx) {
+                return Poll::Ready(head.map_err(ExchangeError::Broken));
             }
             while deadline.as_mut().poll(cx).is_ready() {
                 let Some(last) = progress.last() else {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Err(ExchangeError::HeadTimeout));
                 };
                 let until = last + answer_head;
                 if until <= Instant::now() {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Err(ExchangeError::HeadTimeout));
                 }
                 deadline.as_mut().reset(until.into());
             }
             Poll::Pending
         })
-        .await;
-        let response = match sent {
-            None => return Err((None, ExchangeError::HeadTimeout)),
-            Some(Err(mut error)) => {
-                let unsent = error.take_message();
-                return Err((unsent, ExchangeError::Broken(error.into_error())));
-            }
-            Some(Ok(response)) => response,
-        };
-        Ok(response.map(|incoming| AnswerBody {
-            incoming,
-            halves: Some(halves),
-            ended,
-            finished: false,
-            pool: Rc::clone(self),
-            idle_timer: None,
-            _active: active,
-        }))
+        .await?;
+        let mut response = Response::new(AnswerBody::new(lent, head.lines, Rc::clone(self), active));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        Ok(response)
     }
 
     pub(super) fn answer_idle(&self) -> Duration {
         self.settings.answer_idle
     }
 
-    pub(super) fn give_back(&self, halves: Halves<B>) {
+    /// Keeps a connection that may serve again.
+    pub(super) fn give_back(&self, mut lent: Box<Lent<B>>) {
+        match lent.connection.is_reusable() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(violation) => return note_spoilt(violation),
+        }
+        lent.connection.rest();
         let mut idle = self.idle.borrow_mut();
-        let trusted = halves.version == self.version.get();
-        if trusted && halves.served < self.settings.requests && idle.len() < self.settings.idle {
-            halves.stats.idle.fetch_add(1, Ordering::Relaxed);
-            idle.push((Instant::now(), halves));
+        let trusted = lent.version == self.version.get();
+        if trusted && lent.served < self.settings.requests && idle.len() < self.settings.idle {
+            self.shared.stats.idle.fetch_add(1, Ordering::Relaxed);
+            idle.push((Instant::now(), lent));
         }
     }
 }
 
-impl<B: Body + 'static> Drop for Pool<B> {
+impl<B> Drop for Pool<B> {
     fn drop(&mut self) {
         let left = self.idle.borrow().len() as i64;
-        self.stats.idle.fetch_sub(left, Ordering::Relaxed);
-    }
-}
-
-/// One connection in use, counted.
-pub(super) struct Active(Arc<PoolStats>);
-
-impl Active {
-    fn begin(stats: &Arc<PoolStats>) -> Self {
-        stats.active.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(stats))
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.shared.stats.idle.fetch_sub(left, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 
 use super::finish::{Attempt, Origin};
 use super::pages::{Page, Reply};
@@ -11,6 +10,7 @@ use super::question::{CallbackQuestion, Refusal, Step, cookie};
 use super::random::{Random, is_same};
 use super::start::{VERIFIER, broken_off};
 use super::{Inner, serve, ticket};
+use crate::clock;
 use crate::config::AppSettings;
 use crate::secret::Secret;
 use crate::store::{InstallPhase, InstallRow};
@@ -67,7 +67,7 @@ impl Inner {
             InstallPhase::Exchanging => return self.refused(Some(&row), "state_used", broken_off()),
             InstallPhase::Done => return self.refused(Some(&row), "state_used", done()),
         }
-        if row.back_until.is_none_or(|until| Timestamp::now() >= until) {
+        if row.back_until.is_none_or(|until| clock::now() >= until) {
             return self.refused(Some(&row), "state_expired", expired());
         }
         if row.ticket.is_some() && !ticket::is_sound(&self.parts.vault, &row) {

@@ -32,6 +32,8 @@ mod ticket;
 
 pub use link::start_url;
 pub use pages::Page;
+#[cfg(fuzzing)]
+pub use question::read_hostile;
 pub use random::Random;
 pub use serve::serve;
 pub use ticket::{Binding, Minted, TICKET_LIFE, mint};

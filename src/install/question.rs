@@ -98,6 +98,26 @@ impl CallbackQuestion {
     }
 }
 
+/// Any query and any cookies, as a browser may bring them to both pages: whether each reading took something.
+#[cfg(fuzzing)]
+pub fn read_hostile(query: &str, cookies: &HeaderMap) -> (bool, bool, bool) {
+    let start = StartQuestion::read(Some(query));
+    let callback = CallbackQuestion::read(Some(query));
+    if let Some(callback) = &callback {
+        assert!(
+            callback.code.is_none() || callback.error.is_none(),
+            "a code beside an error"
+        );
+        let code = callback.code.as_ref().map_or("x", Secret::expose);
+        assert!((1..=CODE_MAX).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_graphic()));
+    }
+    (
+        start.ticket.is_some(),
+        callback.is_some(),
+        cookie(cookies).is_some(),
+    )
+}
+
 /// The value of a parameter; an error when it stands twice.
 fn single(query: &str, name: &str) -> Result<Option<String>, ()> {
     let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);

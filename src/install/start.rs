@@ -11,6 +11,7 @@ use super::question::{StartQuestion, cookie};
 use super::random::{Random, is_same};
 use super::ticket::{Presented, TicketFault};
 use super::{Inner, serve};
+use crate::clock;
 use crate::config::START_PATH;
 use crate::events::{InstallMoved, InstallRefused};
 use crate::store::{Beginning, ConnectionRow, InstallPhase, InstallRow};
@@ -34,7 +35,7 @@ impl Inner {
             Ok(None) => return self.refused(None, "ticket_unknown", unknown()),
             Err(error) => return serve::store_failed(&error).into(),
         };
-        let is_open = match ticket.check(&self.parts.vault, &row, Timestamp::now()) {
+        let is_open = match ticket.check(&self.parts.vault, &row, clock::now()) {
             Ok(()) => true,
             Err(TicketFault::Unknown) => return self.refused(None, "ticket_unknown", unknown()),
             Err(TicketFault::Expired) => false,
@@ -160,7 +161,7 @@ impl Inner {
 
 /// The end of a consent that begins now.
 pub(super) fn back_until() -> Timestamp {
-    let now = Timestamp::now();
+    let now = clock::now();
     now.checked_add(CONSENT_LIFE).unwrap_or(now)
 }
 

@@ -20,7 +20,10 @@ use prometheus::{
 pub use crate::hubspot::forbidden::{ForbiddenCause, ForbiddenDetail};
 pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
 pub use state::{ConnectionSample, HealthSample, KeySample, PolicySample};
-pub use words::{AuditResult, FindingKind, RefreshResult, StoreOp, UpstreamConnection, UpstreamErrorKind};
+pub use words::{
+    AdminResult, AuditResult, BreakerState, ClientConnection, ClientEnd, ClockJump, FindingKind,
+    RefreshResult, RetryResult, RetryWhy, StoreOp, UpstreamConnection, UpstreamErrorKind,
+};
 
 use crate::access::kill::KillKind;
 use crate::audit::Watch;
@@ -61,10 +64,13 @@ pub struct Metrics {
     request_duration: HistogramVec,
     gate_duration: Histogram,
     upstream_errors: IntCounterVec,
+    client_connections: IntGaugeVec,
+    client_ends: IntCounterVec,
     forbidden: IntCounterVec,
     stripped: IntCounterVec,
     token_refreshes: IntCounterVec,
     installer_alerts: IntCounterVec,
+    limit_used: GaugeVec,
     findings: IntGaugeVec,
     connections: IntGaugeVec,
     connection_state: IntGaugeVec,
@@ -81,12 +87,18 @@ pub struct Metrics {
     policy_info: IntGaugeVec,
     catalogue_info: IntGaugeVec,
     killed: IntGaugeVec,
+    hardening: IntGaugeVec,
     audit_records: IntCounterVec,
     audit_oldest: Gauge,
     store_errors: IntCounterVec,
+    admin_requests: IntCounterVec,
+    clock_jumps: IntCounterVec,
     inflight: IntGauge,
     upstream_connections: IntGaugeVec,
     upstream_reuse: Gauge,
+    upstream_retries: IntCounterVec,
+    breaker_state: IntGaugeVec,
+    breaker_opened: IntCounter,
     upstream_leases: AtomicU64,
     upstream_reused: AtomicU64,
     audit: Mutex<Option<Watch>>,
@@ -94,10 +106,13 @@ pub struct Metrics {
     hooks: Mutex<Vec<Box<dyn Fn(&Metrics) + Send + Sync>>>,
     pub(crate) denial_lines: LineBudget,
     pub(crate) forbidden_lines: LineBudget,
-    pub(crate) upstream_lines: LineBudget,
+    /// One a kind: a storm of one does not hide that there is another.
+    pub(crate) upstream_lines: [LineBudget; UpstreamErrorKind::ALL.len()],
+    pub(crate) retry_lines: LineBudget,
     pub(crate) install_lines: LineBudget,
     pub(crate) store_lines: LineBudget,
     pub(crate) audit_lines: LineBudget,
+    pub(crate) admin_lines: LineBudget,
     /// Held while a picture (policies, keys, connections) is replaced or scraped.
     picture: Mutex<()>,
 }
@@ -150,6 +165,18 @@ impl Metrics {
                 "What failed between the gate and the upstream.",
                 &["kind"],
             )?,
+            client_connections: gauges(
+                &r,
+                "scopegate_client_connections",
+                "Open client connections; those asleep are idle and hold little more than their socket.",
+                &["state"],
+            )?,
+            client_ends: counters(
+                &r,
+                "scopegate_client_connections_ended_total",
+                "Client connections that the gate gave up, by why.",
+                &["why"],
+            )?,
             forbidden: counters(
                 &r,
                 "scopegate_forbidden_total",
@@ -173,6 +200,12 @@ impl Metrics {
                 "scopegate_installer_alerts_total",
                 "Requests that passed although the connection's installer is gone or lost rights.",
                 &["integration", "installer"],
+            )?,
+            limit_used: float_gauges(
+                &r,
+                "scopegate_limit_used_ratio",
+                "Used part of a policy's limit on the connection where it is fullest; 1 = nothing more passes.",
+                &["integration", "limit"],
             )?,
             findings: gauges(
                 &r,
@@ -267,6 +300,12 @@ impl Metrics {
                 &["digest"],
             )?,
             killed: gauges(&r, "scopegate_killed", "Emergency stops in force.", &["kind"])?,
+            hardening: gauges(
+                &r,
+                "scopegate_hardening",
+                "1 for each measure of hardening that is in force.",
+                &["measure"],
+            )?,
             audit_records: counters(
                 &r,
                 "scopegate_audit_records_total",
@@ -285,6 +324,18 @@ impl Metrics {
                 "scopegate_store_errors_total",
                 "Failed uses of the store.",
                 &["op"],
+            )?,
+            admin_requests: counters(
+                &r,
+                "scopegate_admin_requests_total",
+                "Requests to the admin API by what became of them.",
+                &["result"],
+            )?,
+            clock_jumps: counters(
+                &r,
+                "scopegate_clock_jumps_total",
+                "How often the wall clock was set while the gate ran.",
+                &["direction"],
             )?,
             inflight: register(
                 &r,
@@ -306,16 +357,37 @@ impl Metrics {
                     "Part of all upstream requests that found an open connection.",
                 )?,
             )?,
+            upstream_retries: counters(
+                &r,
+                "scopegate_upstream_retries_total",
+                "Calls that went up a second time, or would have.",
+                &["why", "result"],
+            )?,
+            breaker_state: gauges(
+                &r,
+                "scopegate_upstream_breaker_state",
+                "1 for what the breaker in front of the upstream is doing.",
+                &["state"],
+            )?,
+            breaker_opened: register(
+                &r,
+                IntCounter::new(
+                    "scopegate_upstream_breaker_opened_total",
+                    "How often the breaker in front of the upstream has opened.",
+                )?,
+            )?,
             upstream_leases: AtomicU64::new(0),
             upstream_reused: AtomicU64::new(0),
             audit: Mutex::default(),
             hooks: Mutex::default(),
             denial_lines: LineBudget::default(),
             forbidden_lines: LineBudget::default(),
-            upstream_lines: LineBudget::default(),
+            upstream_lines: Default::default(),
+            retry_lines: LineBudget::default(),
             install_lines: LineBudget::default(),
             store_lines: LineBudget::default(),
             audit_lines: LineBudget::default(),
+            admin_lines: LineBudget::default(),
             picture: Mutex::default(),
             series: SeriesBound::new(bounds.series),
             bounds,
@@ -330,8 +402,20 @@ impl Metrics {
         for kind in UpstreamErrorKind::ALL {
             self.upstream_errors.with_label_values(&[kind.as_str()]);
         }
+        for state in ClientConnection::ALL {
+            self.client_connections.with_label_values(&[state.as_str()]);
+        }
+        for end in ClientEnd::ALL {
+            self.client_ends.with_label_values(&[end.as_str()]);
+        }
         for op in StoreOp::ALL {
             self.store_errors.with_label_values(&[op.as_str()]);
+        }
+        for result in AdminResult::ALL {
+            self.admin_requests.with_label_values(&[result.as_str()]);
+        }
+        for direction in ClockJump::ALL {
+            self.clock_jumps.with_label_values(&[direction.as_str()]);
         }
         for result in AuditResult::ALL {
             self.audit_records.with_label_values(&[result.as_str()]);
@@ -345,6 +429,13 @@ impl Metrics {
         for state in UpstreamConnection::ALL {
             self.upstream_connections.with_label_values(&[state.as_str()]);
         }
+        for why in RetryWhy::ALL {
+            for result in RetryResult::ALL {
+                self.upstream_retries
+                    .with_label_values(&[why.as_str(), result.as_str()]);
+            }
+        }
+        self.set_breaker(BreakerState::Closed);
         gauges(
             &self.registry,
             "scopegate_build_info",
@@ -380,6 +471,36 @@ impl Metrics {
         self.upstream_errors.with_label_values(&[kind.as_str()]).inc();
     }
 
+    /// A gauge to keep for the life of a worker: how many client connections are in this state.
+    pub fn client_connections(&self, state: ClientConnection) -> IntGauge {
+        self.client_connections.with_label_values(&[state.as_str()])
+    }
+
+    /// Counts a client connection that the gate gave up.
+    pub fn client_ended(&self, end: ClientEnd) {
+        self.client_ends.with_label_values(&[end.as_str()]).inc();
+    }
+
+    /// Counts something that went up a second time, or would have.
+    pub fn upstream_retry(&self, why: RetryWhy, result: RetryResult) {
+        self.upstream_retries
+            .with_label_values(&[why.as_str(), result.as_str()])
+            .inc();
+    }
+
+    /// Counts that the breaker in front of the upstream opened.
+    pub fn breaker_opened(&self) {
+        self.breaker_opened.inc();
+    }
+
+    /// What the breaker in front of the upstream is doing.
+    pub fn set_breaker(&self, state: BreakerState) {
+        for one in BreakerState::ALL {
+            let value = i64::from(*one == state);
+            self.breaker_state.with_label_values(&[one.as_str()]).set(value);
+        }
+    }
+
     /// Counts the end of a token refresh; `app` is `-` for a connection without one.
     pub fn token_refresh(&self, app: Option<&str>, result: RefreshResult) {
         self.token_refreshes
@@ -387,9 +508,26 @@ impl Metrics {
             .inc();
     }
 
+    /// Shows whether a measure of hardening is in force.
+    pub fn set_hardening(&self, measure: &'static str, in_force: bool) {
+        self.hardening
+            .with_label_values(&[measure])
+            .set(i64::from(in_force));
+    }
+
     /// Counts a failed use of the store.
     pub fn store_error(&self, op: StoreOp) {
         self.store_errors.with_label_values(&[op.as_str()]).inc();
+    }
+
+    /// Counts a request to the admin API.
+    pub fn admin_request(&self, result: AdminResult) {
+        self.admin_requests.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Counts that the wall clock was set.
+    pub fn clock_jumped(&self, direction: ClockJump) {
+        self.clock_jumps.with_label_values(&[direction.as_str()]).inc();
     }
 
     /// A gauge to keep for the life of a pool: how many upstream connections are in this state.

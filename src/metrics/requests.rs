@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::{ForbiddenCause, Metrics, OTHER, UNKNOWN};
@@ -85,16 +86,19 @@ impl SeriesBound {
 /// One worker's counters. `Send`, not `Sync`: each worker has its own.
 pub struct Worker {
     metrics: Arc<Metrics>,
-    integrations: RefCell<HashMap<Box<str>, Cached>>,
+    integrations: RefCell<Known<Box<str>, Cached>>,
 }
+
+/// By names that no stranger can choose: policies' and the catalogue's.
+type Known<K, V> = HashMap<K, V, RandomState>;
 
 /// What tells the requests of one operation apart.
 type RequestKey = (Option<Effect>, Verdict, Reason);
 
 struct Cached {
     /// By operation.
-    requests: HashMap<Box<str>, HashMap<RequestKey, IntCounter>>,
-    responses: HashMap<(Option<Effect>, u16, Source), IntCounter>,
+    requests: Known<Box<str>, Known<RequestKey, IntCounter>>,
+    responses: Known<(Option<Effect>, u16, Source), IntCounter>,
     duration: Histogram,
 }
 
@@ -202,8 +206,8 @@ impl Worker {
             return f(cached);
         }
         let cached = integrations.entry(integration.into()).or_insert_with(|| Cached {
-            requests: HashMap::new(),
-            responses: HashMap::new(),
+            requests: Known::default(),
+            responses: Known::default(),
             duration: self.metrics.request_duration.with_label_values(&[integration]),
         });
         f(cached);

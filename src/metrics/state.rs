@@ -65,15 +65,14 @@ impl Metrics {
         self.connections_failing.reset();
         self.connection_health.reset();
         self.last_refresh.reset();
-        let each = connections.len() <= self.bounds.connections;
+        let each = self.shows_each(connections.len());
+        let mut failing: BTreeMap<(&str, Class), i64> = BTreeMap::new();
         for sample in connections {
             for (class, fails) in [
                 (Class::Read, sample.read_fails),
                 (Class::Write, sample.write_fails),
             ] {
-                self.connections_failing
-                    .with_label_values(&[sample.app.unwrap_or(UNKNOWN), class.as_str()])
-                    .add(fails.into());
+                *failing.entry((sample.app.unwrap_or(UNKNOWN), class)).or_default() += i64::from(fails);
                 if each {
                     self.connection_health
                         .with_label_values(&[sample.connection, class.as_str()])
@@ -85,6 +84,27 @@ impl Metrics {
                     .with_label_values(&[sample.connection])
                     .set(seconds(at));
             }
+        }
+        for ((app, class), count) in failing {
+            self.connections_failing
+                .with_label_values(&[app, class.as_str()])
+                .set(count);
+        }
+    }
+
+    /// Whether each of so many connections has series of its own.
+    pub fn shows_each(&self, connections: usize) -> bool {
+        connections <= self.bounds.connections
+    }
+
+    /// Replaces how full limits are: integration, limit, used part.
+    pub fn set_limits<'a>(&self, used: impl IntoIterator<Item = (&'a str, &'static str, f64)>) {
+        let _picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        self.limit_used.reset();
+        for (integration, limit, ratio) in used {
+            self.limit_used
+                .with_label_values(&[integration, limit])
+                .set(ratio);
         }
     }
 
@@ -137,11 +157,13 @@ impl Metrics {
         self.connections.reset();
         self.connection_state.reset();
         self.token_expires.reset();
-        let each = connections.len() <= self.bounds.connections;
+        let each = self.shows_each(connections.len());
+        // Counted here and set once: a look-up among the series for each would be most of what it costs.
+        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
         for sample in connections {
-            self.connections
-                .with_label_values(&[sample.app.unwrap_or(UNKNOWN), sample.state])
-                .inc();
+            *counts
+                .entry((sample.app.unwrap_or(UNKNOWN), sample.state))
+                .or_default() += 1;
             if !each {
                 continue;
             }
@@ -153,6 +175,9 @@ impl Metrics {
                     .with_label_values(&[sample.connection])
                     .set(seconds(expires));
             }
+        }
+        for ((app, state), count) in counts {
+            self.connections.with_label_values(&[app, state]).set(count);
         }
     }
 

@@ -29,6 +29,8 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ),
     ("scopegate_request_duration_seconds", "histogram", "integration"),
     ("scopegate_gate_duration_seconds", "histogram", ""),
+    ("scopegate_client_connections", "gauge", "state"),
+    ("scopegate_client_connections_ended_total", "counter", "why"),
     ("scopegate_upstream_errors_total", "counter", "kind"),
     ("scopegate_forbidden_total", "counter", "cause,integration"),
     ("scopegate_properties_stripped_total", "counter", "integration"),
@@ -66,12 +68,18 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_policy_info", "gauge", "digest"),
     ("scopegate_catalogue_info", "gauge", "digest"),
     ("scopegate_killed", "gauge", "kind"),
+    ("scopegate_hardening", "gauge", "measure"),
     ("scopegate_audit_records_total", "counter", "result"),
     ("scopegate_audit_oldest_unwritten_seconds", "gauge", ""),
     ("scopegate_store_errors_total", "counter", "op"),
+    ("scopegate_admin_requests_total", "counter", "result"),
+    ("scopegate_clock_jumps_total", "counter", "direction"),
     ("scopegate_inflight_requests", "gauge", ""),
     ("scopegate_upstream_connections", "gauge", "state"),
     ("scopegate_upstream_reuse_ratio", "gauge", ""),
+    ("scopegate_upstream_retries_total", "counter", "result,why"),
+    ("scopegate_upstream_breaker_state", "gauge", "state"),
+    ("scopegate_upstream_breaker_opened_total", "counter", ""),
     ("scopegate_build_info", "gauge", "version"),
 ];
 
@@ -121,6 +129,7 @@ fn busy() -> Arc<Metrics> {
     worker.installer_alert("contact-report", Installer::Gone);
     let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     metrics.token_refresh(None, RefreshResult::Ok);
+    metrics.set_hardening("calls", true);
     metrics.set_connections(&[ConnectionSample {
         connection: "acme",
         app: None,
@@ -414,15 +423,33 @@ fn every_word_of_the_program_is_explained_and_no_other() {
             .map(|word| (RefreshResult::SET, word.as_str())),
     );
     program.extend(StoreOp::ALL.iter().map(|word| (StoreOp::SET, word.as_str())));
+    program.extend(ClockJump::ALL.iter().map(|word| (ClockJump::SET, word.as_str())));
     program.extend(
         AuditResult::ALL
             .iter()
             .map(|word| (AuditResult::SET, word.as_str())),
     );
+    program.extend(ClientEnd::ALL.iter().map(|word| (ClientEnd::SET, word.as_str())));
+    program.extend(
+        AdminResult::ALL
+            .iter()
+            .map(|word| (AdminResult::SET, word.as_str())),
+    );
     program.extend(
         UpstreamConnection::ALL
             .iter()
             .map(|word| (UpstreamConnection::SET, word.as_str())),
+    );
+    program.extend(
+        BreakerState::ALL
+            .iter()
+            .map(|word| (BreakerState::SET, word.as_str())),
+    );
+    program.extend(RetryWhy::ALL.iter().map(|word| (RetryWhy::SET, word.as_str())));
+    program.extend(
+        RetryResult::ALL
+            .iter()
+            .map(|word| (RetryResult::SET, word.as_str())),
     );
     program.extend(
         Standing::ALL

@@ -15,6 +15,11 @@ macro_rules! words {
             /// The set's name in `catalogue/reasons.tsv`.
             pub const SET: &'static str = $set;
 
+            /// Where it stands in [`Self::ALL`].
+            pub fn index(self) -> usize {
+                self as usize
+            }
+
             /// The contract's word.
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word,)+ }
@@ -41,6 +46,9 @@ words! {
         RateLimited = "rate_limited",
         ServerError = "server_error",
         AnswerShape = "answer_shape",
+        TokenEcho = "token_echo",
+        BreakerOpen = "breaker_open",
+        NoConnection = "no_connection",
     }
 }
 
@@ -65,6 +73,15 @@ words! {
         Poll = "poll",
         Read = "read",
         Write = "write",
+        Anchor = "anchor",
+    }
+}
+
+words! {
+    /// How the wall clock was set (`scopegate_clock_jumps_total{direction}`).
+    ClockJump, "clock_jump" {
+        Forward = "forward",
+        Back = "back",
     }
 }
 
@@ -94,10 +111,72 @@ words! {
 }
 
 words! {
+    /// Why the gate gave a client connection up (`scopegate_client_connections_ended_total{why}`).
+    ClientEnd, "client_end" {
+        Connections = "connections",
+        ConnectionsPerAddress = "connections_per_address",
+        Handshake = "handshake",
+        FirstByteWait = "first_byte_wait",
+        HeadWait = "head_wait",
+        IdleWait = "idle_wait",
+        AnswerWait = "answer_wait",
+        BodyRate = "body_rate",
+        Flood = "flood",
+    }
+}
+
+words! {
+    /// Whether a client connection holds what it takes to serve (`scopegate_client_connections{state}`).
+    ClientConnection, "client_connection" {
+        Awake = "awake",
+        Asleep = "asleep",
+    }
+}
+
+words! {
+    /// What became of requests to the admin API (`scopegate_admin_requests_total{result}`).
+    AdminResult, "admin_result" {
+        Done = "done",
+        Unauthenticated = "unauthenticated",
+        Forbidden = "forbidden",
+        Refused = "refused",
+        Failed = "failed",
+    }
+}
+
+words! {
     /// An upstream connection's condition (`scopegate_upstream_connections{state}`).
     UpstreamConnection, "upstream_connection" {
         Active = "active",
         Idle = "idle",
+        Connecting = "connecting",
+    }
+}
+
+words! {
+    /// What the breaker in front of the upstream is doing (`scopegate_upstream_breaker_state{state}`).
+    BreakerState, "breaker_state" {
+        Closed = "closed",
+        HalfOpen = "half_open",
+        Open = "open",
+    }
+}
+
+words! {
+    /// Why something went up a second time (`scopegate_upstream_retries_total{why}`).
+    RetryWhy, "retry_why" {
+        Unsent = "unsent",
+        Closed = "closed",
+        Unauthorised = "unauthorised",
+    }
+}
+
+words! {
+    /// What came of it (`scopegate_upstream_retries_total{result}`).
+    RetryResult, "retry_result" {
+        Ok = "ok",
+        Failed = "failed",
+        NoBudget = "no_budget",
     }
 }
 

@@ -9,7 +9,7 @@ mod readiness;
 mod serve;
 
 pub use readiness::{Condition, Readiness};
-pub use serve::{State, serve};
+pub use serve::{State, is_route, routes, serve};
 
 #[cfg(test)]
 mod tests;

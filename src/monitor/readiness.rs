@@ -57,12 +57,26 @@ impl Condition {
     }
 }
 
+/// Readiness of one moment.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Whether the gate should get traffic.
+    pub ready: bool,
+    /// Whether it is going down.
+    pub draining: bool,
+    /// Every condition and whether it holds.
+    pub conditions: [(&'static str, bool); Condition::ALL.len()],
+    /// Subject and text, as many as are listed.
+    pub warnings: Vec<(String, String)>,
+}
+
 /// The conditions, each false until somebody says otherwise.
 #[derive(Default)]
 pub struct Readiness {
     met: AtomicU8,
     draining: AtomicBool,
     audit: OnceLock<Watch>,
+    hardening: OnceLock<Vec<(bool, String)>>,
     warnings: Mutex<BTreeMap<String, String>>,
 }
 
@@ -79,6 +93,11 @@ impl Readiness {
     /// Takes [`Condition::Audit`] from the log itself from now on. The first watch stays.
     pub fn watch_audit(&self, watch: Watch) {
         let _ = self.audit.set(watch);
+    }
+
+    /// What the process gave up at its start: a line a measure, with whether it is in force. Said once.
+    pub fn hardened(&self, lines: Vec<(bool, String)>) {
+        let _ = self.hardening.set(lines);
     }
 
     /// Unready from now on, whatever else holds: the gate is going down.
@@ -113,7 +132,22 @@ impl Readiness {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One line a condition (`[+]` holds, `[-]` does not), one a warning (`[!]`), then the verdict.
+    /// All of it, for programs.
+    pub fn told(&self) -> Told {
+        let warnings = self.lock();
+        let warnings = warnings.iter().take(WARNINGS);
+        Told {
+            ready: self.is_ready(),
+            draining: self.draining.load(Ordering::SeqCst),
+            conditions: Condition::ALL.map(|one| (one.as_str(), self.holds(one))),
+            warnings: warnings
+                .map(|(subject, text)| (subject.clone(), text.clone()))
+                .collect(),
+        }
+    }
+
+    /// One line a condition (`[+]` holds, `[-]` does not), one a measure of hardening, one a warning (`[!]`), then
+    /// the verdict.
     pub fn verbose(&self) -> String {
         let mut text = String::new();
         let mut line = |mark: &str, what: &str| {
@@ -125,6 +159,9 @@ impl Readiness {
         }
         let draining = self.draining.load(Ordering::SeqCst);
         line(if draining { "-" } else { "+" }, "not draining");
+        for (holds, measure) in self.hardening.get().into_iter().flatten() {
+            line(if *holds { "+" } else { "!" }, &format!("hardening: {measure}"));
+        }
         let warnings = self.lock();
         for (subject, warning) in warnings.iter().take(WARNINGS) {
             line("!", &format!("{subject}: {warning}"));
@@ -182,6 +219,25 @@ mod tests {
         readiness.drain();
         assert!(!readiness.is_ready());
         assert!(readiness.verbose().ends_with("[-] not draining\nnot ready\n"));
+    }
+
+    #[test]
+    fn what_the_process_gave_up_is_listed_and_what_it_could_not_is_a_warning() {
+        let readiness = ready();
+        readiness.hardened(vec![
+            (true, "no core dumps: in force".to_owned()),
+            (false, "system calls: not available".to_owned()),
+        ]);
+        let text = readiness.verbose();
+        assert!(
+            text.contains("[+] hardening: no core dumps: in force\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("[!] hardening: system calls: not available\n"),
+            "{text}"
+        );
+        assert!(readiness.is_ready());
     }
 
     #[test]

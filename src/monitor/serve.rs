@@ -26,6 +26,7 @@ const CONCURRENT: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const BOUNDS: Bounds = Bounds {
     connections: 64, // a few scrapers and probes, with room to spare
+    per_address: 64,
     head_bytes: 16 * 1024,
     head: Duration::from_secs(30),
     life: Duration::from_secs(600),
@@ -52,7 +53,16 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationTo
     listener::serve("monitor", listener, BOUNDS, handler, shutdown).await
 }
 
-fn routes(state: State) -> Router {
+/// Whether a path is one of the routes: for the admin listener, which may carry them, too.
+pub fn is_route(path: &str) -> bool {
+    ROUTES.contains(&path)
+}
+
+/// Every route.
+const ROUTES: [&str; 4] = ["/livez", "/readyz", "/healthz", "/metrics"];
+
+/// The routes, for whoever carries them.
+pub fn routes(state: State) -> Router {
     let hygiene = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(|_: tower::BoxError| async {
             (StatusCode::SERVICE_UNAVAILABLE, "took too long\n")

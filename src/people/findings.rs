@@ -51,6 +51,10 @@ pub struct Standing {
     pub rules: InstallerRules,
 }
 
+/// Integrations that a finding names: with a hundred policies for all of ten thousand accounts, all of them
+/// in each would be gigabytes.
+const INTEGRATIONS_TOLD: usize = 20;
+
 /// What a finding tells people.
 #[derive(Debug, Serialize)]
 struct Detail<'a> {
@@ -59,21 +63,35 @@ struct Detail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
     integrations: Vec<Standing>,
+    /// Beyond those that are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_integrations: Option<usize>,
 }
 
-impl World<'_> {
+/// Something that is so now; whether it is news, the store knows.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// What.
+    pub kind: FindingKind,
+    /// About which connection.
+    pub row: &'a ConnectionRow,
+    /// Since when.
+    pub since: Timestamp,
+    why: Option<&'a str>,
+}
+
+impl<'a> World<'a> {
     /// All findings, by connection.
-    pub fn findings(&self, now: Timestamp) -> Vec<NewFinding> {
+    pub fn findings(&self, now: Timestamp) -> Vec<Found<'a>> {
         let mut found = Vec::new();
         for row in self.connections {
             let person = self.person(row);
-            let mut add = |kind: FindingKind, since: Timestamp, why: Option<&str>| {
-                found.push(NewFinding {
-                    kind: kind.as_str(),
-                    connection: row.id,
-                    person: name_of(row, person),
+            let mut add = |kind: FindingKind, since: Timestamp, why: Option<&'a str>| {
+                found.push(Found {
+                    kind,
+                    row,
                     since,
-                    detail: self.detail(row, why),
+                    why,
                 });
             };
             if let Some(note) = &row.installer {
@@ -103,8 +121,19 @@ impl World<'_> {
         found
     }
 
+    /// A finding with all that is told of it.
+    pub fn told(&self, found: &Found<'_>) -> NewFinding {
+        NewFinding {
+            kind: found.kind.as_str(),
+            connection: found.row.id,
+            person: name_of(found.row, self.person(found.row)),
+            since: found.since,
+            detail: self.detail(found.row, found.why),
+        }
+    }
+
     /// The person behind a connection, if a watcher has looked for them.
-    pub fn person(&self, row: &ConnectionRow) -> Option<&PersonRow> {
+    pub fn person(&self, row: &ConnectionRow) -> Option<&'a PersonRow> {
         let wanted = (row.portal, row.user_id?);
         let found = self
             .people
@@ -194,11 +223,14 @@ impl World<'_> {
                 rules: policy.installer,
             }));
         }
+        let more = integrations.len().saturating_sub(INTEGRATIONS_TOLD);
+        integrations.truncate(INTEGRATIONS_TOLD);
         let detail = Detail {
             connection: row.name.as_str(),
             portal: row.portal.get(),
             why,
             integrations,
+            more_integrations: (more > 0).then_some(more),
         };
         // Names and times always serialise.
         serde_json::to_string(&detail).unwrap_or_default()

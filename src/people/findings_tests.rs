@@ -71,7 +71,7 @@ fn kinds(
     world
         .findings(now)
         .into_iter()
-        .map(|finding| finding.kind)
+        .map(|finding| finding.kind.as_str())
         .collect()
 }
 
@@ -193,6 +193,7 @@ fn a_finding_names_the_integrations_and_what_they_last_did() {
     };
     let found = world.findings(at(9));
     assert_eq!(found.len(), 1);
+    let found = [world.told(&found[0])];
     assert_eq!(
         (found[0].person.as_deref(), found[0].since),
         (Some("svc-sync@example.com"), at(3))
@@ -213,6 +214,25 @@ fn a_finding_names_the_integrations_and_what_they_last_did() {
         .collect();
     let (read, null) = (serde_json::json!(at(1).to_string()), serde_json::Value::Null);
     assert_eq!(said, [("report", &read, &null), ("sync", &null, &null)]);
+}
+
+#[test]
+fn a_finding_names_twenty_integrations_and_counts_the_others() {
+    let row = installed_by("acme", None, None);
+    let names: Vec<String> = (0..23).map(|n| format!("i{n:02}")).collect();
+    let all: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "[acme]")).collect();
+    let (policies, settings) = (policies(&all), settings());
+    let world = World {
+        connections: std::slice::from_ref(&row),
+        people: &[],
+        policies: &policies,
+        settings: &settings,
+        uses: &[],
+    };
+    let told = world.told(&world.findings(at(9))[0]);
+    let detail: serde_json::Value = serde_json::from_str(&told.detail).unwrap();
+    assert_eq!(detail["integrations"].as_array().unwrap().len(), 20);
+    assert_eq!(detail["more_integrations"], 3);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Everybody behind a connection, with what stands on them: what `scopegate people` shows. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -124,7 +124,12 @@ pub fn register(
     now: Timestamp,
 ) -> Vec<Person> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
-    let findings = world.findings(now);
+    let noted: HashMap<_, &FindingRow> = noted
+        .iter()
+        .map(|noted| ((&*noted.kind, noted.connection, noted.since), noted))
+        .collect();
+    // By connection, in the order of the connections.
+    let mut findings = world.findings(now).into_iter().peekable();
     for row in world.connections {
         let seen = world.person(row);
         let (name, email) = key_of(row, seen);
@@ -158,14 +163,12 @@ pub fn register(
             worsen(person, note.about.as_str());
             person.since = Some(note.since.to_string());
         }
-        let of_row = findings.iter().filter(|found| found.connection == row.id);
-        person.findings.extend(of_row.map(|found| {
-            let noted = noted.iter().find(|noted| {
-                noted.kind == found.kind && noted.connection == found.connection && noted.since == found.since
-            });
-            Finding {
+        while let Some(found) = findings.next_if(|found| found.row.id == row.id) {
+            let kind = found.kind.as_str();
+            let noted = noted.get(&(kind, row.id, found.since));
+            person.findings.push(Finding {
                 id: noted.map(|noted| noted.id),
-                kind: found.kind.to_owned(),
+                kind: kind.to_owned(),
                 connection: row.name.to_string(),
                 since: found.since.to_string(),
                 began: noted.map(|noted| noted.began.to_string()),
@@ -173,8 +176,8 @@ pub fn register(
                 acknowledged: noted
                     .and_then(|noted| noted.acknowledged.as_ref())
                     .map(|word| format!("{} by {}: {}", word.at, word.by, word.why)),
-            }
-        }));
+            });
+        }
     }
     for row in offboarded {
         let person = people

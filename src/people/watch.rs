@@ -13,6 +13,7 @@ use super::verdict::{Held, Sighting};
 use super::{People, keep};
 use crate::access::connection::{ConnectionName, PortalId};
 use crate::audit::{GateEvent, GateRecord, Record};
+use crate::clock;
 use crate::store::{PersonRow, Provenance, Store, StoreError, WatchRow};
 use crate::tokens::ConnectionState;
 
@@ -84,7 +85,7 @@ impl People {
                 return None;
             }
         };
-        let now = Timestamp::now();
+        let now = clock::now();
         let round = ask::round(&self.live, watcher, &ids, now).await;
         self.record(watcher, &round);
         let rest = round.rest;
@@ -107,7 +108,7 @@ impl People {
     fn record(&self, watcher: &ConnectionState, round: &Round) {
         let outcome = round.trouble.as_deref().unwrap_or("fine");
         let record = GateRecord {
-            time: Timestamp::now(),
+            time: clock::wall(),
             event: GateEvent::Watch,
             boot: self.boot,
             detail: format!(
@@ -144,7 +145,7 @@ fn keep_round(
     apart: Duration,
     by: &Provenance,
 ) -> Result<(), StoreError> {
-    let now = Timestamp::now();
+    let now = clock::now();
     for (user_id, sighting, email) in &round.people {
         let before = store.person(portal, *user_id)?;
         let row = seen(portal, *user_id, before, sighting, email.as_deref(), now, apart);

@@ -1,10 +1,13 @@
 //! One acceptor for all workers: it owns the listening socket and the caps, and hands each socket
 //! to the worker that has the fewest.
 //!
+//! The last tenth of all places is kept for addresses that hold few: neither one client nor a hundred
+//! hoarders take them all. An IPv6 address counts as its /64, which one machine has to itself.
+//!
 //! Not `SO_REUSEPORT`: hash spreading leaves few long-lived clients unbalanced and splits the caps.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +15,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{ClientEnd, Metrics};
 
 /// A socket on its way to a worker.
 pub struct Accepted {
@@ -54,6 +59,27 @@ pub struct Caps {
     pub per_address: usize,
 }
 
+impl Caps {
+    /// Places that only an address with few connections may take.
+    fn kept(self) -> usize {
+        self.total / 10
+    }
+}
+
+/// An address that holds fewer may take one of the kept places.
+const FEW: usize = 8;
+
+/// What counts as one address.
+fn owner(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
 #[derive(Default)]
 struct Open {
     total: usize,
@@ -68,18 +94,20 @@ pub struct Slot {
 }
 
 impl Slot {
-    fn take(open: &Arc<Mutex<Open>>, address: IpAddr, caps: Caps) -> Option<Self> {
+    fn take(open: &Arc<Mutex<Open>>, address: IpAddr, caps: Caps) -> Result<Self, ClientEnd> {
+        let address = owner(address);
         let mut held = open.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.total >= caps.total {
-            return None;
+        let from_here = held.by_address.get(&address).copied().unwrap_or(0);
+        if from_here >= caps.per_address {
+            return Err(ClientEnd::ConnectionsPerAddress);
         }
-        let from_here = held.by_address.entry(address).or_insert(0);
-        if *from_here >= caps.per_address {
-            return None;
+        let left = caps.total.saturating_sub(held.total);
+        if left == 0 || (left <= caps.kept() && from_here >= FEW) {
+            return Err(ClientEnd::Connections);
         }
-        *from_here += 1;
+        held.by_address.insert(address, from_here + 1);
         held.total += 1;
-        Some(Self {
+        Ok(Self {
             open: Arc::clone(open),
             address,
             load: None,
@@ -109,7 +137,13 @@ impl Drop for Slot {
 }
 
 /// Accepts until `stop`. A socket over a cap is closed at once.
-pub async fn accept(listener: TcpListener, workers: Vec<WorkerHandle>, caps: Caps, stop: CancellationToken) {
+pub async fn accept(
+    listener: TcpListener,
+    workers: Vec<WorkerHandle>,
+    caps: Caps,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     let open: Arc<Mutex<Open>> = Arc::default();
     loop {
         let accepted = tokio::select! {
@@ -119,12 +153,18 @@ pub async fn accept(listener: TcpListener, workers: Vec<WorkerHandle>, caps: Cap
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(mut slot) = Slot::take(&open, peer.ip().to_canonical(), caps) else {
-                    tracing::debug!(
-                        event = "connection.refused",
-                        "a connection over the caps was closed"
-                    );
-                    continue;
+                let mut slot = match Slot::take(&open, peer.ip(), caps) {
+                    Ok(slot) => slot,
+                    Err(why) => {
+                        metrics.client_ended(why);
+                        let why = why.as_str();
+                        tracing::debug!(
+                            event = "connection.refused",
+                            why,
+                            "a connection over the caps was closed"
+                        );
+                        continue;
+                    }
                 };
                 let Some(worker) = workers
                     .iter()
@@ -151,6 +191,16 @@ pub async fn accept(listener: TcpListener, workers: Vec<WorkerHandle>, caps: Cap
 mod tests {
     use super::*;
 
+    fn all(open: &Arc<Mutex<Open>>, address: IpAddr, caps: Caps) -> (Vec<Slot>, ClientEnd) {
+        let mut slots = Vec::new();
+        loop {
+            match Slot::take(open, address, caps) {
+                Ok(slot) => slots.push(slot),
+                Err(why) => return (slots, why),
+            }
+        }
+    }
+
     #[test]
     fn caps_hold_in_total_and_per_address_and_are_given_back() {
         let open = Arc::default();
@@ -159,14 +209,44 @@ mod tests {
             per_address: 2,
         };
         let (here, there): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        let first = Slot::take(&open, here, caps).unwrap();
-        let second = Slot::take(&open, here, caps).unwrap();
-        assert!(Slot::take(&open, here, caps).is_none());
-        let third = Slot::take(&open, there, caps).unwrap();
-        assert!(Slot::take(&open, there, caps).is_none());
-        drop((first, second));
-        assert!(Slot::take(&open, here, caps).is_some());
-        drop(third);
+        let (first, why) = all(&open, here, caps);
+        assert_eq!((first.len(), why), (2, ClientEnd::ConnectionsPerAddress));
+        let (second, why) = all(&open, there, caps);
+        assert_eq!((second.len(), why), (1, ClientEnd::Connections));
+        drop(first);
+        assert!(Slot::take(&open, here, caps).is_ok());
+        drop(second);
         assert!(open.lock().unwrap().by_address.is_empty());
+        assert_eq!(open.lock().unwrap().total, 0);
+    }
+
+    #[test]
+    fn the_last_places_are_for_addresses_that_hold_few() {
+        let open = Arc::default();
+        let caps = Caps {
+            total: 200,
+            per_address: 1000,
+        };
+        let (hoarder, other): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let (hoarded, why) = all(&open, hoarder, caps);
+        assert_eq!((hoarded.len(), why), (180, ClientEnd::Connections));
+        let (few, _) = all(&open, other, caps);
+        assert_eq!(few.len(), FEW, "and nobody takes all that is kept");
+        assert!(Slot::take(&open, [10, 0, 0, 3].into(), caps).is_ok());
+    }
+
+    #[test]
+    fn one_machine_is_one_address() {
+        let open = Arc::default();
+        let caps = Caps {
+            total: 100,
+            per_address: 1,
+        };
+        let take = |text: &str| Slot::take(&open, text.parse().unwrap(), caps);
+        let held = [take("2001:db8::1").unwrap(), take("10.0.0.1").unwrap()];
+        assert!(take("2001:db8::ffff:2").is_err(), "the same /64");
+        assert!(take("::ffff:10.0.0.1").is_err(), "the same address, mapped");
+        assert!(take("2001:db8:0:1::1").is_ok());
+        drop(held);
     }
 }

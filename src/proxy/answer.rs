@@ -1,14 +1,17 @@
 //! What goes back to the client: the upstream's answer, judged and filtered, or the gate's own words.
 
-use std::future::poll_fn;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use hyper::body::Body;
 
 use super::case::Case;
-use super::download::{Download, GateBody, Stages};
+use super::download::{self, Download, GateBody, Stages};
+use super::downward;
 use super::echo::EchoGuard;
+use super::echo_forms;
+use super::error_answer::Failure;
 use super::filtered;
 use super::forward::Answered;
 use super::gunzip::Gunzip;
@@ -20,6 +23,16 @@ use super::stop::{self, Stop};
 use crate::access::facts::Facts;
 use crate::access::fields::AnswerRule;
 use crate::access::verdict::{Source, Verdict};
+use crate::hubspot::client::WireError;
+use crate::metrics::UpstreamErrorKind;
+
+/// Answers up to this are read whole, whatever their way: two records of TLS. All calls under way on a worker
+/// (`limits.in_flight`) may hold as much each.
+const SHORT_BYTES: u64 = 32 * 1024;
+
+const REDIRECT: &str = "scopegate: HubSpot answered with a redirect, which the gate neither follows nor passes on. Tell whoever runs the gate.";
+const REDIRECT_OF_A_WRITE: &str = "scopegate: HubSpot answered with a redirect, which the gate neither follows nor passes on. Whether the change took effect is not known: look before repeating it, and tell whoever runs the gate.";
+const PART: &str = "scopegate: HubSpot answered with a part of what was asked for, and the gate asks for no parts. Tell whoever runs the gate.";
 
 /// What goes back to the client.
 pub enum Answer {
@@ -33,6 +46,12 @@ pub enum Answer {
     Upstream(StatusCode, HeaderMap, Box<Download>),
 }
 
+/// What an answer's body is made of.
+enum Written {
+    Own(Bytes),
+    Upstream(Box<Download>),
+}
+
 impl Case {
     /// Judges the answer's head and sets up what is done to its body.
     pub async fn read_answer(
@@ -43,23 +62,26 @@ impl Case {
         facts: &Facts,
     ) -> Result<Answer, Stop> {
         let (parts, answer) = response.into_parts();
-        if parts.status.is_informational() || parts.status.is_redirection() {
-            return Err(Stop::Answer(
-                "scopegate: HubSpot answered with a redirect, which the gate never follows.",
-            ));
+        let token = lease.plain().expose();
+        let echo = EchoGuard::new(Arc::clone(lease.search()));
+        // All fields at once, those that nobody reads, too: a token has no CR LF in it.
+        if echo.is_in(answer.lines()) {
+            return Err(self.echoed_in_head());
         }
+        self.check_status(parts.status)?;
         self.note_success(parts.status);
-        let gunzip = match coding(&parts.headers)? {
+        if answer.size_hint().exact() != Some(0) && downward::has_doubtful_type(&parts.headers) {
+            self.outcome.withheld(
+                UpstreamErrorKind::Protocol,
+                &"it does not say once, and in its grammar, what its body is",
+            );
+            return Err(no_http(self.outcome.changed_data()));
+        }
+        let gunzip = match self.coding(&parts.headers)? {
             Coding::Plain => None,
             Coding::Gzip => Some(Gunzip::new(self.worker.limits().body_bytes)),
         };
-        let echo = EchoGuard::new(lease.plain().expose());
-        if parts.headers.values().any(|value| echo.is_in(value.as_bytes())) {
-            tracing::error!(event = "token.echoed", id = %self.outcome.id(), "an answer's head holds the upstream token");
-            return Err(Stop::Answer(
-                "scopegate: HubSpot's answer can't be passed on. Tell whoever runs the gate.",
-            ));
-        }
+        let tally = self.begin_tally(parts.status, headers::is_json(&parts.headers));
         let links = (headers::is_json(&parts.headers) && !answer.is_end_stream()).then(|| {
             let gate = self.worker.gate();
             let own = gate
@@ -70,12 +92,19 @@ impl Case {
         });
         let stages = Stages {
             gunzip,
+            tally,
             echo: Some(echo),
             filter: None,
             links,
         };
         let is_changed = stages.change_bytes() || rule != AnswerRule::Pass;
-        let headers = headers::downward(&parts.headers, is_changed);
+        let headers = downward::downward(parts.headers, is_changed);
+        // What does not come down needs no second look.
+        let holds_token = |value: &HeaderValue| echo_forms::holds(token.as_bytes(), value.as_bytes());
+        if headers.values().any(holds_token) {
+            return Err(self.echoed_in_head());
+        }
+        let failure = Failure { facts, token };
         let download = Download {
             first: Bytes::new(),
             answer,
@@ -95,75 +124,116 @@ impl Case {
             }
             AnswerRule::Filter(by) => {
                 return self
-                    .read_failure(parts.status, headers, download, by.1, facts)
+                    .read_failure(parts.status, headers, download, by.1, failure)
                     .await;
             }
             AnswerRule::Errors if !parts.status.is_success() => {
                 let views = filtered::no_views();
                 return self
-                    .read_failure(parts.status, headers, download, views, facts)
+                    .read_failure(parts.status, headers, download, views, failure)
                     .await;
             }
             AnswerRule::Errors | AnswerRule::Pass => {}
         }
-        if parts.status == StatusCode::FORBIDDEN {
-            return self.read_forbidden(headers, download, facts).await;
+        if !parts.status.is_success() {
+            return self.rebuild_error(parts.status, headers, download, failure).await;
         }
-        Ok(Answer::Upstream(parts.status, headers, Box::new(download)))
+        // A packed body's length says little of what it unpacks to.
+        let length = download
+            .answer
+            .size_hint()
+            .exact()
+            .filter(|_| download.stages.gunzip.is_none());
+        match length {
+            Some(1..=SHORT_BYTES) => self.read_short(parts.status, headers, download).await,
+            _ => Ok(Answer::Upstream(parts.status, headers, Box::new(download))),
+        }
     }
 
-    /// A 403 of HubSpot is read whole: why it stands there is worth a count of its own.
-    async fn read_forbidden(
+    /// An answer that is read whole before its head is sent. It goes down with its length in one piece, where
+    /// a stream is chunked (links may change its length), its connection is free before the client has read a
+    /// byte, and what is wrong with it becomes a 502 in place of a transfer that breaks off.
+    async fn read_short(
         &mut self,
+        status: StatusCode,
         headers: HeaderMap,
         mut download: Download,
-        facts: &Facts,
     ) -> Result<Answer, Stop> {
-        let mut whole = BytesMut::new();
-        while let Some(data) = poll_fn(|cx| download.poll(cx, &mut self.outcome)).await {
-            let data = data.map_err(|_| Stop::Upstream { unsure: false })?;
-            if whole.len() + data.len() > self.worker.limits().error_body_bytes {
-                self.note_forbidden(facts, &headers, None);
-                return Err(Stop::Answer(
-                    "scopegate: HubSpot's refusal is too long to be passed on.",
-                ));
-            }
-            whole.extend_from_slice(&data);
+        let mut whole = Bytes::new();
+        while let Some(piece) = self.next_piece(&mut download).await? {
+            whole = download::joined(whole, piece);
         }
-        self.note_forbidden(facts, &headers, Some(&whole));
-        Ok(Answer::Whole(StatusCode::FORBIDDEN, headers, whole.freeze()))
+        Ok(Answer::Whole(status, headers, whole))
+    }
+
+    fn echoed_in_head(&self) -> Stop {
+        self.outcome.echoed("head", false);
+        Stop::TokenEcho {
+            unsure: self.outcome.changed_data(),
+        }
+    }
+
+    /// Whether an answer of this status passes at all.
+    fn check_status(&self, status: StatusCode) -> Result<(), Stop> {
+        if status.is_informational() || status.is_redirection() {
+            self.outcome
+                .withheld(UpstreamErrorKind::Protocol, &"it is a redirect");
+            return Err(Stop::Answer(match self.outcome.changed_data() {
+                false => REDIRECT,
+                true => REDIRECT_OF_A_WRITE,
+            }));
+        }
+        // No range ever goes up: a part would be taken for the whole.
+        if matches!(
+            status,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE
+        ) {
+            self.outcome.withheld(
+                UpstreamErrorKind::Protocol,
+                &"it answers for a range that nobody asked for",
+            );
+            return Err(Stop::Answer(PART));
+        }
+        Ok(())
+    }
+
+    /// The answer's coding: none, or the one the gate can undo.
+    fn coding(&self, headers: &HeaderMap) -> Result<Coding, Stop> {
+        coding(headers).inspect_err(|_| {
+            self.outcome.withheld(
+                UpstreamErrorKind::Encoding,
+                &"its coding is none that was asked for",
+            );
+        })
     }
 
     /// The answer with the gate's own header fields.
     pub fn deliver(mut self, answer: Answer) -> Response<GateBody> {
         let verdict = self.verdict.unwrap_or(Verdict::Allow);
-        let (status, mut headers, source) = match &answer {
-            Answer::Own(status, _) => {
+        let (status, mut headers, source, written) = match answer {
+            Answer::Own(status, bytes) => {
                 let mut headers = HeaderMap::new();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
-                (*status, headers, Source::Gate)
+                (status, headers, Source::Gate, Written::Own(bytes))
             }
-            Answer::Reworded(status, headers, _) => (*status, headers.clone(), Source::Gate),
-            Answer::Whole(status, headers, _) | Answer::Upstream(status, headers, _) => {
-                (*status, headers.clone(), Source::Upstream)
+            Answer::Reworded(status, headers, bytes) => (status, headers, Source::Gate, Written::Own(bytes)),
+            Answer::Whole(status, headers, bytes) => (status, headers, Source::Upstream, Written::Own(bytes)),
+            Answer::Upstream(status, headers, download) => {
+                (status, headers, Source::Upstream, Written::Upstream(download))
             }
         };
-        let upstream_id = headers.remove(stop::CORRELATION);
         stop::insert_decision(&mut headers, verdict, self.outcome.id(), self.rule.as_deref());
-        if let Some(id) = upstream_id {
-            // HubSpot's own id is what its support asks for; ours stands in the decision header.
-            headers.insert(stop::CORRELATION, id);
-        }
         headers.insert(stop::SOURCE, HeaderValue::from_static(source.as_str()));
         self.insert_cause(&mut headers);
         self.outcome.status = status.as_u16();
         self.outcome.source = source;
+        if source == Source::Gate {
+            self.linger();
+        }
         let (head, outcome) = self.finish_head(headers);
-        let body = match answer {
-            Answer::Own(_, bytes) | Answer::Reworded(_, _, bytes) | Answer::Whole(_, _, bytes) => {
-                GateBody::own(bytes, outcome)
-            }
-            Answer::Upstream(_, _, download) => GateBody::upstream(*download, outcome),
+        let body = match written {
+            Written::Own(bytes) => GateBody::own(bytes, outcome),
+            Written::Upstream(download) => GateBody::upstream(download, outcome),
         };
         respond(status, head, body)
     }
@@ -179,6 +249,7 @@ impl Case {
             bytes.clear();
         }
         self.outcome.status = parts.status.as_u16();
+        self.linger();
         let (head, outcome) = self.finish_head(parts.headers);
         respond(parts.status, head, GateBody::own(bytes, outcome))
     }
@@ -201,6 +272,23 @@ fn respond(status: StatusCode, headers: HeaderMap, body: GateBody) -> Response<G
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// Whether an exchange ended because the answer was no HTTP that can be read in one way only.
+pub fn is_no_http(error: &WireError) -> bool {
+    error.violation().is_some()
+}
+
+/// What the caller of such an exchange is told.
+pub fn no_http(unsure: bool) -> Stop {
+    Stop::Answer(match unsure {
+        false => {
+            "scopegate: what answered is no HTTP that can be read in one way only, so it is withheld. Tell whoever runs the gate."
+        }
+        true => {
+            "scopegate: what answered is no HTTP that can be read in one way only, so it is withheld. Whether the change took effect is not known: look before repeating it, and tell whoever runs the gate."
+        }
+    })
 }
 
 enum Coding {

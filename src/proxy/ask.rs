@@ -2,8 +2,9 @@
 
 use http::request::Parts;
 use http::{Method, Request};
-use hyper::body::{Body, Incoming};
+use http_body::Body;
 
+use super::client_body::ClientBody;
 use super::headers;
 use super::judged::TOO_LARGE;
 use super::stop::Stop;
@@ -26,13 +27,13 @@ pub struct Ask {
     /// The head; credential and selector leave it as they are taken.
     pub parts: Parts,
     /// The body, until somebody reads or forwards it.
-    pub body: Option<Incoming>,
+    pub body: Option<ClientBody>,
     target: Result<Target, Refusal>,
 }
 
 impl Ask {
     /// Checks the head. A target that was not understood is reported later, to callers with a key.
-    pub fn read(request: Request<Incoming>, limits: &Limits) -> Result<Self, Stop> {
+    pub fn read(request: Request<ClientBody>, limits: &Limits) -> Result<Self, Stop> {
         let (parts, body) = request.into_parts();
         headers::check(&parts).map_err(Stop::Refused)?;
         if body.size_hint().lower() > limits.body_bytes {

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use smallvec::SmallVec;
 
 use super::connection::Peer;
@@ -15,6 +14,7 @@ use crate::access::integration::KeyEntry;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Verdict;
 use crate::audit::{AuditRefused, DecisionRecord, Network, Record};
+use crate::clock;
 use crate::events::{AuditRefusedRequest, RequestDecided};
 use crate::metrics::RequestLabels;
 use crate::snapshot::Snapshot;
@@ -28,9 +28,12 @@ pub struct Case {
     pub(super) network: Network,
     pub(super) secure: bool,
     pub(super) authority: Option<String>,
+    /// The connection is of no use to its client, and ends with this answer.
     pub(super) closes: bool,
-    /// The answer is to a `HEAD`: RFC 9110 §9.3.2 wants it without content, and only hyper's HTTP/1
-    /// sees to that by itself.
+    /// A call of a stopped integration that waited for its turn to be refused, and found none.
+    pub(super) is_crowded_out: bool,
+    /// The answer is to a `HEAD`: RFC 9110 §9.3.2 wants it without content, and only HTTP/1 sees
+    /// to that by itself.
     pub(super) bodiless: bool,
     pub(super) key: Option<Arc<KeyEntry>>,
     pub(super) connection: Option<Arc<ConnectionState>>,
@@ -41,11 +44,12 @@ pub struct Case {
     pub(super) verdict: Option<Verdict>,
     pub(super) recorded: bool,
     pub(super) share: Share,
+    pub(super) peer: Rc<Peer>,
 }
 
 impl Case {
     /// A call begins: it takes one snapshot and keeps it.
-    pub fn open(worker: &Rc<Worker>, peer: &Peer) -> Self {
+    pub fn open(worker: &Rc<Worker>, peer: &Rc<Peer>) -> Self {
         let gate = worker.gate();
         Self {
             snapshot: gate.snapshot.load_full(),
@@ -54,6 +58,7 @@ impl Case {
             secure: peer.secure,
             authority: None,
             closes: false,
+            is_crowded_out: false,
             bodiless: false,
             key: None,
             connection: None,
@@ -64,6 +69,7 @@ impl Case {
             verdict: None,
             recorded: false,
             share: Share::of(&gate.judged),
+            peer: Rc::clone(peer),
             worker: Rc::clone(worker),
         }
     }
@@ -77,10 +83,16 @@ impl Case {
         if self.recorded {
             return stop;
         }
+        // What is turned away unread is no decision, and a flood of it must not fill the log.
+        if self.is_turned_away(&stop) {
+            self.worker.audit().stranger(reason, self.network);
+            return stop;
+        }
         let record = self
             .decision_record(verdict, reason)
             .map(|record| DecisionRecord {
                 lacks: stop.lacks(),
+                limit: stop.limit(),
                 ..record
             });
         match record {
@@ -92,6 +104,16 @@ impl Case {
                 Ok(()) => stop,
                 Err(why) => self.unrecorded(why),
             },
+        }
+    }
+
+    /// Whether the call found no place among those under way.
+    fn is_turned_away(&self, stop: &Stop) -> bool {
+        match stop {
+            Stop::Shed(_) => true,
+            Stop::Overloaded => self.outcome.place.is_none(),
+            Stop::Key(Reason::Killed) => self.is_crowded_out,
+            _ => false,
         }
     }
 
@@ -125,11 +147,11 @@ impl Case {
         let key = self.key.as_ref()?;
         let connection = self.connection.as_ref();
         Some(DecisionRecord {
-            time: Timestamp::now(),
+            time: clock::wall(),
             id: self.outcome.id(),
             integration: Arc::clone(&key.integration),
-            key: key.id.as_str().into(),
-            connection: connection.map(|connection| connection.name().as_str().into()),
+            key: key.id,
+            connection: connection.map(|connection| connection.name().clone()),
             portal: connection.map(|connection| connection.portal().get()),
             operation: self.operation.clone(),
             template: self.template.clone(),
@@ -139,6 +161,7 @@ impl Case {
             rule: self.rule.clone(),
             reason,
             lacks: Vec::new(),
+            limit: None,
             policy: Arc::clone(&self.snapshot.policy_digest),
             catalogue: Arc::clone(&self.snapshot.catalogue_digest),
             snapshot: self.snapshot.version,

@@ -1,29 +1,29 @@
-//! One client connection, from socket to last answer: TLS, protocol, deadlines, draining.
+//! One client connection: from its socket, through TLS, to the protocol that serves it.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 use super::accept::Accepted;
-use super::guard::{Guard, Violation};
-use super::io::{Activity, Deadlines, Io, Socket};
-use super::stop::Stop;
+use super::activity::Activity;
+use super::frames::FrameMeter;
+use super::guard::Guard;
+use super::io::{Deadlines, Front, Io};
+use super::lanes::Member;
+use super::pace::Rate;
+use super::presence::Presence;
+use super::socket::Socket;
 use super::worker::Worker;
-use crate::access::refusal::{Reason, Refusal};
-use crate::audit::Network;
+use super::{http1, http2};
+use crate::access::key::LastKey;
+use crate::config::Limits;
+use crate::metrics::ClientEnd;
 
 /// RFC 9113 §3.4: what an HTTP/2 client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -36,68 +36,96 @@ pub struct Peer {
     pub secure: bool,
     /// Requests of it being served.
     pub activity: Activity,
+    /// The key it counts for.
+    pub member: RefCell<Option<Member>>,
+    /// The key text of its last request.
+    pub last_key: RefCell<LastKey>,
 }
 
-/// Runs futures of HTTP/2 streams on the worker's own thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
-}
-
-/// Serves one connection until it ends, or until `drain` and its requests are done.
-pub async fn serve(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToken) {
+/// Serves one connection until it ends, or until the worker goes down and its requests are done.
+///
+/// This future is what each open connection holds for as long as it is open: whatever takes more room, and
+/// is not needed while the connection is idle, has a box of its own.
+pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Accepted { stream, peer, slot } = accepted;
     let _slot = slot;
-    if let Err(error) = serve_socket(worker, stream, peer, drain).await {
+    let mut presence = Presence::begin(&worker);
+    let served = match Box::pin(arrive(&worker, stream, peer)).await {
+        Err(error) => Err(error),
+        Ok(Arrived { io, peer, is_h2 }) => {
+            let activity = peer.activity.clone();
+            let served = if is_h2 {
+                Box::pin(http2::serve(&worker, io, peer)).await
+            } else {
+                http1::serve(&worker, io, peer, &mut presence).await
+            };
+            if let Some(end) = activity.end() {
+                worker.client_ended(end);
+            }
+            served
+        }
+    };
+    if let Err(error) = served {
         tracing::trace!(event = "connection.ended", error = %error, "a client connection ended early");
     }
 }
 
-async fn serve_socket(
-    worker: Rc<Worker>,
-    stream: std::net::TcpStream,
-    address: SocketAddr,
-    drain: CancellationToken,
-) -> io::Result<()> {
+/// A connection whose protocol is known.
+struct Arrived {
+    /// Moved between the ways of serving it: boxed, the task that holds it stays small.
+    io: Box<Io>,
+    peer: Rc<Peer>,
+    is_h2: bool,
+}
+
+/// From the socket to the first bytes, under the deadline for them.
+async fn arrive(worker: &Worker, stream: std::net::TcpStream, address: SocketAddr) -> io::Result<Arrived> {
     let stream = TcpStream::from_std(stream)?;
     stream.set_nodelay(true)?;
     let limits = worker.limits();
-    let (first_byte, deadlines) = (
-        limits.first_byte,
-        Deadlines {
-            idle: limits.idle,
-            head: limits.head,
-            write: limits.answer_idle,
-        },
-    );
     let tls = worker.tls();
     let secure = tls.is_some();
-    let opening = open(stream, tls);
-    let (socket, first, is_h2) = within(first_byte, opening).await?;
+    let first_byte = tokio::time::Instant::now() + limits.first_byte;
+    let opened = tokio::time::timeout_at(first_byte, open(stream, tls)).await;
+    let (socket, first, is_h2) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => {
+            if secure && error.kind() != io::ErrorKind::UnexpectedEof {
+                worker.client_ended(ClientEnd::Handshake);
+            }
+            return Err(error);
+        }
+        Err(_) => {
+            worker.client_ended(ClientEnd::FirstByteWait);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    };
+    let deadlines = Deadlines {
+        first_byte,
+        idle: limits.idle,
+        head: limits.head,
+        write: limits.answer_idle,
+        rate: Rate::of(limits),
+    };
     let activity = Activity::default();
     let peer = Rc::new(Peer {
         address,
         secure,
         activity: activity.clone(),
+        member: RefCell::default(),
+        last_key: RefCell::default(),
     });
-    if is_h2 {
-        let io = Io::http2(socket, &first, activity, deadlines);
-        serve_http2(worker, io, peer, drain).await
-    } else {
-        let guard = Guard::new(limits.head_bytes, limits.header_fields);
-        let io = Io::http1(socket, &first, guard, activity, deadlines);
-        serve_http1(worker, io, peer, drain).await
-    }
+    let io = Box::new(Io::new(socket, &first, front(limits, is_h2), activity, deadlines));
+    Ok(Arrived { io, peer, is_h2 })
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came in time")))
+fn front(limits: &Limits, is_h2: bool) -> Front {
+    if is_h2 {
+        let frames = limits.h2_control_frames;
+        Front::Meter(FrameMeter::new(frames, std::time::Instant::now()))
+    } else {
+        Front::Guard(Guard::new(limits.head_bytes, limits.header_fields))
+    }
 }
 
 /// The handshake, then just enough bytes to tell HTTP/1 from HTTP/2.
@@ -141,126 +169,12 @@ async fn detect(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<
     }
 }
 
-async fn serve_http1(worker: Rc<Worker>, io: Io, peer: Rc<Peer>, drain: CancellationToken) -> io::Result<()> {
-    let network = Network::of(peer.address.ip());
-    let limits = worker.limits();
-    let (buffer, fields) = (limits.head_bytes.max(8 * 1024), limits.header_fields);
-    let serving = Rc::clone(&worker);
-    let service =
-        service_fn(move |request| Box::pin(super::call(Rc::clone(&serving), Rc::clone(&peer), request)));
-    let mut connection = http1::Builder::new()
-        .max_buf_size(buffer)
-        .max_headers(fields)
-        .half_close(false)
-        .title_case_headers(true) // some clients look names up in the spelling HubSpot uses
-        .serve_connection(TokioIo::new(io), service);
-    let mut draining = pin!(drain.cancelled());
-    let mut told = false;
-    let ended = poll_fn(|cx| {
-        if !told && draining.as_mut().poll(cx).is_ready() {
-            told = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        }
-        connection.poll_without_shutdown(cx)
-    })
-    .await;
-    let mut io = connection.into_parts().io.into_inner();
-    if let Some(violation) = io.violation() {
-        worker.note_violation(&violation_refusal(violation), network);
-        let answer = refusal_bytes(&worker, violation);
-        within(Duration::from_secs(2), io.write_all(&answer)).await?;
-    }
-    within(Duration::from_secs(2), io.shutdown()).await?;
-    ended.map_err(io::Error::other)
-}
-
-async fn serve_http2(worker: Rc<Worker>, io: Io, peer: Rc<Peer>, drain: CancellationToken) -> io::Result<()> {
-    let limits = worker.limits();
-    let (streams, head) = (limits.h2_streams, limits.head_bytes);
-    let service = service_fn(move |request| super::call(Rc::clone(&worker), Rc::clone(&peer), request));
-    let connection = http2::Builder::new(LocalExecutor)
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(streams)
-        .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(20)
-        .max_send_buf_size(256 * 1024)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .serve_connection(TokioIo::new(io), service);
-    let mut connection = pin!(connection);
-    let mut draining = pin!(drain.cancelled());
-    let mut told = false;
-    poll_fn(|cx| {
-        if !told && draining.as_mut().poll(cx).is_ready() {
-            told = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.as_mut().poll(cx)
-    })
-    .await
-    .map_err(io::Error::other)
-}
-
-fn violation_refusal(violation: Violation) -> Refusal {
-    let (cause, remedy) = violation.explain();
-    let reason = match violation {
-        Violation::Target => Reason::RefusedPath,
-        Violation::Host => Reason::RefusedHost,
-        Violation::Field | Violation::TooLarge => Reason::RefusedHeader,
-        _ => Reason::RefusedFraming,
-    };
-    Refusal::new(reason, cause, remedy)
-}
-
-/// The whole answer to a head the guard refused: hyper never saw a request to answer.
-fn refusal_bytes(worker: &Worker, violation: Violation) -> Vec<u8> {
-    let response = Stop::Refused(violation_refusal(violation)).answer(worker.next_id(), None, None);
-    let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
-    for (name, value) in response.headers() {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(
-        format!(
-            "content-length: {}\r\nconnection: close\r\n\r\n",
-            response.body().len()
-        )
-        .as_bytes(),
-    );
-    bytes.extend_from_slice(response.body());
-    bytes
-}
-
-/// Random correlation ids without a system call each: 64 at a time.
-#[derive(Default)]
-pub struct IdSource(RefCell<Vec<u8>>);
-
-impl IdSource {
-    /// A version 4 UUID. Ids are names, not secrets.
-    pub fn next(&self) -> uuid::Uuid {
-        let mut pool = self.0.borrow_mut();
-        if pool.len() < 16 {
-            pool.resize(1024, 0);
-            if aws_lc_rs::rand::fill(&mut pool).is_err() {
-                return uuid::Uuid::new_v4();
-            }
-        }
-        let from = pool.len() - 16;
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(pool.get(from..).unwrap_or(&[0; 16]));
-        pool.truncate(from);
-        uuid::Builder::from_random_bytes(bytes).into_uuid()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
     use std::task::Poll;
+
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 
@@ -278,6 +192,31 @@ mod tests {
             let (first, is_h2) = detect(&mut reader).await.unwrap();
             assert_eq!(is_h2, expected);
             assert!(chunks.concat().starts_with(&first));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_preface_is_read_to_its_end_and_no_further_wherever_it_is_cut_and_one_other_byte_is_none() {
+        for at in 0..PREFACE.len() {
+            let mut other = PREFACE.to_vec();
+            other[at] ^= 1;
+            for (sent, is_preface) in [(PREFACE, true), (&other, false)] {
+                let (mut near, mut far) = tokio::io::duplex(64);
+                let whole = [sent, b"frames"].concat();
+                let (before, behind) = whole.split_at(at);
+                let telling = async {
+                    far.write_all(before).await.unwrap();
+                    tokio::task::yield_now().await;
+                    far.write_all(behind).await.unwrap();
+                    drop(far);
+                };
+                let (detected, ()) = tokio::join!(detect(&mut near), telling);
+                let (mut read, is_h2) = detected.unwrap();
+                assert_eq!(is_h2, is_preface, "cut at {at}");
+                assert!(!is_h2 || read == PREFACE, "cut at {at}");
+                near.read_to_end(&mut read).await.unwrap();
+                assert_eq!(read, whole, "not a byte is lost, cut at {at}");
+            }
         }
     }
 
@@ -304,11 +243,15 @@ mod tests {
         }
     }
 
+    /// What a future takes up, without one at hand.
+    fn size_of_future<F>(_: impl Fn(Rc<Worker>, Accepted) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each open connection is one such task, idle or not.
     #[test]
-    fn ids_are_distinct_version_4_uuids() {
-        let source = IdSource::default();
-        let ids: std::collections::HashSet<_> = (0..500).map(|_| source.next()).collect();
-        assert_eq!(ids.len(), 500);
-        assert!(ids.iter().all(|id| id.get_version_num() == 4));
+    fn the_task_of_a_connection_is_small() {
+        let (task, io) = (size_of_future(serve), size_of::<Io>());
+        assert!(task <= 384 && io <= 448, "{task} and {io} bytes");
     }
 }

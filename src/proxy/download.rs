@@ -1,8 +1,8 @@
 //! The body of an answer on its way to the client: the gate's own bytes, or the upstream's stream
 //! through its stages (unpack, look for the token, filter, turn links back).
 //!
-//! An error ends the transfer without a proper end (no last chunk, `RST_STREAM`): a client never
-//! takes a shortened answer for a whole one.
+//! An error ends the transfer without a proper end (no last chunk, `RST_STREAM`, over HTTP/1.0 a reset): a
+//! client never takes a shortened answer for a whole one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::answer::is_no_http;
 use super::echo::{EchoGuard, TokenEchoed};
 use super::filtered::FilterStage;
 use super::gunzip::{Gunzip, GunzipError, STEP_BYTES};
@@ -22,7 +23,9 @@ use super::upload::UpBody;
 use crate::access::effect::Effect;
 use crate::access::fields::filter::Violation;
 use crate::access::refusal::Reason;
+use crate::access::tally::Tally;
 use crate::hubspot::answer_body::{AnswerBody, AnswerError};
+use crate::metrics::UpstreamErrorKind;
 
 /// Why a transfer was broken off.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,9 @@ pub enum DownloadError {
     /// Property rules can't be applied to it.
     #[error("the answer has not the shape that is known of its operation: {0}")]
     Shape(#[from] Violation),
+    /// It holds more records than the policy lets be read now.
+    #[error("the answer holds more records than the policy's `limits.records_read` has left")]
+    Limit,
     /// The whole took too long.
     #[error("the answer took longer than a request may")]
     Total,
@@ -47,10 +53,29 @@ pub enum DownloadError {
     Stopped,
 }
 
+impl DownloadError {
+    /// The word it is counted under; `None`: nothing of the upstream's failed.
+    pub fn kind(&self) -> Option<UpstreamErrorKind> {
+        Some(match self {
+            Self::Upstream(error) if error.is_nonsense() => UpstreamErrorKind::Protocol,
+            Self::Upstream(AnswerError::Broken(error)) if is_no_http(error) => UpstreamErrorKind::Protocol,
+            Self::Upstream(AnswerError::Broken(_)) => UpstreamErrorKind::Closed,
+            Self::Upstream(AnswerError::Idle) => UpstreamErrorKind::BodyTimeout,
+            Self::Coding(_) => UpstreamErrorKind::Encoding,
+            Self::Echo(_) => UpstreamErrorKind::TokenEcho,
+            Self::Shape(_) => UpstreamErrorKind::AnswerShape,
+            Self::Total => UpstreamErrorKind::TotalTimeout,
+            Self::Stopped | Self::Limit => return None,
+        })
+    }
+}
+
 /// What the gate does to an upstream body.
 pub struct Stages {
     /// Unpack first.
     pub gunzip: Option<Gunzip>,
+    /// Counts the records, under a limit on them.
+    pub tally: Option<Tally>,
     /// Always on for plain bodies.
     pub echo: Option<EchoGuard>,
     /// Answers under property rules.
@@ -70,6 +95,9 @@ impl Stages {
             Some(gunzip) => gunzip.push(&chunk)?,
             None => chunk,
         };
+        if let Some(tally) = &mut self.tally {
+            tally.push(&chunk);
+        }
         if let Some(echo) = &mut self.echo {
             chunk = echo.push(chunk)?;
         }
@@ -88,6 +116,9 @@ impl Stages {
             Some(gunzip) => gunzip.finish()?,
             None => Bytes::new(),
         };
+        if let Some(tally) = &mut self.tally {
+            tally.push(&rest);
+        }
         if let Some(echo) = &mut self.echo {
             rest = joined(echo.push(rest)?, echo.finish());
         }
@@ -102,7 +133,7 @@ impl Stages {
 }
 
 /// What a stage handed on, and what it held back to the end.
-fn joined(passed: Bytes, held: Bytes) -> Bytes {
+pub(super) fn joined(passed: Bytes, held: Bytes) -> Bytes {
     match (passed.is_empty(), held.is_empty()) {
         (true, _) => held,
         (_, true) => passed,
@@ -154,11 +185,11 @@ impl GateBody {
     }
 
     /// An upstream's stream.
-    pub fn upstream(download: Download, outcome: Box<Outcome>) -> Self {
+    pub fn upstream(download: Box<Download>, outcome: Box<Outcome>) -> Self {
         let mut outcome = outcome;
         outcome.open = !download.answer.is_end_stream() || !download.first.is_empty();
         Self {
-            kind: Kind::Upstream(Box::new(download)),
+            kind: Kind::Upstream(download),
             outcome: Some(outcome),
         }
     }
@@ -255,7 +286,10 @@ impl Download {
                 outcome.misshapen(violation);
             }
         }
-        out
+        match &self.stages.tally {
+            Some(tally) if out.is_ok() && !outcome.read_so_far(tally.records()) => Err(DownloadError::Limit),
+            _ => out,
+        }
     }
 }
 
@@ -287,9 +321,11 @@ impl Body for GateBody {
             Poll::Ready(Some(Err(error))) => {
                 outcome.reason = match (&error, download.rights.check()) {
                     (DownloadError::Stopped, Err(stop)) => stop.reason(),
+                    (DownloadError::Echo(_), _) => Reason::TokenEcho,
+                    (DownloadError::Limit, _) => Reason::LimitRecordsRead,
                     _ => Reason::Upstream,
                 };
-                tracing::warn!(event = "answer.broken_off", id = %outcome.id(), error = %error, "an answer was broken off");
+                outcome.broken_off(&error, true);
                 this.kind = Kind::Own(None);
                 Poll::Ready(Some(Err(error)))
             }

@@ -4,6 +4,8 @@
 //! Plain form only, across chunk borders: a tail that begins the token is held until the next chunk
 //! tells. Encoded forms are not looked for here.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
@@ -14,15 +16,15 @@ pub struct TokenEchoed;
 
 /// Looks for one token in a body that passes chunk by chunk.
 pub struct EchoGuard {
-    finder: Finder<'static>,
+    finder: Arc<Finder<'static>>,
     held: BytesMut,
 }
 
 impl EchoGuard {
-    /// Looks for `token`; an empty one is never found.
-    pub fn new(token: &str) -> Self {
+    /// Looks for what `finder` looks for; an empty token is never found.
+    pub fn new(finder: Arc<Finder<'static>>) -> Self {
         Self {
-            finder: Finder::new(token.as_bytes()).into_owned(),
+            finder,
             held: BytesMut::new(),
         }
     }
@@ -70,8 +72,12 @@ impl EchoGuard {
 mod tests {
     use super::*;
 
+    fn guard(token: &str) -> EchoGuard {
+        EchoGuard::new(Arc::new(Finder::new(token).into_owned()))
+    }
+
     fn pass(token: &str, chunks: &[&[u8]]) -> Result<Vec<u8>, TokenEchoed> {
-        let mut guard = EchoGuard::new(token);
+        let mut guard = guard(token);
         let mut out = Vec::new();
         for chunk in chunks {
             out.extend_from_slice(&guard.push(Bytes::copy_from_slice(chunk))?);
@@ -88,7 +94,7 @@ mod tests {
                 pass("pat-na1-xyz", &[&body[..cut], &body[cut..]]),
                 Err(TokenEchoed)
             );
-            let mut guard = EchoGuard::new("pat-na1-xyz");
+            let mut guard = guard("pat-na1-xyz");
             let mut out = Vec::new();
             for byte in body {
                 match guard.push(Bytes::copy_from_slice(&[*byte])) {

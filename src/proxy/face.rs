@@ -1,9 +1,12 @@
 //! What a caller sees of a call that ended at the gate: status, words, and HubSpot's own shape.
 
+mod limits;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::limits::{batch_face, beyond_face, limited_face, shed_face, uncounted_face};
 use super::stop::{Denied, Stop};
 use crate::access::refusal::{Place, Reason, Refusal};
 
@@ -19,6 +22,8 @@ pub(super) struct Face {
     code: &'static str,
     place: Option<Place>,
     context: Map<String, Value>,
+    /// What SDKs wait and try again on: they know three words, and wait ten seconds on this one.
+    policy_name: Option<&'static str>,
     /// When to try again, for those that wait by this alone.
     pub(super) retry_after_seconds: Option<u32>,
     /// Whether the same request can't pass later either.
@@ -53,6 +58,9 @@ impl Face {
             ),
             Stop::Refused(refusal) => refused_face(refusal),
             Stop::Denied(denied) => denied_face(denied),
+            Stop::Limited(limited) => limited_face(limited),
+            Stop::Shed(shed) => shed_face(*shed),
+            Stop::Uncounted => uncounted_face(),
             Stop::Credential { retry_after_seconds } => Face::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "SERVICE_UNAVAILABLE",
@@ -88,9 +96,23 @@ impl Face {
                 with_doubt("scopegate: HubSpot could not be reached, or broke off.", *unsure),
             )
             .retry(1),
+            Stop::Held { retry_after_seconds } => Face::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "upstream",
+                "scopegate: HubSpot can't be reached at the moment, so nothing was sent. Try again.",
+            )
+            .retry(*retry_after_seconds),
             Stop::Answer(what) => {
                 Face::new(StatusCode::BAD_GATEWAY, "BAD_GATEWAY", "upstream", *what).retry(1)
             }
+            Stop::TokenEcho { unsure } => Face::new(
+                StatusCode::BAD_GATEWAY,
+                "BAD_GATEWAY",
+                "upstream",
+                with_doubt("scopegate: HubSpot's answer holds what must not be passed on. Tell whoever runs the gate.", *unsure),
+            )
+            .retry(RETRY_AFTER_MOST_SECONDS),
             Stop::Timeout { unsure } => Face::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "GATEWAY_TIMEOUT",
@@ -121,6 +143,7 @@ impl Face {
             code: sub,
             place: None,
             context: Map::new(),
+            policy_name: None,
             retry_after_seconds: None,
             is_final: true,
         }
@@ -152,6 +175,8 @@ impl Face {
             message: &self.message,
             correlation_id: id,
             category: self.category,
+            error_type: self.policy_name.map(|_| "RATE_LIMIT"),
+            policy_name: self.policy_name,
             sub_category: format!("scopegate.{}", self.sub),
             errors: [detail],
             context: &self.context,
@@ -162,15 +187,18 @@ impl Face {
     }
 }
 
-/// The body of an answer whose status is HubSpot's and whose words may hold a value.
-pub(super) fn withheld(id: Uuid) -> Vec<u8> {
-    Face::new(
-        StatusCode::BAD_GATEWAY,
-        "UPSTREAM_ERROR",
-        "upstream",
-        "scopegate: HubSpot answered with an error in a form that is not known, so its words are withheld. The status is HubSpot's.",
-    )
-    .body(id)
+/// The body of an answer whose status is HubSpot's and whose words may hold a value; `unsure`: a change may have
+/// been made all the same.
+pub(super) fn withheld(id: Uuid, unsure: bool) -> Vec<u8> {
+    let message = match unsure {
+        false => {
+            "scopegate: HubSpot answered with an error in a form that is not known, so its words are withheld. The status is HubSpot's."
+        }
+        true => {
+            "scopegate: HubSpot answered with an error in a form that is not known, so its words are withheld. The status is HubSpot's. Whether the change took effect is not known: look before repeating it."
+        }
+    };
+    Face::new(StatusCode::BAD_GATEWAY, "UPSTREAM_ERROR", "upstream", message).body(id)
 }
 
 fn connection_state(reason: Reason) -> &'static str {
@@ -239,6 +267,10 @@ fn denied_face(denied: &Denied) -> Face {
     let mut face = match denied.reason {
         Reason::Property | Reason::Value => property_face(denied),
         Reason::LimitBatch => batch_face(denied),
+        Reason::LimitRecordsRead
+        | Reason::LimitRecordsWritten
+        | Reason::LimitRecordsDeleted
+        | Reason::LimitRecordsIrreversible => beyond_face(denied),
         Reason::ConnectionInstallerRemoved | Reason::ConnectionInstallerLostRights => installer_face(),
         _ => rule_face(denied),
     };
@@ -263,18 +295,6 @@ fn property_face(denied: &Denied) -> Face {
     let mut face = Face::new(StatusCode::FORBIDDEN, "MISSING_SCOPES", "property", message);
     face.context
         .insert("deniedProperties".to_owned(), json!(denied.properties));
-    face
-}
-
-/// Waiting does not help, so there is no `policyName`, on which SDKs would wait and try again. What
-/// reads `Retry-After` alone is held off as long as it can be.
-fn batch_face(denied: &Denied) -> Face {
-    let message = format!(
-        "scopegate: the request names more records than this integration's policy lets one request name. Split it into smaller batches: the same request is never let through. Ask the policy's owner, {}, for more.",
-        denied.owner
-    );
-    let mut face = Face::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITS", "limit", message);
-    face.retry_after_seconds = Some(RETRY_AFTER_MOST_SECONDS);
     face
 }
 
@@ -330,6 +350,10 @@ struct Envelope<'a> {
     message: &'a str,
     correlation_id: Uuid,
     category: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_name: Option<&'a str>,
     sub_category: String,
     errors: [Detail<'a>; 1],
     context: &'a Map<String, Value>,

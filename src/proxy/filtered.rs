@@ -8,22 +8,22 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
-use super::answer::Answer;
+use super::answer::{Answer, is_no_http, no_http};
 use super::case::Case;
 use super::download::{Download, DownloadError};
+use super::error_answer::Failure;
 use super::face;
 use super::headers;
 use super::judged::Share;
 use super::links::LinkRewriter;
 use super::stop::{self, Stop};
-use crate::access::effect::Effect;
-use crate::access::facts::Facts;
 use crate::access::fields::filter::{Filter, SCRATCH_BYTES, Violation};
 use crate::access::fields::{Bounds, Shape, Views, shapes};
+use crate::hubspot::answer_body::AnswerError;
 
 /// Answers up to this are filtered whole before their head is sent. A page of 100 records with a
 /// dozen properties each has 20 to 200 KB, and one worker serves hundreds at a time.
@@ -155,28 +155,15 @@ impl Case {
         mut headers: HeaderMap,
         mut download: Download,
         views: Views,
-        facts: &Facts,
+        error: Failure<'_>,
     ) -> Result<Answer, Stop> {
         forget_descriptions(&mut headers);
         let links = download.stages.links.take();
-        let most = self.worker.limits().error_body_bytes;
-        let mut whole = BytesMut::new();
-        let mut share = Share::of(&self.worker.gate().answers);
-        while let Some(piece) = self.next_piece(&mut download).await? {
-            if whole.len() + piece.len() > most || share.grow(piece.len()).is_err() {
-                if status == StatusCode::FORBIDDEN {
-                    self.note_forbidden(facts, &headers, None);
-                }
-                return Ok(self.reworded(status, headers));
-            }
-            whole.extend_from_slice(&piece);
-        }
-        if status == StatusCode::FORBIDDEN {
-            self.note_forbidden(facts, &headers, Some(&whole));
-        }
-        if whole.is_empty() {
-            return Ok(Answer::Whole(status, headers, Bytes::new()));
-        }
+        let whole = match self.read_error(status, &headers, &mut download, error).await? {
+            None => return Ok(self.reworded(status, headers)),
+            Some(whole) if whole.is_empty() => return Ok(Answer::Whole(status, headers, whole)),
+            Some(whole) => whole,
+        };
         if !headers::is_json_in_utf8(&headers) {
             return Ok(self.reworded(status, headers));
         }
@@ -186,7 +173,9 @@ impl Case {
             .and_then(|kept| Ok([kept, stage.finish()?].concat()));
         match filtered {
             // Not an object: no error of HubSpot's, and little of it can be left.
-            Ok(kept) if kept.trim_ascii_start().first() != Some(&b'{') => Ok(self.reworded(status, headers)),
+            Ok(kept) if kept.trim_ascii_start().first() != Some(&b'{') || kept.trim_ascii() == b"{}" => {
+                Ok(self.reworded(status, headers))
+            }
             Ok(kept) => {
                 self.outcome.stripped = stage.stripped();
                 insert_stripped(&mut headers, stage.stripped());
@@ -200,24 +189,32 @@ impl Case {
     }
 
     /// HubSpot's status in the gate's own words.
-    fn reworded(&self, status: StatusCode, mut headers: HeaderMap) -> Answer {
+    pub(super) fn reworded(&self, status: StatusCode, mut headers: HeaderMap) -> Answer {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
+        if status.is_server_error() && !headers.contains_key(header::RETRY_AFTER) {
+            // As with every failure of this kind that the gate speaks of.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         let body = match self.bodiless {
             true => Vec::new(),
-            false => face::withheld(self.outcome.id()),
+            // An edge that gives up on HubSpot does not know what HubSpot has done.
+            false => face::withheld(
+                self.outcome.id(),
+                status.is_server_error() && self.outcome.changed_data(),
+            ),
         };
         Answer::Reworded(status, headers, body.into())
     }
 
     /// The next piece, which may be empty; `None` at the end.
-    async fn next_piece(&mut self, download: &mut Download) -> Result<Option<Bytes>, Stop> {
+    pub(super) async fn next_piece(&mut self, download: &mut Download) -> Result<Option<Bytes>, Stop> {
         match poll_fn(|cx| download.poll_piece(cx, &mut self.outcome)).await {
             None => Ok(None),
             Some(Ok(piece)) => Ok(Some(piece)),
             // A misshapen answer is an event of its own.
             Some(Err(error @ DownloadError::Shape(_))) => Err(self.stop_of(&error, download)),
             Some(Err(error)) => {
-                tracing::warn!(event = "answer.broken_off", id = %self.outcome.id(), error = %error, "an answer was withheld");
+                self.outcome.broken_off(&error, false);
                 Err(self.stop_of(&error, download))
             }
         }
@@ -226,17 +223,20 @@ impl Case {
     fn stop_of(&self, error: &DownloadError, download: &Download) -> Stop {
         let unsure = self.changed_data();
         match error {
+            DownloadError::Upstream(AnswerError::Broken(error)) if is_no_http(error) => no_http(unsure),
             DownloadError::Upstream(_) => Stop::Upstream { unsure },
+            DownloadError::Limit => self.outcome.limit().unwrap_or(UNREADABLE),
             DownloadError::Total => Stop::Timeout { unsure },
             DownloadError::Shape(_) if unsure => MISSHAPEN_OF_A_WRITE,
             DownloadError::Shape(_) => MISSHAPEN,
-            DownloadError::Coding(_) | DownloadError::Echo(_) => UNREADABLE,
+            DownloadError::Coding(_) => UNREADABLE,
+            DownloadError::Echo(_) => Stop::TokenEcho { unsure },
             DownloadError::Stopped => download.rights.check().err().unwrap_or(Stop::Upstream { unsure }),
         }
     }
 
     fn changed_data(&self) -> bool {
-        self.outcome.effect.is_none_or(Effect::changes_data)
+        self.outcome.changed_data()
     }
 }
 
@@ -264,7 +264,7 @@ fn insert_stripped(headers: &mut HeaderMap, values: u64) {
     }
 }
 
-fn with_links(body: Bytes, links: Option<LinkRewriter>) -> Bytes {
+pub(super) fn with_links(body: Bytes, links: Option<LinkRewriter>) -> Bytes {
     match links {
         None => body,
         Some(mut links) => [links.push(body), links.finish()].concat().into(),

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use jiff::Timestamp;
 
 use super::case::Case;
 use super::outcome::Refused;
@@ -14,6 +13,7 @@ use crate::access::catalogue::Catalogue;
 use crate::access::connection::CredentialKind;
 use crate::access::effect::Effect;
 use crate::access::facts::Facts;
+use crate::clock;
 use crate::events::UpstreamForbade;
 use crate::hubspot::forbidden::{Forbidden, Need, Question};
 use crate::tokens::FailureCause;
@@ -25,7 +25,7 @@ impl Case {
             && let Some(class) = self.outcome.effect.and_then(Effect::class)
             && let (Some(connection), Some(integration)) = (&self.connection, &self.outcome.integration)
         {
-            connection.note_success(class, integration, Timestamp::now());
+            connection.note_success(class, integration, clock::now());
         }
     }
 
@@ -59,7 +59,7 @@ impl Case {
         }
         .emit(self.worker.metrics());
         if let Some(class) = self.outcome.effect.and_then(Effect::class) {
-            connection.note_failure(class, FailureCause::Forbidden(forbidden.cause), Timestamp::now());
+            connection.note_failure(class, FailureCause::Forbidden(forbidden.cause), clock::now());
         }
         self.outcome.refused = Some(Box::new(Refused {
             forbidden,

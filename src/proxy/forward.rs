@@ -4,11 +4,12 @@
 //! sent once more, if all of its body is still held. The integration never sees that 401.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
-use tokio::time::Instant;
+use http::header::HeaderMap;
+use http::{Method, Response, StatusCode, Uri};
 
+use super::answer::{is_no_http, no_http};
+use super::client_body::ClientBody;
+use super::exchange::{Exchange, Going, Head};
 use super::judged::TOO_LARGE;
 use super::multipart::Multipart;
 use super::outcome::Outcome;
@@ -18,10 +19,11 @@ use super::upload::{UpBody, UploadBounds, UploadError, UploadWatch};
 use super::worker::Worker;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
-use crate::events::UpstreamFailed;
+use crate::clock;
+use crate::events::{UpstreamFailed, UpstreamRetried};
 use crate::hubspot::answer_body::AnswerBody;
-use crate::hubspot::pool::{ExchangeError, Progress};
-use crate::metrics::UpstreamErrorKind;
+use crate::hubspot::exchange::{ExchangeError, Unanswered};
+use crate::metrics::{RetryResult, RetryWhy, UpstreamErrorKind};
 use crate::tokens::{CredentialError, FailureCause, Lease};
 
 /// The body on its way up.
@@ -29,7 +31,7 @@ pub enum Outgoing {
     /// Rebuilt from the parsed form, or nothing.
     Judged(Bytes),
     /// The client's own stream.
-    Stream(Incoming),
+    Stream(ClientBody),
     /// An import whose files stream, written anew.
     Multipart(Box<Multipart>),
 }
@@ -51,7 +53,7 @@ pub struct Call {
 /// An answer, and the token it was asked with.
 pub type Answered = (Response<AnswerBody<UpBody>>, Lease);
 
-/// Sends `call`; at most twice.
+/// Sends `call`, and once more after a 401.
 pub async fn forward(
     worker: &Worker,
     mut lease: Lease,
@@ -59,45 +61,30 @@ pub async fn forward(
     rights: &Rights,
     outcome: &mut Outcome,
 ) -> Result<Answered, Stop> {
-    let Call {
-        method,
-        target,
-        headers,
-        body,
-        bounds,
-    } = call;
-    let mut held = Bytes::new();
-    let (first, watch) = match body {
-        Outgoing::Judged(bytes) => {
-            held = bytes.clone();
-            outcome.request_bytes = bytes.len() as u64;
-            (UpBody::full(bytes), None)
-        }
-        Outgoing::Stream(incoming) => {
-            let (body, watch) = UpBody::stream(incoming, bounds);
-            (body, Some(watch))
-        }
-        Outgoing::Multipart(import) => {
-            let (body, watch) = UpBody::multipart(*import, bounds);
-            (body, Some(watch))
-        }
+    let head = Head {
+        method: call.method,
+        target: call.target,
+        headers: call.headers,
     };
-    let progress = watch
-        .as_ref()
-        .map_or_else(Progress::default, |watch| watch.progress().clone());
-    let request = build(worker, &method, &target, headers.clone(), &lease, first);
+    let exchange = Exchange {
+        worker,
+        rights,
+        head: &head,
+    };
+    let mut going = going_up(call.body, call.bounds, outcome);
+    worker.gate().pools.retries.pay_in();
     outcome.forwarding();
     outcome.sent_upstream = true;
     outcome.rights = Some(rights.clone());
-    let is_read = outcome.effect == Some(Effect::Read);
-    let sent = send(worker, request, &progress, rights, &mut lease, is_read).await?;
-    if let Some(watch) = &watch {
+    let sent = exchange.send(&mut going, &mut lease, outcome).await?;
+    if let Some(watch) = &going.watch {
         outcome.request_bytes = watch.sent_bytes();
     }
-    let response = sent.map_err(|error| stop_for(worker, outcome, watch.as_ref(), rights, &error))?;
+    let response = sent.map_err(|failed| stop_for(worker, outcome, going.watch.as_ref(), rights, &failed))?;
+    note_status(worker, outcome, response.status());
     if response.status() != StatusCode::UNAUTHORIZED {
         lease.accepted();
-        if let Some(watch) = &watch {
+        if let Some(watch) = &going.watch {
             watch.forget();
         }
         return Ok((response, lease));
@@ -112,27 +99,32 @@ pub async fn forward(
         // A 401 was not executed, whatever the method: nothing is under way.
         stop = rights.withdrawn() => return Err(stop),
     };
-    let held = match &watch {
-        Some(watch) => watch.replayable().ok_or(Stop::Credential {
-            retry_after_seconds: 1,
-        })?,
-        None => held,
-    };
+    let held = going.again().ok_or(Stop::Credential {
+        retry_after_seconds: 1,
+    })?;
     // A refresh takes seconds: what was revoked meanwhile does not go up again.
     rights.check()?;
     outcome.replayed = true;
-    let request = build(worker, &method, &target, headers, &renewed, UpBody::full(held));
-    let response = send(
-        worker,
-        request,
-        &Progress::default(),
-        rights,
-        &mut renewed,
-        is_read,
-    )
-    .await?
-    .map_err(|error| stop_for(worker, outcome, None, rights, &error))?;
-    if response.status() == StatusCode::UNAUTHORIZED {
+    let mut again = Going {
+        first: UpBody::full(held.clone()),
+        watch: None,
+        held,
+    };
+    let sent = exchange.send(&mut again, &mut renewed, outcome).await?;
+    let is_accepted = matches!(&sent, Ok(response) if response.status() != StatusCode::UNAUTHORIZED);
+    UpstreamRetried {
+        id: outcome.id(),
+        why: RetryWhy::Unauthorised,
+        result: if is_accepted {
+            RetryResult::Ok
+        } else {
+            RetryResult::Failed
+        },
+    }
+    .emit(worker.metrics().metrics());
+    let response = sent.map_err(|failed| stop_for(worker, outcome, None, rights, &failed))?;
+    note_status(worker, outcome, response.status());
+    if !is_accepted {
         // The second one: the connection is marked, and says so until something works again.
         note_unauthorised(outcome, &renewed, Reason::ConnectionRejected);
         let error = worker.gate().live.rejected(&renewed).await.err();
@@ -147,6 +139,44 @@ pub async fn forward(
     Ok((response, renewed))
 }
 
+/// The body on its way, and what is kept of it.
+fn going_up(body: Outgoing, bounds: UploadBounds, outcome: &mut Outcome) -> Going {
+    let (first, watch) = match body {
+        Outgoing::Judged(bytes) => {
+            outcome.request_bytes = bytes.len() as u64;
+            return Going {
+                first: UpBody::full(bytes.clone()),
+                watch: None,
+                held: bytes,
+            };
+        }
+        Outgoing::Stream(incoming) => UpBody::stream(incoming, bounds),
+        Outgoing::Multipart(import) => UpBody::multipart(*import, bounds),
+    };
+    Going {
+        first,
+        watch: Some(watch),
+        held: Bytes::new(),
+    }
+}
+
+/// Counts what HubSpot says when it has too much to do, or no faith in the token: it comes down as it is,
+/// or is answered by the gate, and operators see it all the same.
+fn note_status(worker: &Worker, outcome: &Outcome, status: StatusCode) {
+    let kind = match status.as_u16() {
+        401 => UpstreamErrorKind::Unauthorised,
+        429 => UpstreamErrorKind::RateLimited,
+        500..=599 => UpstreamErrorKind::ServerError,
+        _ => return,
+    };
+    UpstreamFailed {
+        id: Some(outcome.id()),
+        kind,
+        detail: &status,
+    }
+    .emit(worker.metrics().metrics());
+}
+
 /// Notes a 401 that no other token helps against: the connection's reads, or writes, fail. A token
 /// endpoint that can't be reached says nothing about them.
 fn note_unauthorised(outcome: &Outcome, lease: &Lease, reason: Reason) {
@@ -154,70 +184,8 @@ fn note_unauthorised(outcome: &Outcome, lease: &Lease, reason: Reason) {
         && let Some(class) = outcome.effect.and_then(Effect::class)
     {
         let connection = lease.connection();
-        connection.note_failure(class, FailureCause::Unauthorised, jiff::Timestamp::now());
+        connection.note_failure(class, FailureCause::Unauthorised, clock::now());
     }
-}
-
-/// One exchange up to the answer's head. A read is given up the moment its rights are withdrawn; anything
-/// else whose head has gone up runs on: half of a write helps nobody.
-///
-/// Making a connection may take longer than the token lives: a token that ran out meanwhile is not sent,
-/// and the call goes up with the next one. Once; a second wait of that kind is the caller's to repeat.
-async fn send(
-    worker: &Worker,
-    request: Request<UpBody>,
-    progress: &Progress,
-    rights: &Rights,
-    lease: &mut Lease,
-    is_read: bool,
-) -> Result<Result<Response<AnswerBody<UpBody>>, ExchangeError>, Stop> {
-    let unsent = match send_with(worker, request, progress, rights, lease, is_read).await? {
-        Ok(response) => return Ok(Ok(response)),
-        Err((Some(unsent), ExchangeError::Withdrawn)) if rights.check().is_ok() => unsent,
-        Err((_, error)) => return Ok(Err(error)),
-    };
-    let next = tokio::select! {
-        biased;
-        next = worker.gate().live.lease_again(lease) => next.ok(),
-        _ = rights.withdrawn() => None,
-    };
-    let Some(next) = next.filter(|_| rights.check().is_ok()) else {
-        // Nothing went up; the caller says why.
-        return Ok(Err(ExchangeError::Withdrawn));
-    };
-    *lease = next;
-    let mut request = unsent;
-    request
-        .headers_mut()
-        .insert(header::AUTHORIZATION, lease.authorization().clone());
-    let sent = send_with(worker, request, progress, rights, lease, is_read).await?;
-    Ok(sent.map_err(|(_, error)| error))
-}
-
-/// [`send`] with the token at hand, as long as that may be sent.
-async fn send_with(
-    worker: &Worker,
-    request: Request<UpBody>,
-    progress: &Progress,
-    rights: &Rights,
-    lease: &Lease,
-    is_read: bool,
-) -> Result<Result<Response<AnswerBody<UpBody>>, (Option<Request<UpBody>>, ExchangeError)>, Stop> {
-    let still = || rights.check().is_ok() && lease.is_good(Instant::now());
-    let sending = worker.pool().send(request, progress, &still);
-    if !is_read {
-        return Ok(sending.await);
-    }
-    let sent = tokio::select! {
-        biased;
-        sent = sending => sent,
-        stop = rights.withdrawn() => return Err(stop),
-    };
-    // A refused call says why by itself.
-    if sent.is_ok() {
-        rights.check()?;
-    }
-    Ok(sent)
 }
 
 /// What a caller is told when there is no token: 401 when a person must act, else 503.
@@ -230,29 +198,13 @@ pub fn credential(error: &CredentialError) -> Stop {
     }
 }
 
-fn build(
-    worker: &Worker,
-    method: &Method,
-    target: &Uri,
-    headers: HeaderMap,
-    lease: &Lease,
-    body: UpBody,
-) -> Request<UpBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = target.clone();
-    *request.headers_mut() = headers;
-    let headers = request.headers_mut();
-    headers.insert(header::HOST, worker.gate().upstream_host.clone());
-    headers.insert(header::AUTHORIZATION, lease.authorization().clone());
-    let needs_length = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
-    if needs_length && matches!(request.body(), UpBody::Empty) {
-        // RFC 9110 §8.6: a method that expects content says so when there is none.
-        request
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+/// Whether nothing of a request went up.
+fn is_unsent(error: &ExchangeError) -> bool {
+    match error {
+        ExchangeError::Withdrawn => true,
+        ExchangeError::Broken(error) => error.is_unsent(),
+        _ => false,
     }
-    request
 }
 
 /// Whose side failed: a client's broken body is not the upstream's fault.
@@ -261,10 +213,14 @@ fn stop_for(
     outcome: &mut Outcome,
     watch: Option<&UploadWatch>,
     rights: &Rights,
-    error: &ExchangeError,
+    failed: &Unanswered<UpBody>,
 ) -> Stop {
-    if matches!(error, ExchangeError::Withdrawn) {
+    let error = &failed.error;
+    if failed.unsent.is_some() || is_unsent(error) {
+        // Nothing of this attempt; of the one before it, if there was one, all.
         outcome.sent_upstream = outcome.replayed;
+    }
+    if matches!(error, ExchangeError::Withdrawn) {
         return rights.check().err().unwrap_or(Stop::Credential {
             retry_after_seconds: 1,
         });
@@ -275,22 +231,27 @@ fn stop_for(
         Some(UploadError::Import(fault)) => return Stop::Refused(fault.refusal()),
         None => {}
     }
-    if matches!(error, ExchangeError::Connect(_) | ExchangeError::ConnectTimeout) {
-        outcome.sent_upstream = false;
-    }
     let unsure = outcome.sent_upstream && outcome.effect.is_none_or(Effect::changes_data);
     let (kind, stop) = match error {
         ExchangeError::Connect(source) => (UpstreamErrorKind::of_connect(source), Stop::Upstream { unsure }),
         ExchangeError::ConnectTimeout => (UpstreamErrorKind::ConnectTimeout, Stop::Timeout { unsure }),
+        ExchangeError::Broken(source) if is_no_http(source) => (UpstreamErrorKind::Protocol, no_http(unsure)),
         ExchangeError::Broken(_) | ExchangeError::Withdrawn => {
             (UpstreamErrorKind::Closed, Stop::Upstream { unsure })
         }
         ExchangeError::HeadTimeout => (UpstreamErrorKind::HeadTimeout, Stop::Timeout { unsure }),
+        ExchangeError::Held(held) => (
+            UpstreamErrorKind::BreakerOpen,
+            Stop::Held {
+                retry_after_seconds: u32::try_from(held.retry_after.as_secs()).unwrap_or(60) + 1,
+            },
+        ),
+        ExchangeError::NoRoom => (UpstreamErrorKind::NoConnection, Stop::Overloaded),
     };
     let detail: &dyn std::fmt::Display = match error {
-        ExchangeError::Connect(source) => source,
         ExchangeError::Broken(source) => source,
-        ExchangeError::ConnectTimeout | ExchangeError::HeadTimeout | ExchangeError::Withdrawn => error,
+        ExchangeError::Connect(source) => source,
+        _ => error,
     };
     UpstreamFailed {
         id: Some(outcome.id()),

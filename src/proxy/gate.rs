@@ -11,10 +11,12 @@ use http::HeaderValue;
 
 use super::judged::Budget;
 use super::kills::Stops;
+use super::lanes::Shares;
 use crate::config::Limits;
 use crate::hubspot::connect::{SharedUpstream, Upstream};
-use crate::hubspot::pool::PoolStats;
+use crate::hubspot::shared::Shared;
 use crate::metrics::Metrics;
+use crate::quota::Quotas;
 use crate::snapshot::Snapshot;
 use crate::tokens::Live;
 
@@ -38,10 +40,14 @@ pub struct Gate {
     pub upstream_origin: Bytes,
     /// Ask for gzip and undo it.
     pub compression: bool,
-    /// Counts of upstream connections.
-    pub pool_stats: Arc<PoolStats>,
+    /// What the workers' upstream connections share: counts, breaker, what may be sent again.
+    pub pools: Arc<Shared>,
     /// Room for judged bodies.
     pub judged: Arc<Budget>,
+    /// What of that each integration may hold.
+    pub shares: Shares,
+    /// What integrations have used of their limits.
+    pub quotas: Arc<Quotas>,
     /// Room for answers that are held until they are filtered.
     pub answers: Arc<Budget>,
     /// Room for the bodies of questions about keys, asked by strangers.

@@ -1,4 +1,5 @@
-//! Header fields: what a request may carry, what of it goes up, and what of an answer comes down.
+//! Header fields: what a request may carry, and what of it goes up. What of an answer comes down stands
+//! in `downward`.
 //!
 //! Both directions are allow-lists. `Authorization`, cookies, forwarding, override, hop-by-hop and
 //! tracing fields never travel; what HubSpot needs of them the gate writes itself.
@@ -28,24 +29,24 @@ pub const SELECTOR: HeaderName = HeaderName::from_static("x-scopegate-connection
 /// What goes up as it came.
 const UP: [HeaderName; 3] = [header::CONTENT_TYPE, header::ACCEPT, header::ACCEPT_LANGUAGE];
 
-/// What comes down as it came.
-const DOWN: [HeaderName; 9] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_DISPOSITION,
-    header::CONTENT_LANGUAGE,
-    header::CACHE_CONTROL,
-    header::DATE,
-    header::EXPIRES,
-    header::LAST_MODIFIED,
-    header::RETRY_AFTER,
-    header::VARY,
-];
-
-/// What comes down only with a body whose bytes were not changed.
-const DOWN_UNCHANGED: [HeaderName; 1] = [header::ETAG];
-
-/// HubSpot's own fields that clients read: limits, deprecation, tracing for its support.
-const DOWN_PREFIXES: [&str; 2] = ["x-hubspot-ratelimit-", "x-hubspot-correlation-id"];
+/// The name of a request's field that the gate reads, however it is spelled. What nobody reads is not made into a
+/// header.
+pub fn read_name(name: &[u8]) -> Option<HeaderName> {
+    let is = |one: HeaderName| name.eq_ignore_ascii_case(one.as_str().as_bytes()).then_some(one);
+    match name.len() {
+        4 => is(header::HOST),
+        6 => is(header::ACCEPT).or_else(|| is(header::EXPECT)),
+        7 => is(header::UPGRADE),
+        12 => is(header::CONTENT_TYPE),
+        13 => is(header::AUTHORIZATION),
+        14 => is(header::CONTENT_LENGTH),
+        15 => is(header::ACCEPT_LANGUAGE),
+        16 => is(header::CONTENT_ENCODING),
+        17 => is(header::TRANSFER_ENCODING),
+        22 => is(SELECTOR),
+        _ => None,
+    }
+}
 
 /// Names one value may be read from two places, or that open another protocol.
 fn refuse(cause: &'static str, remedy: &'static str) -> Refusal {
@@ -54,7 +55,9 @@ fn refuse(cause: &'static str, remedy: &'static str) -> Refusal {
 
 /// Checks a request's head beyond its target.
 pub fn check(parts: &Parts) -> Result<(), Refusal> {
-    for name in &SINGULAR {
+    // As nearly always, each name stands once: then there is nothing to look for.
+    let has_repeats = parts.headers.len() > parts.headers.keys_len();
+    for name in SINGULAR.iter().filter(|_| has_repeats) {
         if parts.headers.get_all(name).iter().nth(1).is_some() {
             return Err(refuse(
                 "a header field that may stand once stands twice",
@@ -176,26 +179,6 @@ pub fn upward(from: &HeaderMap, compression: bool) -> HeaderMap {
     up
 }
 
-/// The header fields of the answer, but for framing and the gate's own.
-pub fn downward(from: &HeaderMap, changed: bool) -> HeaderMap {
-    let mut down = HeaderMap::with_capacity(16);
-    let unchanged = if changed { [].iter() } else { DOWN_UNCHANGED.iter() };
-    for name in DOWN.iter().chain(unchanged) {
-        if let Some(value) = from.get(name) {
-            down.insert(name.clone(), value.clone());
-        }
-    }
-    for (name, value) in from {
-        if DOWN_PREFIXES
-            .iter()
-            .any(|prefix| name.as_str().starts_with(prefix))
-        {
-            down.insert(name.clone(), value.clone());
-        }
-    }
-    down
-}
-
 /// Whether a content type is JSON: then links are looked for.
 pub fn is_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
@@ -230,6 +213,30 @@ pub fn is_json_in_utf8(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_field_that_is_judged_or_goes_up_is_read() {
+        let judged = [
+            header::UPGRADE,
+            header::EXPECT,
+            header::CONTENT_ENCODING,
+            header::HOST,
+        ];
+        for name in SINGULAR.iter().chain(&UP).chain(&judged) {
+            for spelled in [name.as_str().to_owned(), name.as_str().to_uppercase()] {
+                assert_eq!(read_name(spelled.as_bytes()).as_ref(), Some(name));
+            }
+        }
+        for other in [
+            &b""[..],
+            b"cookie",
+            b"user-agent",
+            b"x-scopegate-connectiom",
+            b"hosts",
+        ] {
+            assert_eq!(read_name(other), None);
+        }
+    }
 
     fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
         build(http::Request::builder().uri("/x").header("host", "gate"))
@@ -347,13 +354,5 @@ mod tests {
         assert_eq!(upward(&from, false)["accept-encoding"], "identity");
         assert_eq!(upward(&from, true)["accept-encoding"], "gzip");
         assert_ne!(upward(&from, false)["user-agent"], "v");
-        assert_eq!(
-            names(downward(&from, true)),
-            ["content-type", "x-hubspot-ratelimit-remaining"]
-        );
-        assert_eq!(
-            names(downward(&from, false)),
-            ["content-type", "etag", "x-hubspot-ratelimit-remaining"]
-        );
     }
 }

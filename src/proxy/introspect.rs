@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, Version};
 use serde_json::{Value, json};
 
 use super::account;
@@ -15,6 +15,7 @@ use super::answer::Answer;
 use super::ask::Ask;
 use super::case::Case;
 use super::judged::{self, Share};
+use super::pace::Rate;
 use super::stop::Stop;
 use crate::access::connection::Selector;
 use crate::access::effect::Effect;
@@ -24,6 +25,7 @@ use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Verdict;
 use crate::audit::Record;
+use crate::clock;
 use crate::secret::Secret;
 use crate::tokens::ConnectionState;
 
@@ -33,6 +35,11 @@ const BODY_BOUNDS: judged::Bounds = judged::Bounds {
     bytes: 16 * 1024,
     idle: std::time::Duration::from_secs(5),
     total: std::time::Duration::from_secs(5),
+    // All of it must be there by then.
+    rate: Rate {
+        bytes_per_second: 0,
+        over: std::time::Duration::from_secs(5),
+    },
 };
 
 /// Questions being read at one time, in bytes.
@@ -142,12 +149,19 @@ fn covers(granted: &str, wanted: &str) -> bool {
 
 impl Case {
     /// What the key stands for now, if it opens anything.
-    fn usable(
+    async fn usable(
         &mut self,
         key: Secret,
         selector: Option<Selector>,
+        version: Version,
     ) -> Result<(Arc<Policy>, Arc<ConnectionState>), Stop> {
-        let caller = self.authenticate(key, selector)?;
+        let caller = self.identify(key, selector).await?;
+        self.admit(&caller, version).await?;
+        // It may have waited for its place: what was withdrawn meanwhile is not told of as good.
+        if let Some(fault) = caller.key().fault(clock::now) {
+            return Err(Stop::Key(fault.reason()));
+        }
+        self.renew();
         let policy = self.policy(&caller)?;
         let connection = self.connection(&caller, &policy)?;
         Ok((policy, connection))
@@ -177,7 +191,7 @@ impl Case {
         let differs =
             authorization.is_some_and(|sent| key.as_ref().is_none_or(|key| sent.expose() != key.expose()));
         let known = match &key {
-            Some(key) if !differs => self.usable(key.clone(), selector),
+            Some(key) if !differs => self.usable(key.clone(), selector, ask.parts.version).await,
             Some(_) => Err(Stop::Key(Reason::KeyUnknown)),
             None => Err(Stop::Key(Reason::KeyMissing)),
         };

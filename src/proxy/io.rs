@@ -1,223 +1,376 @@
-//! The byte stream of one client connection, as hyper sees it: clear text or TLS, behind the head
-//! guard (HTTP/1), with a deadline for every wait.
+//! The byte stream of one client connection: clear text or TLS, behind the head guard (HTTP/1) or the
+//! frame meter (HTTP/2, as h2 sees it), with a deadline for every wait.
 //!
-//! hyper knows no deadline for the first byte, for an idle connection apart from a slow head, or
-//! for a client that stops reading. They live here, where every byte passes.
+//! The deadlines for the first byte, for an idle connection apart from a slow head, and for a client that
+//! stops reading live here, where every byte passes. What a body may take is its reader's to say.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_rustls::server::TlsStream;
+use tokio_util::io::poll_read_buf;
 
+use super::activity::Activity;
+use super::frames::FrameMeter;
 use super::guard::{Guard, Violation};
+use super::pace::{Pace, Rate};
+use super::socket::Socket;
+use super::waits::{Waiting, Waits};
+use crate::metrics::ClientEnd;
 
-/// The socket below.
-pub enum Socket {
-    /// Clear text.
-    Plain(TcpStream),
-    /// TLS, handshake done.
-    Tls(Box<TlsStream<TcpStream>>),
+/// Read at once on HTTP/1: more than most requests have in all.
+const READ_BYTES: usize = 8 * 1024;
+
+/// RFC 9110 §10.1.1: the body is wanted.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+fn refused() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "refused by the head guard")
 }
 
 /// Deadlines of a client connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
+    /// When its first byte must be there, the handshake's time included.
+    pub first_byte: Instant,
     /// Without a request.
     pub idle: Duration,
     /// From a head's first byte to its last.
     pub head: Duration,
     /// A client that does not read its answer.
     pub write: Duration,
+    /// What it must read of it.
+    pub rate: Rate,
 }
 
-/// How many requests of a connection are being served: shared between its service and its [`Io`].
-#[derive(Clone, Default)]
-pub struct Activity(Rc<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    now: Cell<usize>,
-    ever: Cell<u64>,
-}
-
-impl Activity {
-    /// One more request is being served, until the guard is dropped.
-    pub fn begin(&self) -> ActiveGuard {
-        self.0.now.set(self.0.now.get() + 1);
-        self.0.ever.set(self.0.ever.get() + 1);
-        ActiveGuard(self.clone())
-    }
-
-    fn is_idle(&self) -> bool {
-        self.0.now.get() == 0
-    }
-}
-
-/// A request being served.
-pub struct ActiveGuard(Activity);
-
-impl Drop for ActiveGuard {
-    fn drop(&mut self) {
-        let now = &self.0.0.now;
-        now.set(now.get().saturating_sub(1));
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
-    Nothing,
-    Request,
-    Head,
+/// What reads the client's bytes first.
+pub enum Front {
+    /// HTTP/1.
+    Guard(Guard),
+    /// HTTP/2, whose frames are h2's to judge.
+    Meter(FrameMeter),
 }
 
 /// A client connection's stream.
 pub struct Io {
     socket: Socket,
-    /// HTTP/1 only; HTTP/2 frames are h2's to judge.
-    guard: Option<Guard>,
+    front: Front,
     /// Bytes read before the protocol was known (HTTP/2 only; HTTP/1's are in the guard).
     prefix: Bytes,
     violation: Option<Violation>,
     activity: Activity,
     deadlines: Deadlines,
-    waiting: Waiting,
-    /// Requests there had been when the timer was set: frames that are no request (pings, window
-    /// updates) do not make an idle HTTP/2 connection a busy one.
-    served: u64,
-    read_timer: Pin<Box<Sleep>>,
+    waits: Waits,
     write_timer: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
+    /// Something was written and is not flushed.
+    unflushed: bool,
+    /// What is left to be written of the answer to `Expect: 100-continue`; empty: it is to be flushed.
+    interim: Option<&'static [u8]>,
+    /// What was written last is not whole, and only the connection's end could say so.
+    is_cut: bool,
 }
 
 impl Io {
-    /// An HTTP/1 stream that begins with `first`.
-    pub fn http1(
-        socket: Socket,
-        first: &[u8],
-        mut guard: Guard,
-        activity: Activity,
-        deadlines: Deadlines,
-    ) -> Self {
-        guard.buffer().extend_from_slice(first);
-        Self::new(socket, Some(guard), Bytes::new(), activity, deadlines)
-    }
-
-    /// An HTTP/2 stream that begins with `first`.
-    pub fn http2(socket: Socket, first: &[u8], activity: Activity, deadlines: Deadlines) -> Self {
-        Self::new(socket, None, Bytes::copy_from_slice(first), activity, deadlines)
-    }
-
-    fn new(
-        socket: Socket,
-        guard: Option<Guard>,
-        prefix: Bytes,
-        activity: Activity,
-        deadlines: Deadlines,
-    ) -> Self {
+    /// A stream that begins with `first`.
+    pub fn new(socket: Socket, first: &[u8], front: Front, activity: Activity, deadlines: Deadlines) -> Self {
+        let mut front = front;
+        let may_sleep = matches!(front, Front::Guard(_));
+        let prefix = match &mut front {
+            Front::Guard(guard) => {
+                guard.buffer().extend_from_slice(first);
+                Bytes::new()
+            }
+            Front::Meter(_) => Bytes::copy_from_slice(first),
+        };
         Self {
             socket,
-            guard,
+            front,
             prefix,
             violation: None,
             activity,
-            deadlines,
-            waiting: Waiting::Head,
-            served: 0,
-            read_timer: Box::pin(tokio::time::sleep(deadlines.head)),
+            waits: Waits::new(&deadlines, may_sleep),
             write_timer: None,
+            pace: Pace::new(deadlines.rate),
+            unflushed: false,
+            interim: None,
+            is_cut: false,
+            deadlines,
         }
     }
 
-    /// What the guard refused, if it did: the connection ends with an answer of ours.
+    /// What the guard refused instead of a head, if it did: the connection ends with an answer of ours.
     pub fn violation(&self) -> Option<Violation> {
         self.violation
     }
 
-    fn poll_socket_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+    /// An answer broke off whose end is that of the connection: a proper end would make it a whole one.
+    pub fn cut(&mut self) {
+        self.socket.reset_when_dropped();
+        self.is_cut = true;
+    }
+
+    /// Whether nothing may be said any more.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether the client has sent, or may be sending, bytes that nobody has read as a request.
+    pub fn has_rest(&self) -> bool {
+        match &self.front {
+            Front::Guard(guard) => self.violation.is_some() || !guard.at_boundary() || guard.has_buffered(),
+            Front::Meter(_) => false,
+        }
+    }
+
+    /// Reads and drops the rest of what the client sends, so that an answer it has not read yet is not
+    /// lost with a reset connection: so many bytes at most.
+    pub async fn drain(&mut self, most_bytes: usize) {
+        use tokio::io::AsyncReadExt;
+        let mut left = most_bytes;
+        let mut chunk = [0u8; READ_BYTES];
+        while left > 0 {
+            match self.socket.read(&mut chunk).await {
+                Ok(count) if count > 0 => left = left.saturating_sub(count),
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether a request is being served, or its answer still being written. On HTTP/1 from the moment
+    /// its head was handed on: the service has not seen it then.
+    fn is_busy(&self) -> bool {
+        match &self.front {
+            Front::Guard(guard) => guard.heads() > self.activity.ended() || self.unflushed,
+            Front::Meter(_) => !self.activity.is_idle(),
+        }
+    }
+
+    /// What of the client's is waited for.
+    fn waits_for(&self) -> Waiting {
+        let is_first = self.waits.waiting() == Waiting::FirstByte;
+        match &self.front {
+            // Nothing else may come before its end: every stream waits.
+            Front::Meter(meter) if meter.is_in_header_block() => Waiting::Head,
+            _ if self.is_busy() => Waiting::Nothing,
+            Front::Guard(guard) if guard.has_buffered() || !guard.at_boundary() => Waiting::Head,
+            _ if is_first => Waiting::FirstByte,
+            _ => Waiting::Request,
         }
     }
 
     /// Nothing to read: which deadline runs, and has it passed?
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let waiting = match &self.guard {
-            _ if !self.activity.is_idle() => Waiting::Nothing,
-            Some(guard) if guard.has_buffered() => Waiting::Head,
-            // Until the first byte the head's deadline runs, set at accept.
-            _ if self.waiting == Waiting::Head => Waiting::Head,
-            _ => Waiting::Request,
-        };
+        let waiting = self.waits_for();
         if waiting == Waiting::Nothing {
-            self.waiting = waiting;
+            self.waits.end();
+            self.activity.wake_reader_later(cx.waker());
             return Poll::Pending;
         }
-        let served = self.activity.0.ever.get();
-        if waiting != self.waiting || served != self.served {
-            self.served = served;
-            let wait = if waiting == Waiting::Head {
-                self.deadlines.head
-            } else {
-                self.deadlines.idle
-            };
-            self.read_timer.as_mut().reset(Instant::now() + wait);
-            self.waiting = waiting;
+        self.waits.begin(waiting, self.activity.begun());
+        let over = self.waits.poll_over(cx);
+        self.activity.set_at_rest(self.waits.is_rest());
+        over.map(|end| Err(self.give_up(end)))
+    }
+
+    /// Gives back what only a connection in use needs. `false`: it is not at rest, and bytes would be lost.
+    pub fn lie_down(&mut self) -> bool {
+        let Front::Guard(guard) = &mut self.front else {
+            return false;
+        };
+        self.write_timer = None;
+        self.violation.is_none() && !self.unflushed && guard.give_back_buffer()
+    }
+
+    /// Asleep: ready when there may be something to read, or when the connection's time is over.
+    pub fn poll_stirred(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(stirred) = self.socket.poll_readable(cx) {
+            self.waits.woke();
+            return Poll::Ready(stirred);
         }
-        match self.read_timer.as_mut().poll(cx) {
-            Poll::Ready(()) => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request in time")))
+        self.waits.poll_over(cx).map(|end| Err(self.give_up(end)))
+    }
+
+    fn give_up(&self, end: ClientEnd) -> io::Error {
+        self.activity.give_up(end);
+        io::Error::new(io::ErrorKind::TimedOut, end.as_str())
+    }
+
+    /// HTTP/1: the next head, whole and judged; `None`: there is none. While a request is being served, nothing
+    /// of the next one is looked at.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        self.activity.set_at_rest(false);
+        if self.is_busy() {
+            self.activity.wake_reader_later(cx.waker());
+            return Poll::Pending;
+        }
+        loop {
+            let Front::Guard(guard) = &mut self.front else {
+                return Poll::Ready(Ok(None));
+            };
+            if let Err(violation) = guard.feed() {
+                self.violation = Some(violation);
+                return Poll::Ready(Err(refused()));
             }
-            Poll::Pending => Poll::Pending,
+            if let Some(head) = guard.take_head() {
+                self.waits.end();
+                return Poll::Ready(Ok(Some(head)));
+            }
+            let has_begun = guard.has_buffered();
+            match self.poll_read_ahead(cx) {
+                Poll::Pending => return self.poll_read_deadline(cx).map_ok(|()| None),
+                Poll::Ready(Ok(0)) if has_begun => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
         }
     }
 
-    /// HTTP/1: through the guard. A head reaches hyper only when it is whole and judged; while a
-    /// request is being served, nothing of the next one does.
-    fn poll_read_guarded(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// How long the body of the request is whose head was just read; `None`: it is chunked.
+    pub fn body_bytes(&self) -> Option<u64> {
+        match &self.front {
+            Front::Guard(guard) => guard.body_bytes(),
+            Front::Meter(_) => Some(0),
+        }
+    }
+
+    /// The client waits to be told that its body is wanted. It is, as soon as somebody asks for it.
+    pub fn expect_body(&mut self) {
+        self.interim = Some(CONTINUE);
+    }
+
+    /// The next bytes of the request's body, as they are framed; `None` behind its end.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        ready!(self.poll_interim(cx))?;
         loop {
-            let Some(guard) = &mut self.guard else {
-                return Poll::Ready(Ok(()));
+            let Front::Guard(guard) = &mut self.front else {
+                return Poll::Ready(Ok(None));
             };
-            let hold = guard.at_boundary() && !self.activity.is_idle();
-            if !hold {
-                if let Err(violation) = guard.feed() {
-                    self.violation = Some(violation);
-                    return Poll::Ready(Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "refused by the head guard",
-                    )));
-                }
-                if guard.passable() > 0 {
-                    guard.take(buf.remaining(), |bytes| buf.put_slice(bytes));
-                    self.waiting = Waiting::Nothing;
-                    return Poll::Ready(Ok(()));
-                }
-            } else if guard.has_buffered() {
-                // The next request waits its turn; its bytes stay bounded in the guard.
-                return Poll::Pending;
+            if guard.at_boundary() {
+                return Poll::Ready(Ok(None));
             }
-            let mut chunk = [0u8; 8 * 1024];
-            let mut read = ReadBuf::new(&mut chunk);
-            match self.poll_socket_read(cx, &mut read) {
-                Poll::Pending => return self.poll_read_deadline(cx),
+            // Behind a head that was passed, the request's own answer says what is wrong.
+            guard.feed().map_err(|_| refused())?;
+            let piece = guard.take_piece();
+            if !piece.is_empty() {
+                return Poll::Ready(Ok(Some(piece)));
+            }
+            match self.poll_read_ahead(cx) {
+                Poll::Pending => return self.poll_read_deadline(cx).map_ok(|()| None),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) if read.filled().is_empty() => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => {
-                    if let Some(guard) = &mut self.guard {
-                        guard.buffer().extend_from_slice(read.filled());
-                    }
-                }
             }
         }
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(interim) = self.interim {
+            if interim.is_empty() {
+                ready!(Pin::new(&mut *self).poll_flush(cx))?;
+                self.interim = None;
+                break;
+            }
+            let count = ready!(Pin::new(&mut *self).poll_write(cx, interim))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.interim = interim.get(count..);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The answer comes: whether the client still waits to be told that its body is wanted, and is told now that
+    /// it is not. Never in the middle of telling.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.interim == Some(CONTINUE) {
+            self.interim = None;
+            return Poll::Ready(Ok(true));
+        }
+        self.poll_interim(cx).map_ok(|()| false)
+    }
+
+    /// While a request is served whose body was read: ready when its client is gone. What it asks next stays in
+    /// the guard until then, at most what one read brings.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match &self.front {
+            Front::Guard(guard) if guard.at_boundary() && !guard.has_buffered() => {}
+            _ => return Poll::Pending,
+        }
+        match self.poll_read_ahead(cx) {
+            Poll::Pending | Poll::Ready(Ok(1..)) => Poll::Pending,
+            Poll::Ready(Ok(0)) => Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
+            Poll::Ready(Err(error)) => Poll::Ready(error),
+        }
+    }
+
+    /// Whether the request was read to its end, so that another one may follow.
+    pub fn is_between_requests(&self) -> bool {
+        matches!(&self.front, Front::Guard(guard) if guard.at_boundary())
+    }
+
+    /// Reads from the socket into the guard's own buffer.
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Front::Guard(guard) = &mut self.front else {
+            return Poll::Ready(Ok(0));
+        };
+        let buffer = guard.buffer();
+        // A head that is being served keeps the front of the buffer: behind it is room enough, mostly.
+        if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
+            buffer.reserve(READ_BYTES);
+        }
+        poll_read_buf(Pin::new(&mut self.socket), cx, buffer)
+    }
+
+    /// HTTP/2: past the meter.
+    fn poll_read_metered(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.prefix.has_remaining() {
+            let count = self.prefix.remaining().min(buf.remaining());
+            buf.put_slice(self.prefix.get(..count).unwrap_or_default());
+            self.prefix.advance(count);
+        } else {
+            match Pin::new(&mut self.socket).poll_read(cx, buf) {
+                Poll::Pending => return self.poll_read_deadline(cx),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+        let answered = self.activity.answered();
+        let Front::Meter(meter) = &mut self.front else {
+            return Poll::Ready(Ok(()));
+        };
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if meter.read(bytes, answered, std::time::Instant::now()).is_err() {
+            return Poll::Ready(Err(self.give_up(ClientEnd::Flood)));
+        }
+        if self.waits.waiting() == Waiting::FirstByte {
+            self.waits.end();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.unflushed = true;
+        if let Poll::Ready(Ok(count)) = &written {
+            self.pace.moved(*count, std::time::Instant::now);
+            if let Front::Meter(meter) = &mut self.front {
+                meter.wrote(*count);
+            }
+        }
+        self.poll_write_deadline(cx, written)
     }
 
     fn poll_write_deadline<T>(
@@ -227,17 +380,19 @@ impl Io {
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.write_timer = None;
+            // A wait for a flush, too, ends here.
+            self.pace.moved(0, std::time::Instant::now);
             return written;
+        }
+        if self.pace.waits(std::time::Instant::now()).is_err() {
+            return Poll::Ready(Err(self.give_up(ClientEnd::BodyRate)));
         }
         let wait = self.deadlines.write;
         let timer = self
             .write_timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
         match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client stopped reading",
-            ))),
+            Poll::Ready(()) => Poll::Ready(Err(self.give_up(ClientEnd::AnswerWait))),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -246,24 +401,10 @@ impl Io {
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.guard.is_some() {
-            return this.poll_read_guarded(cx, buf);
-        }
-        if this.prefix.has_remaining() {
-            let count = this.prefix.remaining().min(buf.remaining());
-            buf.put_slice(this.prefix.get(..count).unwrap_or_default());
-            this.prefix.advance(count);
-            this.waiting = Waiting::Nothing;
-            return Poll::Ready(Ok(()));
-        }
-        match this.poll_socket_read(cx, buf) {
-            Poll::Pending => this.poll_read_deadline(cx),
-            ready => {
-                if this.waiting == Waiting::Head {
-                    this.waiting = Waiting::Nothing;
-                }
-                ready
-            }
+        match &this.front {
+            // Through the guard alone.
+            Front::Guard(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Front::Meter(_) => this.poll_read_metered(cx, buf),
         }
     }
 }
@@ -271,11 +412,8 @@ impl AsyncRead for Io {
 impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
-        this.poll_write_deadline(cx, written)
+        let written = Pin::new(&mut this.socket).poll_write(cx, buf);
+        this.poll_written(cx, written)
     }
 
     fn poll_write_vectored(
@@ -284,35 +422,35 @@ impl AsyncWrite for Io {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        };
-        this.poll_write_deadline(cx, written)
+        let written = Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
+        this.poll_written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.socket {
-            Socket::Plain(stream) => stream.is_write_vectored(),
-            Socket::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        };
+        let flushed = Pin::new(&mut this.socket).poll_flush(cx);
+        if flushed.is_ready() {
+            this.unflushed = false;
+        }
         this.poll_write_deadline(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let shut = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        };
-        this.poll_write_deadline(cx, shut)
+        self.get_mut().poll_close(cx)
     }
 }
+
+impl Io {
+    /// Says that nothing more will be written.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.socket).poll_shutdown(cx);
+        self.poll_write_deadline(cx, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,15 @@
 //! string the quotes around `link` would be escaped, so nothing else can match. The search is one
 //! `memmem`; what might continue in the next chunk is held back, a few hundred bytes at the most.
 
+use std::sync::LazyLock;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
 const MEMBER: &[u8] = b"\"link\"";
+
+/// What looks for it, made once.
+static MEMBER_SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MEMBER));
 
 /// White space tolerated on either side of the colon.
 const SPACES_MOST: usize = 16;
@@ -28,7 +33,6 @@ enum Found {
 
 /// Rewrites links in a body that passes chunk by chunk.
 pub struct LinkRewriter {
-    member: Finder<'static>,
     from: Bytes,
     to: Bytes,
     held: BytesMut,
@@ -38,7 +42,6 @@ impl LinkRewriter {
     /// Links that begin with `from` will begin with `to`; both are origins without a final slash.
     pub fn new(from: Bytes, to: Bytes) -> Self {
         Self {
-            member: Finder::new(MEMBER),
             from,
             to,
             held: BytesMut::new(),
@@ -57,7 +60,7 @@ impl LinkRewriter {
         let mut copied = 0;
         let mut from = 0;
         let mut end = window.len();
-        while let Some(at) = self.member.find(window.get(from..).unwrap_or_default()) {
+        while let Some(at) = MEMBER_SEARCH.find(window.get(from..).unwrap_or_default()) {
             let at = from + at;
             match self.look(&window, at + MEMBER.len()) {
                 Found::Origin(range) => {

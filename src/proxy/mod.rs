@@ -5,42 +5,61 @@
 
 pub mod accept;
 pub mod account;
+pub mod activity;
 pub mod answer;
 pub mod ask;
 pub mod case;
+pub mod client_body;
 pub mod connection;
 pub mod download;
+mod downward;
+mod drain;
 pub mod echo;
+mod echo_forms;
+mod error_answer;
+mod exchange;
 mod face;
 pub mod filtered;
 mod forbidden;
 pub mod forward;
+pub mod frames;
 pub mod gate;
 pub mod guard;
 pub mod gunzip;
 pub mod headers;
+mod http1;
+mod http2;
+mod ids;
 pub mod introspect;
 pub mod io;
 pub mod judged;
 pub mod kills;
+pub mod lanes;
+pub mod limited;
 pub mod links;
 pub mod multipart;
 pub mod outcome;
+pub mod pace;
+mod presence;
+mod rest;
 pub mod rights;
+mod socket;
 pub mod steps;
 pub mod stop;
+pub mod stream;
 pub mod tls;
 pub mod upload;
+mod waits;
 pub mod worker;
 
 use std::convert::Infallible;
 use std::rc::Rc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use self::answer::Answer;
 use self::case::Case;
+use self::client_body::ClientBody;
 use self::connection::Peer;
 use self::download::GateBody;
 use self::stop::Stop;
@@ -50,7 +69,7 @@ use self::worker::Worker;
 pub async fn call(
     worker: Rc<Worker>,
     peer: Rc<Peer>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
 ) -> Result<Response<GateBody>, Infallible> {
     let mut case = Case::open(&worker, &peer);
     let carried = carry(&mut case, request).await;
@@ -60,18 +79,21 @@ pub async fn call(
     })
 }
 
-async fn carry(case: &mut Case, request: Request<Incoming>) -> Result<Answer, Stop> {
+async fn carry(case: &mut Case, request: Request<ClientBody>) -> Result<Answer, Stop> {
     let mut ask = case.read(request)?;
     if let Some((question, key)) = ask.question() {
         return case.introspect(question, key, ask).await;
     }
-    let caller = case.authenticate(ask.take_credential()?, ask.take_selector())?;
+    let credential = ask.take_credential()?;
+    let caller = case.identify(credential, ask.take_selector()).await?;
+    case.admit(&caller, ask.parts.version).await?;
     let mut at = case.locate(&caller, &ask)?;
     let body = case.judge_body(&caller, &mut ask, &mut at).await?;
     let facts = case.gather(&ask, &at.recognised, body.judged())?;
     let mut permit = case.decide(&at, &facts, &ask, body.judged())?;
     let rights = caller.rights(&at, facts.effect());
     case.check_installer(&rights)?;
+    case.charge(&at, &permit)?;
     let (call, answer_rule) = case.compose(ask, body, permit.take_plan())?;
     case.record(&permit).await?;
     let lease = case.lease(&rights, &permit).await?;

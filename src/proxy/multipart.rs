@@ -6,9 +6,10 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use hyper::body::{Body, Incoming};
+use http_body::Body;
 use uuid::Uuid;
 
+use super::client_body::ClientBody;
 use super::forward::Outgoing;
 use super::judged::{Bounds, Reader, Share, TOO_LARGE};
 use super::stop::Stop;
@@ -31,13 +32,13 @@ pub struct Import {
     /// Files, or parts of one, that had come by then, as they will go up.
     files: Vec<u8>,
     rest: Rebuild,
-    incoming: Incoming,
+    incoming: ClientBody,
     read_bytes: u64,
 }
 
 /// Reads the parts of `body` until `importRequest` is whole.
 pub async fn read(
-    body: Incoming,
+    body: ClientBody,
     content_type: Option<&str>,
     share: &mut Share,
     bounds: Bounds,
@@ -49,7 +50,7 @@ pub async fn read(
 }
 
 async fn read_request(
-    body: Incoming,
+    body: ClientBody,
     mut rest: Rebuild,
     share: &mut Share,
     bounds: Bounds,
@@ -116,7 +117,7 @@ pub struct Multipart {
     /// The first bytes: `importRequest`, and the files that were read with it.
     pub first: Bytes,
     /// The client's stream, from there on.
-    pub incoming: Incoming,
+    pub incoming: ClientBody,
     /// What turns it into parts of ours.
     pub rest: Rebuild,
     /// Bytes of it that were read.

@@ -6,14 +6,18 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::io::ActiveGuard;
+use super::activity::ActiveGuard;
+use super::download::DownloadError;
+use super::lanes::Place;
+use super::limited::Bill;
 use super::rights::Rights;
 use super::worker::Worker;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Source;
 use crate::audit::{OutcomeRecord, Record, RefusedRecord};
-use crate::events::{PropertiesStripped, RequestEnded, UpstreamFailed};
+use crate::clock;
+use crate::events::{PropertiesStripped, RequestEnded, TokenEchoed, UpstreamFailed};
 use crate::hubspot::forbidden::Forbidden;
 use crate::metrics::{AnswerLabels, InFlight, UpstreamErrorKind};
 
@@ -21,13 +25,15 @@ use crate::metrics::{AnswerLabels, InFlight, UpstreamErrorKind};
 pub struct Outcome {
     worker: Rc<Worker>,
     _in_flight: InFlight,
-    _active: ActiveGuard,
+    active: ActiveGuard,
     started: Instant,
     id: Uuid,
     /// Who called, once known.
     pub integration: Option<Arc<str>>,
     /// The effect, once known.
     pub effect: Option<Effect>,
+    /// Doing it twice does nothing more than doing it once: a read that has no risk.
+    pub repeatable: bool,
     /// An allow was recorded: an outcome must follow.
     pub owes_record: bool,
     /// The status sent; 0 = none yet.
@@ -47,6 +53,10 @@ pub struct Outcome {
     pub stripped: u64,
     /// Why HubSpot answered 403.
     pub refused: Option<Box<Refused>>,
+    /// Its place among the calls under way.
+    pub place: Option<Place>,
+    /// What it was charged under its policy's limits.
+    pub bill: Option<Box<Bill>>,
     /// Body bytes from the integration.
     pub request_bytes: u64,
     /// Body bytes to the integration.
@@ -61,12 +71,13 @@ impl Outcome {
     pub fn begin(worker: &Rc<Worker>, active: ActiveGuard) -> Self {
         Self {
             _in_flight: worker.metrics().in_flight(),
-            _active: active,
+            active,
             started: Instant::now(),
             id: worker.next_id(),
             worker: Rc::clone(worker),
             integration: None,
             effect: None,
+            repeatable: false,
             owes_record: false,
             status: 0,
             source: Source::Gate,
@@ -76,11 +87,18 @@ impl Outcome {
             rights: None,
             stripped: 0,
             refused: None,
+            place: None,
+            bill: None,
             request_bytes: 0,
             response_bytes: 0,
             open: true,
             forwarded: None,
         }
+    }
+
+    /// Whose books these are.
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
     }
 
     /// The correlation id.
@@ -98,12 +116,50 @@ impl Outcome {
         self.forwarded.get_or_insert_with(Instant::now);
     }
 
+    /// The answer could not be passed on, or not to its end; `begun`: some of it has gone down.
+    pub fn broken_off(&self, error: &DownloadError, was_begun: bool) {
+        let metrics = self.worker.metrics().metrics();
+        match error.kind() {
+            Some(UpstreamErrorKind::TokenEcho) => self.echoed("body", was_begun),
+            // A misshapen answer is an event of its own, and so is what was stopped by us.
+            None | Some(UpstreamErrorKind::AnswerShape) => {}
+            Some(kind) => UpstreamFailed {
+                id: Some(self.id),
+                kind,
+                detail: error,
+            }
+            .emit(metrics),
+        }
+        tracing::warn!(event = "answer.broken_off", id = %self.id, error = %error, was_begun, "an answer was withheld or broken off");
+    }
+
+    /// The answer repeats the token.
+    pub fn echoed(&self, place: &'static str, was_begun: bool) {
+        TokenEchoed {
+            id: self.id,
+            integration: self.integration.as_deref(),
+            place,
+            was_begun,
+        }
+        .emit(self.worker.metrics().metrics());
+    }
+
+    /// Whether a change may have been made, whatever becomes of its answer.
+    pub fn changed_data(&self) -> bool {
+        self.effect.is_none_or(Effect::changes_data)
+    }
+
     /// The answer was not what is known of its operation; `violation` says how, in words of ours.
     pub fn misshapen(&self, violation: &dyn std::fmt::Display) {
+        self.withheld(UpstreamErrorKind::AnswerShape, violation);
+    }
+
+    /// The answer is not passed on at all; `detail` says why, in words of ours.
+    pub fn withheld(&self, kind: UpstreamErrorKind, detail: &dyn std::fmt::Display) {
         UpstreamFailed {
             id: Some(self.id),
-            kind: UpstreamErrorKind::AnswerShape,
-            detail: violation,
+            kind,
+            detail,
         }
         .emit(self.worker.metrics().metrics());
     }
@@ -114,6 +170,15 @@ impl Outcome {
         self.sent_upstream && self.effect != Some(Effect::Read) && withdrawn()
     }
 
+    /// The call's place is free: at once if it was answered, else no sooner than an answer would have come.
+    fn leave(&mut self) {
+        if !self.open {
+            self.active.answered();
+        } else if let Some(place) = self.place.take() {
+            self.worker.lanes().give_up(place);
+        }
+    }
+
     fn upstream_time(&self, now: Instant) -> Duration {
         self.forwarded
             .map_or(Duration::ZERO, |since| now.duration_since(since))
@@ -122,6 +187,8 @@ impl Outcome {
 
 impl Drop for Outcome {
     fn drop(&mut self) {
+        self.settle();
+        self.leave();
         let now = Instant::now();
         let duration = now.duration_since(self.started);
         let upstream = self.upstream_time(now);
@@ -146,7 +213,7 @@ impl Drop for Outcome {
             return;
         };
         let record = OutcomeRecord {
-            time: jiff::Timestamp::now(),
+            time: clock::wall(),
             id: self.id,
             integration,
             status: self.status,

@@ -8,7 +8,6 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::stop::{Denied, Stop};
@@ -16,6 +15,7 @@ use crate::access::effect::Effect;
 use crate::access::installer::Barred;
 use crate::access::integration::KeyEntry;
 use crate::access::policy::Policy;
+use crate::clock;
 use crate::tokens::ConnectionState;
 
 /// What a call stands on.
@@ -37,7 +37,7 @@ impl Rights {
     /// An error once the key was revoked or expired, the connection was stopped, or the person behind
     /// it is gone and the policy says that such a call does not pass then.
     pub fn check(&self) -> Result<(), Stop> {
-        if let Some(fault) = self.key.fault(Timestamp::now()) {
+        if let Some(fault) = self.key.fault(clock::now) {
             return Err(Stop::Key(fault.reason()));
         }
         if let Some(reason) = self.connection.standing().refusal() {

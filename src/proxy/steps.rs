@@ -4,18 +4,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Version, header};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, Request, header};
+use http_body::Body;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::account;
 use super::ask::Ask;
 use super::case::Case;
+use super::client_body::ClientBody;
 use super::forward::{self, Answered, Call, Outgoing};
 use super::headers;
 use super::judged::{self, ReadBody};
 use super::multipart;
+use super::pace::Rate;
 use super::rights::Rights;
 use super::stop::{Denied, Stop};
 use super::upload::UploadBounds;
@@ -30,12 +32,13 @@ use crate::access::gather::gather;
 use crate::access::installer::Installer;
 use crate::access::integration::{KeyEntry, KeyFault};
 use crate::access::json::{JudgedBody, check_content_type};
-use crate::access::key::{self, PresentedKey};
+use crate::access::key;
 use crate::access::policy::Policy;
 use crate::access::policy_set::PolicyState;
 use crate::access::refusal::{Reason, Refusal};
 use crate::access::target::Target;
 use crate::access::verdict::Verdict;
+use crate::clock;
 use crate::secret::Secret;
 use crate::snapshot::Snapshot;
 use crate::tokens::{ConnectionState, Lease};
@@ -56,6 +59,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The key it came with.
+    pub fn key(&self) -> &Arc<KeyEntry> {
+        &self.key
+    }
+
     /// What the call stands on from here on.
     pub fn rights(&self, at: &Standpoint, effect: Effect) -> Rights {
         Rights {
@@ -66,12 +74,6 @@ impl Caller {
             stirred: Arc::clone(&self.stirred),
         }
     }
-}
-
-/// Whether the connection must close after the answer: a chunked HTTP/1 body ends where hyper says,
-/// and the head guard does not follow it there.
-fn closes(request: &Request<Incoming>) -> bool {
-    request.version() < Version::HTTP_2 && request.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 /// Where a call stands under the policies of the moment.
@@ -107,9 +109,7 @@ impl Case {
     }
 
     /// Reads and checks the head.
-    pub fn read(&mut self, request: Request<Incoming>) -> Result<Ask, Stop> {
-        // First of all: whatever becomes of it, a connection with a chunked body closes.
-        self.closes = closes(&request);
+    pub fn read(&mut self, request: Request<ClientBody>) -> Result<Ask, Stop> {
         self.bodiless = request.method() == Method::HEAD;
         if !self.worker.gate().may_decide(self.outcome.started()) {
             return Err(Stop::Unready);
@@ -122,9 +122,10 @@ impl Case {
     /// Who calls. Nothing else is said to a caller without a good key.
     pub fn authenticate(&mut self, credential: Secret, by_header: Option<Selector>) -> Result<Caller, Stop> {
         let text = credential.expose();
-        let presented = PresentedKey::read(text).map_err(|mistake| Stop::Key(mistake.reason()))?;
+        let mut last = self.peer.last_key.borrow_mut();
+        let presented = last.read(text).map_err(|mistake| Stop::Key(mistake.reason()))?;
         let keys = &self.snapshot.keys;
-        let (key, fault) = match keys.authenticate(&presented, Timestamp::now()) {
+        let (key, fault) = match keys.authenticate(presented, clock::now) {
             Ok(key) => (Some(key), None),
             // Its holder knows the secret: what a stopped integration goes on trying is on record as its own.
             Err(fault @ KeyFault::Killed) => (keys.find(&presented.id), Some(fault)),
@@ -137,7 +138,7 @@ impl Case {
         match (key, fault) {
             (Some(key), None) => Ok(Caller {
                 key: Arc::clone(key),
-                by_key: presented.selector,
+                by_key: presented.selector.clone(),
                 by_header,
                 stirred: Arc::clone(self.worker.stirred()),
             }),
@@ -153,7 +154,7 @@ impl Case {
         match self
             .snapshot
             .policies
-            .policy(&caller.key.integration, Timestamp::now())
+            .policy_at(&caller.key.integration, clock::now)
         {
             PolicyState::Missing => Err(Stop::Policy(Reason::PolicyMissing)),
             PolicyState::Invalid => Err(Stop::Policy(Reason::PolicyInvalid)),
@@ -241,6 +242,7 @@ impl Case {
             bytes: limits.judged_body_bytes,
             idle: limits.body_idle,
             total: limits.judged_body,
+            rate: Rate::of(limits),
         };
         if need == BodyNeed::Import {
             let import = multipart::read(body, content_type, &mut self.share, bounds).await?;
@@ -252,9 +254,8 @@ impl Case {
         if whole.is_empty() {
             return Ok(ReadBody::Nothing);
         }
-        JudgedBody::parse(&whole)
-            .map(ReadBody::Judged)
-            .map_err(Stop::Refused)
+        let place = self.outcome.place.as_ref().ok_or(Stop::Unready)?;
+        place.parse(whole).await.map(ReadBody::Judged)
     }
 
     /// Everything the decision looks at.
@@ -267,9 +268,11 @@ impl Case {
         let facts =
             gather(&self.snapshot.catalogue, recognised, ask.target()?, body).map_err(Stop::Refused)?;
         self.outcome.effect = Some(facts.effect());
+        self.outcome.repeatable =
+            facts.effect() == Effect::Read && facts.needs.iter().all(|need| need.risks.is_empty());
         for touch in facts.needs.iter().flat_map(|need| &need.touches) {
             if let Some(object) = &touch.object {
-                let name: Arc<str> = self.snapshot.catalogue.object_name(object).into();
+                let name = self.snapshot.catalogue.kept_object_name(object);
                 if !self.object_types.contains(&name) {
                     self.object_types.push(name);
                 }
@@ -298,7 +301,10 @@ impl Case {
                 body: body.map(JudgedBody::value),
             }),
             connection: account::as_ref(&at.connection),
-            now: Timestamp::now(),
+            now: match policy.depends_on_time() {
+                true => clock::now(),
+                false => Timestamp::MAX,
+            },
         };
         match decide::decide(&question) {
             Decision::Allow(permit) => {
@@ -336,7 +342,8 @@ impl Case {
         Ok(())
     }
 
-    /// The record: on the disk before anything that changes data goes up.
+    /// The record: on the disk before anything that changes data goes up, and beside it, at the same time,
+    /// what of the policy's limits is counted there.
     pub async fn record(&mut self, permit: &Permit) -> Result<(), Stop> {
         let verdict = if permit.observed_deny() {
             Verdict::WouldDeny
@@ -352,12 +359,20 @@ impl Case {
             return Err(Stop::Unready);
         };
         self.recorded = true;
-        self.worker
-            .audit()
-            .decided(record)
-            .await
-            .map_err(|why| self.unrecorded(why))?;
+        let quotas = &self.worker.gate().quotas;
+        let bill = self.outcome.bill.as_deref();
+        let counting = bill.and_then(|bill| quotas.store(bill.charged()));
+        let recording = self.worker.audit().decided(record);
+        let (recorded, counted) = match counting {
+            None => (recording.await, Ok(())),
+            Some(counting) => tokio::join!(recording, counting.wait()),
+        };
+        if let Some(bill) = self.outcome.bill.as_mut().filter(|_| counted.is_ok()) {
+            bill.noted();
+        }
+        recorded.map_err(|why| self.unrecorded(why))?;
         self.outcome.owes_record = true;
+        counted.map_err(|_| Stop::Uncounted)?;
         self.verdict = Some(verdict);
         Ok(())
     }
@@ -425,8 +440,10 @@ impl Case {
                 let json = HeaderValue::from_static("application/json");
                 (Some(json), Outgoing::Judged(judged.rebuild().into()))
             }
-            (ReadBody::Nothing, None, Some(incoming)) => (None, Outgoing::Stream(incoming)),
-            (ReadBody::Nothing, None, None) => (None, Outgoing::Judged(Bytes::new())),
+            (ReadBody::Nothing, None, Some(incoming)) if !incoming.is_end_stream() => {
+                (None, Outgoing::Stream(incoming))
+            }
+            (ReadBody::Nothing, None, _) => (None, Outgoing::Judged(Bytes::new())),
         };
         if let Some(content_type) = content_type {
             headers.insert(header::CONTENT_TYPE, content_type);
@@ -440,6 +457,7 @@ impl Case {
                 body_bytes: limits.body_bytes,
                 replay_bytes: limits.replay_bytes,
                 idle: limits.body_idle,
+                rate: Rate::of(limits),
                 until: self.outcome.started() + limits.total,
             },
         };

@@ -12,6 +12,8 @@ use uuid::Uuid;
 use super::face::Face;
 use crate::access::refusal::{Place, Reason, Refusal};
 use crate::access::verdict::{Source, Verdict};
+use crate::audit::LimitRecord;
+use crate::quota::Exceeded;
 
 /// HubSpot's own spelling, byte for byte: one extractor reads `message` only under exactly this.
 pub const JSON_UTF8: &str = "application/json;charset=utf-8";
@@ -52,6 +54,26 @@ pub struct Denied {
     pub owner: String,
 }
 
+/// A call that a cap of its policy does not let through now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// Which, and by how much.
+    pub exceeded: Exceeded,
+    /// Whom to ask.
+    pub owner: String,
+}
+
+/// A call that was turned away before anything was looked at but its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shed {
+    /// Its integration has as many calls under way as it may, and none ended in time.
+    InFlight,
+    /// As many of them wait as may.
+    Waiting,
+    /// Its key holds as many connections as it may.
+    Connections,
+}
+
 /// Every way a call ends at the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -67,6 +89,12 @@ pub enum Stop {
     Refused(Refusal),
     /// Understood, and not opened by the policy. Boxed: it is much larger than the rest.
     Denied(Box<Denied>),
+    /// Allowed, and more than a limit of the policy has left.
+    Limited(Box<Limited>),
+    /// One integration has too much under way.
+    Shed(Shed),
+    /// What it would delete could not be counted durably.
+    Uncounted,
     /// No token for now; it passes by itself.
     Credential {
         /// Whole seconds until it may work again.
@@ -83,8 +111,18 @@ pub enum Stop {
         /// A change may have been made all the same.
         unsure: bool,
     },
+    /// The upstream can't be reached, as earlier calls found out: nothing was tried.
+    Held {
+        /// Whole seconds until it may work again.
+        retry_after_seconds: u32,
+    },
     /// The upstream answered something the gate does not pass on.
     Answer(&'static str),
+    /// The answer repeats the token.
+    TokenEcho {
+        /// A change may have been made all the same.
+        unsure: bool,
+    },
     /// The upstream took too long.
     Timeout {
         /// A change may have been made all the same.
@@ -102,11 +140,16 @@ impl Stop {
             Stop::ConnectionUnnamed => Reason::ConnectionUnnamed,
             Stop::Refused(refusal) => refusal.reason,
             Stop::Denied(denied) => denied.reason,
+            Stop::Limited(limited) => limited.exceeded.counted.reason(),
+            Stop::Shed(Shed::InFlight | Shed::Waiting) => Reason::LimitInFlight,
+            Stop::Shed(Shed::Connections) => Reason::LimitConnections,
+            Stop::Uncounted => Reason::LimitStore,
             Stop::Credential { .. } => Reason::Credential,
             Stop::Audit => Reason::Audit,
             Stop::Overloaded => Reason::Overloaded,
             Stop::Unready => Reason::Draining,
-            Stop::Upstream { .. } | Stop::Answer(_) => Reason::Upstream,
+            Stop::Upstream { .. } | Stop::Held { .. } | Stop::Answer(_) => Reason::Upstream,
+            Stop::TokenEcho { .. } => Reason::TokenEcho,
             Stop::Timeout { .. } => Reason::Timeout,
             Stop::Body => Reason::RefusedBody,
         }
@@ -114,6 +157,9 @@ impl Stop {
 
     /// What a policy lacks, for the record: never the name of a property, which came with the request.
     pub fn lacks(&self) -> Vec<Box<str>> {
+        if let Stop::Limited(limited) = self {
+            return vec![format!("limit:{}", limited.exceeded.counted.as_str()).into()];
+        }
         let Stop::Denied(denied) = self else {
             return Vec::new();
         };
@@ -130,18 +176,45 @@ impl Stop {
         lacks
     }
 
+    /// The limit that stands in the way, in numbers, for the record.
+    pub fn limit(&self) -> Option<Box<LimitRecord>> {
+        let Stop::Limited(limited) = self else {
+            return None;
+        };
+        let Exceeded {
+            counted,
+            cap,
+            used,
+            asked,
+            ..
+        } = limited.exceeded;
+        Some(Box::new(LimitRecord {
+            name: counted.as_str(),
+            most: cap.most,
+            window_seconds: cap.window_seconds,
+            used,
+            asked,
+        }))
+    }
+
     /// The decision this is, in one word.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Stop::Key(_) | Stop::Policy(_) | Stop::Connection(_) | Stop::Denied(_) => Verdict::Deny,
+            Stop::Key(_) | Stop::Policy(_) | Stop::Connection(_) | Stop::Denied(_) | Stop::Limited(_) => {
+                Verdict::Deny
+            }
             Stop::ConnectionUnnamed
+            | Stop::Shed(_)
+            | Stop::Uncounted
             | Stop::Refused(_)
             | Stop::Credential { .. }
             | Stop::Audit
             | Stop::Overloaded
             | Stop::Unready
             | Stop::Upstream { .. }
+            | Stop::Held { .. }
             | Stop::Answer(_)
+            | Stop::TokenEcho { .. }
             | Stop::Timeout { .. }
             | Stop::Body => Verdict::Refuse,
         }
@@ -201,7 +274,10 @@ pub fn insert_decision(headers: &mut http::HeaderMap, verdict: Verdict, id: Uuid
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(DECISION, value);
     }
-    if let Ok(value) = HeaderValue::from_str(id) {
+    // HubSpot's own id is what its support asks for; ours stands in the decision header, too.
+    if !headers.contains_key(CORRELATION)
+        && let Ok(value) = HeaderValue::from_str(id)
+    {
         headers.insert(CORRELATION, value);
     }
 }
@@ -211,6 +287,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::access::limits::{Cap, Counted};
 
     fn denied(denied: Denied) -> Stop {
         Stop::Denied(Box::new(denied))
@@ -240,6 +317,19 @@ mod tests {
             place: Some(Place::pointer("/inputs")),
             ..by_property(Reason::LimitBatch)
         }
+    }
+
+    fn limited(fits_in: Option<std::time::Duration>) -> Stop {
+        Stop::Limited(Box::new(Limited {
+            exceeded: Exceeded {
+                counted: Counted::RecordsRead,
+                cap: Cap::parse("5000/1h").unwrap(),
+                used: 4_950,
+                asked: 100,
+                fits_in,
+            },
+            owner: "data-team@example.com".to_owned(),
+        }))
     }
 
     fn all() -> Vec<Stop> {
@@ -283,8 +373,16 @@ mod tests {
             Stop::Unready,
             Stop::Upstream { unsure: true },
             Stop::Answer("scopegate: HubSpot answered with a redirect."),
+            Stop::TokenEcho { unsure: true },
             Stop::Timeout { unsure: false },
             Stop::Body,
+            Stop::Held {
+                retry_after_seconds: 3,
+            },
+            limited(Some(std::time::Duration::from_millis(3_200))),
+            Stop::Shed(Shed::InFlight),
+            Stop::Shed(Shed::Connections),
+            Stop::Uncounted,
             Stop::Connection(Reason::ConnectionInstallerRemoved),
             denied(Denied {
                 reason: Reason::ConnectionInstallerRemoved,
@@ -336,8 +434,8 @@ mod tests {
         assert_eq!(
             statuses,
             [
-                401, 401, 401, 400, 400, 403, 413, 403, 403, 403, 429, 503, 503, 503, 503, 502, 502, 504,
-                400, 401, 403
+                401, 401, 401, 400, 400, 403, 413, 403, 403, 403, 429, 503, 503, 503, 503, 502, 502, 502,
+                504, 400, 503, 429, 429, 429, 503, 401, 403
             ]
         );
     }
@@ -346,8 +444,10 @@ mod tests {
     fn what_passes_by_itself_says_when_and_what_does_not_says_never_to_retry() {
         for stop in all() {
             let response = stop.answer(Uuid::nil(), None, None);
-            let passing = response.status().is_server_error();
             let is_limit = response.status() == 429;
+            // A limit that one request alone is beyond never passes.
+            let never = matches!(stop, Stop::Denied(_));
+            let passing = response.status().is_server_error() || (is_limit && !never);
             assert_eq!(
                 response.headers().contains_key(RETRY_AFTER),
                 passing || is_limit,
@@ -401,6 +501,68 @@ mod tests {
         assert!(body.get("policyName").is_none() && body["context"].get("deniedProperties").is_none());
         assert_eq!(body["errors"][0]["code"], "limit_batch");
         assert!(body["message"].as_str().unwrap().contains("Split it"));
+    }
+
+    #[test]
+    fn a_limit_that_is_used_up_says_which_by_how_much_and_when_it_fits_again() {
+        let seconds = std::time::Duration::from_secs;
+        for (fits_in, header, context) in [
+            (seconds(3), "3", "3"),
+            (seconds(2_400), "60", "2400"),
+            (seconds(0), "1", "1"),
+        ] {
+            let stop = limited(Some(fits_in));
+            let response = stop.answer(Uuid::nil(), None, None);
+            assert_eq!(response.headers()[RETRY_AFTER], header);
+            assert!(!response.headers().contains_key(SHOULD_RETRY));
+            let body = body(&stop);
+            assert_eq!(body["subCategory"], "scopegate.limit");
+            assert_eq!(
+                (&body["policyName"], &body["errorType"]),
+                (&json!("TEN_SECONDLY_ROLLING"), &json!("RATE_LIMIT"))
+            );
+            let error = &body["errors"][0];
+            assert_eq!(error["code"], "limit_records_read");
+            assert_eq!(
+                error["context"],
+                json!({
+                    "lacks": ["limit:records_read"], "limit": ["records_read"], "cap": ["5000/1h"],
+                    "used": ["4950"], "asked": ["100"], "retryAfterSeconds": [context],
+                })
+            );
+            assert!(
+                body["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("data-team@example.com")
+            );
+        }
+        let record = limited(None).limit().unwrap();
+        assert_eq!(
+            serde_json::to_value(&record).unwrap(),
+            json!({ "name": "records_read", "most": 5000, "window_seconds": 3600, "used": 4950, "asked": 100 })
+        );
+        assert_eq!(limited(None).lacks(), ["limit:records_read".into()]);
+    }
+
+    #[test]
+    fn an_answer_that_never_fits_is_not_to_be_asked_for_again() {
+        let stop = limited(None);
+        let response = stop.answer(Uuid::nil(), None, None);
+        assert_eq!(response.headers()[SHOULD_RETRY], "false");
+        assert_eq!(response.headers()[RETRY_AFTER], "60");
+        let body = body(&stop);
+        assert!(body.get("policyName").is_none() && body.get("errorType").is_none());
+        assert!(body["message"].as_str().unwrap().contains("never let through"));
+        let error = &body["errors"][0];
+        assert_eq!(error["code"], "limit_records_read");
+        assert_eq!(
+            error["context"],
+            json!({
+                "lacks": ["limit:records_read"], "limit": ["records_read"], "cap": ["5000/1h"],
+                "used": ["4950"], "asked": ["100"],
+            })
+        );
     }
 
     #[test]

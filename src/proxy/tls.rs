@@ -49,6 +49,13 @@ pub fn server_config(files: &TlsFiles) -> io::Result<Arc<rustls::ServerConfig>> 
     Ok(Arc::new(config))
 }
 
+/// [`server_config`] for a listener that speaks HTTP/1.1 alone.
+pub fn http1_config(files: &TlsFiles) -> io::Result<Arc<rustls::ServerConfig>> {
+    let mut config = rustls::ServerConfig::clone(&*server_config(files)?);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// A private key that everybody on the machine can read, or replace, is none. The group may.
 fn check_private(path: &std::path::Path) -> io::Result<()> {
     const OTHERS: u32 = 0o006;

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::client_body::ClientBody;
 use super::multipart::Multipart;
+use super::pace::{Pace, Rate};
 use crate::access::multipart::{Fault, Rebuild};
-use crate::hubspot::pool::Progress;
+use crate::hubspot::progress::Progress;
 
 /// Why a body did not go up whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +105,8 @@ pub struct UploadBounds {
     pub replay_bytes: usize,
     /// Longest wait for the next bytes.
     pub idle: Duration,
+    /// What must come of it while the client is waited for.
+    pub rate: Rate,
     /// When it must be over.
     pub until: std::time::Instant,
 }
@@ -120,11 +123,12 @@ pub enum UpBody {
 
 /// A client's body that passes through.
 pub struct Streamed {
-    incoming: Incoming,
+    incoming: ClientBody,
     left: u64,
     bounds: UploadBounds,
     watch: UploadWatch,
     timer: Pin<Box<Sleep>>,
+    pace: Pace,
     /// An import: what its stream becomes.
     import: Option<Box<Rebuilding>>,
 }
@@ -149,7 +153,7 @@ impl UpBody {
     }
 
     /// The client's stream, with the watch that outlives it.
-    pub fn stream(incoming: Incoming, bounds: UploadBounds) -> (Self, UploadWatch) {
+    pub fn stream(incoming: ClientBody, bounds: UploadBounds) -> (Self, UploadWatch) {
         let watch = UploadWatch::new();
         if incoming.is_end_stream() {
             watch.memory.borrow_mut().ended = true;
@@ -174,13 +178,14 @@ impl UpBody {
 }
 
 impl Streamed {
-    fn new(incoming: Incoming, bounds: UploadBounds, watch: &UploadWatch) -> Self {
+    fn new(incoming: ClientBody, bounds: UploadBounds, watch: &UploadWatch) -> Self {
         Self {
             incoming,
             left: bounds.body_bytes,
             bounds,
             watch: watch.clone(),
             timer: Box::pin(tokio::time::sleep(bounds.idle)),
+            pace: Pace::new(bounds.rate),
             import: None,
         }
     }
@@ -245,6 +250,7 @@ impl Streamed {
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are dropped: RFC 9110 §6.5.1 lets us, and nothing of them was judged.
                     let Ok(data) = frame.into_data() else { continue };
+                    self.pace.moved(data.len(), std::time::Instant::now);
                     if std::time::Instant::now() > self.bounds.until {
                         return self.fail(UploadError::Idle);
                     }
@@ -278,6 +284,9 @@ impl Streamed {
                     return self.fail(UploadError::Idle);
                 }
                 Poll::Pending => {
+                    if self.pace.waits(std::time::Instant::now()).is_err() {
+                        return self.fail(UploadError::Idle);
+                    }
                     self.watch.progress.waits_for_client();
                     return Poll::Pending;
                 }

@@ -14,15 +14,20 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::accept::Accepted;
-use super::connection::{self, IdSource};
+use super::connection;
+use super::downward;
+use super::drain::Drain;
 use super::gate::Gate;
+use super::ids::IdSource;
+use super::lanes::Lanes;
+use super::presence::Presences;
 use super::upload::UpBody;
 use crate::access::refusal::Refusal;
 use crate::access::verdict::Verdict;
 use crate::audit::{self, Network};
 use crate::config::Limits;
 use crate::hubspot::pool::{Pool, PoolSettings};
-use crate::metrics::{self, RequestLabels};
+use crate::metrics::{self, ClientEnd, RequestLabels};
 
 /// How often idle upstream connections are looked over.
 const TICK: Duration = Duration::from_secs(5);
@@ -36,12 +41,18 @@ pub struct Worker {
     metrics: metrics::Worker,
     ids: IdSource,
     stirred: Arc<Notify>,
+    lanes: Lanes,
+    drain: Drain,
+    presences: Presences,
 }
 
 impl Worker {
     fn new(gate: Arc<Gate>, audit: audit::Handle) -> Rc<Self> {
         let limits = &gate.limits;
         let settings = PoolSettings {
+            connections: limits.upstream_connections,
+            connecting: limits.upstream_connecting,
+            waiting: limits.upstream_waiting,
             idle: limits.upstream_idle,
             idle_for: Duration::from_secs(60),
             age: Duration::from_secs(600),
@@ -49,9 +60,10 @@ impl Worker {
             connect: limits.connect,
             answer_head: limits.answer_head,
             answer_idle: limits.answer_idle,
+            names: downward::read_name,
         };
         let (upstream, version) = gate.upstream();
-        let pool = Pool::new(upstream, settings, Arc::clone(&gate.pool_stats));
+        let pool = Pool::new(upstream, settings, Arc::clone(&gate.pools));
         let metrics = gate.metrics.worker();
         Rc::new(Self {
             pool,
@@ -60,6 +72,9 @@ impl Worker {
             metrics,
             ids: IdSource::default(),
             stirred: Arc::default(),
+            lanes: Lanes::new(&gate.limits),
+            drain: Drain::default(),
+            presences: Presences::new(&gate.metrics),
             gate,
         })
     }
@@ -89,6 +104,21 @@ impl Worker {
         &self.audit
     }
 
+    /// Which of this worker's calls have a place.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Tells this worker's connections that it is going down.
+    pub(super) fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// Where this worker's connections are counted.
+    pub(super) fn presences(&self) -> &Presences {
+        &self.presences
+    }
+
     /// This worker's counters.
     pub fn metrics(&self) -> &metrics::Worker {
         &self.metrics
@@ -103,6 +133,11 @@ impl Worker {
     /// A new correlation id.
     pub fn next_id(&self) -> Uuid {
         self.ids.next()
+    }
+
+    /// Counts a client connection that the gate gave up.
+    pub fn client_ended(&self, end: ClientEnd) {
+        self.metrics.metrics().client_ended(end);
     }
 
     /// Counts and records a head that the guard refused: there is no request to count it with.
@@ -168,7 +203,7 @@ async fn run(worker: Rc<Worker>, mut sockets: mpsc::UnboundedReceiver<Accepted>,
             () = ending.drain.cancelled() => break,
             socket = sockets.recv() => match socket {
                 Some(accepted) => {
-                    let served = connection::serve(Rc::clone(&worker), accepted, ending.drain.clone());
+                    let served = connection::serve(Rc::clone(&worker), accepted);
                     tokio::task::spawn_local(open.track_future(served));
                 }
                 None => break,
@@ -177,8 +212,14 @@ async fn run(worker: Rc<Worker>, mut sockets: mpsc::UnboundedReceiver<Accepted>,
         }
     }
     open.close();
+    let telling = async {
+        ending.drain.cancelled().await;
+        worker.drain.tell();
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         () = open.wait() => {}
+        () = telling => {}
         () = ending.abort.cancelled() => {}
     }
     stirring.abort();

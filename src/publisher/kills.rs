@@ -73,9 +73,14 @@ impl KillFollower {
     }
 
     fn failed(&mut self, error: &StoreError) {
-        if matches!(error, StoreError::Damaged(_)) {
-            // Not a store that is busy for a while: there is a stop, and nobody can tell of what.
+        if matches!(error, StoreError::Damaged(_) | StoreError::Displaced(_)) {
+            // Not a store that is busy for a while: there may be a stop, and nobody can tell of what.
             self.gate.stops.renew(Duration::ZERO);
+        }
+        if matches!(error, StoreError::Displaced(_)) {
+            // This thread looks first, and whoever is told kills the gate next: by then what only a removed log
+            // held is in the file.
+            self.store.rescue_log();
         }
         if self.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
             self.said = Some(Instant::now());
@@ -88,6 +93,7 @@ impl KillFollower {
     }
 
     fn follow(&mut self) -> Result<(), StoreError> {
+        self.store.in_place()?;
         let version = self.store.kills_version()?;
         if self.written_back != Some(version) {
             let kills = self.store.kill_state()?;

@@ -4,34 +4,39 @@
 //! A thread of its own: it reads files and the store, and neither may hold up a runtime. Nobody
 //! else writes the snapshot.
 
+mod commands;
 mod kills;
+mod reading;
 mod rotation;
 mod shown;
 
 pub use kills::KillFollower;
+use reading::FilesRead;
 pub use rotation::RotationWatch;
-pub use shown::log_mistakes;
+pub use shown::{log_damaged_keys, log_mistakes};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use crate::access::policy_set::{CeilingState, PolicySet};
+use crate::access::integration::KeyIndex;
+use crate::access::policy_set::CeilingState;
 use crate::access::policy_text::mistake::Mistake;
-use crate::audit::{self, AdminRecord, GateEvent, GateRecord, Record};
-use crate::catalogue_file;
+use crate::audit::{self, GateEvent, GateRecord, Record, Recording};
+use crate::clock::{self, Jumps};
 use crate::config::Config;
-use crate::events::{Reloaded, StoreFailed};
-use crate::hubspot::connect::{Current, Upstream, client_tls};
+use crate::events::{ClockJumped, Reloaded, StoreFailed};
+use crate::hubspot::connect::{Current, Upstream, upstream_tls};
 use crate::metrics::StoreOp;
 use crate::monitor::{Condition, Readiness};
-use crate::policy_files;
 use crate::proxy::gate::Gate;
 use crate::proxy::tls;
-use crate::store::{ChangeKind, Store, StoreError};
+use crate::snapshot::Snapshot;
+use crate::store::{AnchorKeeper, ChangeKind, Store, StoreError};
 use crate::watch::Watch;
 
 /// How often the store is asked for changes: a revocation is in force within twice this.
@@ -42,6 +47,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// And no later than this after the first one: a folder that never rests must not delay a tightening.
 const SETTLE_MOST: Duration = Duration::from_secs(2);
+
+/// How often the store is looked at while files are read.
+const READING_LOOK: Duration = Duration::from_millis(50);
 
 /// What others tell the publisher.
 pub enum Message {
@@ -69,6 +77,8 @@ pub struct Publisher {
     pub applied: u64,
     /// The last command that is in the audit log.
     pub audited: i64,
+    /// Commands behind it that are on their way there, and the last of them.
+    pub recording: Option<(Recording, i64)>,
     /// A random id of this run of the process.
     pub boot: uuid::Uuid,
     /// What tells of changed files.
@@ -81,6 +91,12 @@ pub struct Publisher {
     pub warned: BTreeSet<String>,
     /// What was said about credentials due for rotation.
     pub rotation: RotationWatch,
+    /// TLS of the admin listener, if it has any.
+    pub admin_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    /// Tells an old copy of the store from the store.
+    pub anchor: AnchorKeeper,
+    /// Notices that the wall clock was set.
+    pub jumps: Jumps,
 }
 
 /// The upstream, with the trust it is verified by.
@@ -92,8 +108,11 @@ pub fn read_upstream(config: &Config) -> Result<Upstream, String> {
             std::fs::read(path).map_err(|error| format!("`upstream.ca` `{}`: {error}", path.display()))?,
         ),
     };
-    let tls = client_tls(pem.as_deref()).map_err(|error| format!("`upstream.ca`: {error}"))?;
-    Upstream::new(&settings.url, tls, settings.allow_private).map_err(|error| error.to_string())
+    let tls =
+        upstream_tls(&settings.url, pem.as_deref()).map_err(|error| format!("`upstream.ca`: {error}"))?;
+    Upstream::new(&settings.url, tls, settings.allow_private)
+        .map(|upstream| upstream.verified_by(pem))
+        .map_err(|error| error.to_string())
 }
 
 impl Publisher {
@@ -107,7 +126,17 @@ impl Publisher {
             });
             match messages.recv_timeout(wait) {
                 Ok(Message::FilesChanged) => due = Some(Due::again(due)),
-                Ok(Message::Reload) => self.reload(),
+                Ok(Message::Reload) => {
+                    // Whoever asks more often than files can be read is answered by one reading.
+                    if messages
+                        .try_iter()
+                        .any(|message| matches!(message, Message::Stop))
+                    {
+                        break;
+                    }
+                    due = None;
+                    self.reload();
+                }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -118,7 +147,11 @@ impl Publisher {
                 self.reload();
             }
             self.follow_store();
+            self.look_at_the_clock();
             self.look_after_rotation();
+        }
+        if let Err(error) = self.anchor.write(&self.store, clock::wall()) {
+            tracing::warn!(error = %error, "the store's anchor stays behind");
         }
         // The line is only for commands that wait: a failure leaves them waiting, no more.
         let _ = self.store.forget_instance(&self.config.instance);
@@ -127,7 +160,7 @@ impl Publisher {
     /// Says that this gate follows: from here on commands wait for it. Before it accepts anything, so
     /// that whoever saw it ready is answered about this gate.
     pub fn announce(&self) -> Result<(), StoreError> {
-        self.store.note_applied(&self.config.instance, self.applied)
+        self.store.begin_following(&self.config.instance, self.applied)
     }
 
     /// Files are read once more: what changed between the first reading and the first watching told
@@ -146,41 +179,40 @@ impl Publisher {
     /// Whether a policy's previous version has stood in for it for as long as it may.
     fn stand_ins_are_over(&self) -> bool {
         let next = self.gate.snapshot.load().policies.next_change();
-        next.is_some_and(|at| at <= Timestamp::now())
+        next.is_some_and(|at| at <= clock::now())
     }
 
     /// Reads all watched files. What can't be read leaves what is in force, and says so.
     fn reload(&mut self) {
+        fail::fail_point!("publisher-reload");
         self.watch_anew();
         let before = self.gate.snapshot.load_full();
         let mut sound = self.reload_trust();
-        let catalogue = match catalogue_file::read(&self.config.catalogue) {
-            Ok(catalogue) if catalogue.digest() == before.catalogue.digest() => Arc::clone(&before.catalogue),
-            Ok(catalogue) => Arc::new(catalogue),
-            Err(error) => {
-                sound = false;
-                self.complain("catalogue", &error.to_string());
-                Arc::clone(&before.catalogue)
-            }
+        let now = clock::now();
+        let Some(read) = self.read_meanwhile(&before, now) else {
+            self.complain("policies", "reading them ended in a defect of scopegate's");
+            return;
         };
-        let now = Timestamp::now();
-        let stale = self.config.limits.policies_stale;
-        let (policies, mistakes) = match policy_files::read_folder(&self.config.policies) {
-            Ok(files) => PolicySet::build(&files, &catalogue, Some(&before.policies), now, stale),
-            Err(error) => {
-                self.complain(
-                    "policies",
-                    &format!("`{}`: {error}", self.config.policies.display()),
-                );
-                sound = false;
-                (before.policies.unreadable(now, stale), Vec::new())
-            }
-        };
+        for (what, error) in &read.failed {
+            sound = false;
+            self.complain(what, error);
+        }
+        let FilesRead {
+            catalogue,
+            policies,
+            mistakes,
+            ..
+        } = read;
         sound &= !mistakes.iter().any(Mistake::is_error) && policies.ceiling_state() != CeilingState::Kept;
         self.say_mistakes(&mistakes);
         let changed =
             policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();
-        let next = before.with_policies(catalogue, Arc::new(policies));
+        // Keys may have changed while files were read; policies are changed here alone.
+        let next = self
+            .gate
+            .snapshot
+            .load()
+            .with_policies(catalogue, Arc::new(policies));
         self.show_policies(&next);
         let policies = next.policies.integrations().count();
         let errors = mistakes.iter().filter(|mistake| mistake.is_error()).count();
@@ -205,6 +237,28 @@ impl Publisher {
                 "reload",
                 "the last reload found mistakes; see the log, or run `scopegate policy check`",
             );
+        }
+    }
+
+    /// Reads catalogue and policies in a thread of its own, and follows the store meanwhile: many policies
+    /// on a slow disk take longer than what is known of the store stays fresh.
+    fn read_meanwhile(&mut self, before: &Arc<Snapshot>, now: Timestamp) -> Option<FilesRead> {
+        let (config, before) = (self.config.clone(), Arc::clone(before));
+        let publisher = std::thread::current();
+        let reading = std::thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || {
+                let read = FilesRead::of(&config, &before, now);
+                publisher.unpark();
+                read
+            })
+            .ok()?;
+        loop {
+            std::thread::park_timeout(READING_LOOK);
+            if reading.is_finished() {
+                return reading.join().ok();
+            }
+            self.follow_store();
         }
     }
 
@@ -234,11 +288,24 @@ impl Publisher {
                 }
             }
         }
+        if let (Some(files), Some(current)) = (&self.config.admin.tls, &self.admin_tls) {
+            match tls::http1_config(files) {
+                Ok(config) => current.store(config),
+                Err(error) => {
+                    sound = false;
+                    self.complain("admin.tls", &error.to_string());
+                }
+            }
+        }
         if self.config.upstream.ca.is_some() {
             match read_upstream(&self.config) {
                 Ok(upstream) => {
-                    let version = self.gate.upstream().1 + 1;
-                    self.gate.upstream.store(Arc::new(Current { upstream, version }));
+                    let (current, version) = self.gate.upstream();
+                    // A reload of policies must not cost every connection its handshake.
+                    if !upstream.is_verified_as(&current) {
+                        let version = version + 1;
+                        self.gate.upstream.store(Arc::new(Current { upstream, version }));
+                    }
                 }
                 Err(error) => {
                     sound = false;
@@ -260,7 +327,7 @@ impl Publisher {
 
     fn note_reload(&self, digest: &str) {
         let record = GateRecord {
-            time: Timestamp::now(),
+            time: clock::wall(),
             event: GateEvent::Reload,
             boot: self.boot,
             detail: digest.to_owned(),
@@ -273,6 +340,7 @@ impl Publisher {
     fn follow_store(&mut self) {
         match self.apply_changes() {
             Ok(()) => {
+                self.follow_with_the_anchor();
                 self.gate.freshness.renew(self.config.limits.store_max_staleness);
                 // Whether emergency stops can be followed is another thread's business.
                 let may_decide = self.gate.may_decide(Instant::now());
@@ -293,7 +361,42 @@ impl Publisher {
         }
     }
 
+    /// Says so when the wall clock was set, and records it: dates of records before and after it can't be
+    /// compared.
+    fn look_at_the_clock(&mut self) {
+        let Some(by) = self.jumps.look() else { return };
+        ClockJumped { by }.emit(&self.gate.metrics);
+        let record = GateRecord {
+            time: clock::wall(),
+            event: GateEvent::Clock,
+            boot: self.boot,
+            detail: format!("the wall clock was set by {} s", by.as_secs()),
+        };
+        // Counted by the log itself when it finds no room.
+        let _ = self.audit.push(Record::Gate(Box::new(record)));
+    }
+
+    /// The store's anchor follows; a warning while it can't.
+    fn follow_with_the_anchor(&mut self) {
+        match self.anchor.follow(&self.store, clock::wall()) {
+            Ok(true) => self.readiness.clear_warning("anchor"),
+            Ok(false) => {}
+            Err(error) => {
+                self.readiness.warn(
+                    "anchor",
+                    "the store's anchor does not follow: an old copy of the store may not be told from it",
+                );
+                StoreFailed {
+                    op: StoreOp::Anchor,
+                    detail: &error,
+                }
+                .emit(&self.gate.metrics);
+            }
+        }
+    }
+
     fn apply_changes(&mut self) -> Result<(), StoreError> {
+        self.look_at_the_files()?;
         loop {
             let changes = self.store.changes_after(self.applied)?;
             if changes.missed {
@@ -307,7 +410,9 @@ impl Publisher {
             for change in &changes.rows {
                 match change.kind {
                     ChangeKind::Key => self.apply_key(&change.id, &mut keys)?,
-                    ChangeKind::Connection | ChangeKind::App => self.gate.live.apply_change(change)?,
+                    ChangeKind::Connection | ChangeKind::App | ChangeKind::MasterKey => {
+                        self.gate.live.apply_change(change)?
+                    }
                     // In force by now, or here: what is shown below must be what is in force.
                     ChangeKind::Kill => {
                         let kills = self.store.kill_state()?;
@@ -329,31 +434,31 @@ impl Publisher {
         self.audit_commands()
     }
 
-    fn apply_key(
-        &self,
-        id: &str,
-        keys: &mut Option<crate::access::integration::KeyIndex>,
-    ) -> Result<(), StoreError> {
+    /// A store that was removed or replaced beneath is not followed any more. Grants that stand only in a
+    /// removed log are moved into the file while that can be done.
+    fn look_at_the_files(&self) -> Result<(), StoreError> {
+        let outcome = self.store.in_place();
+        if matches!(outcome, Err(StoreError::Displaced(_))) && self.store.rescue_log() {
+            tracing::debug!("what the removed log held is in the store");
+        }
+        outcome
+    }
+
+    fn apply_key(&self, id: &str, keys: &mut Option<KeyIndex>) -> Result<(), StoreError> {
         let Some(id) = crate::access::key::KeyId::parse(id) else {
             return Ok(());
         };
-        let current = match keys.take() {
-            Some(keys) => keys,
-            None => crate::access::integration::KeyIndex::clone(&self.gate.snapshot.load().keys),
-        };
-        *keys = Some(match self.store.key(&id) {
-            Ok(Some(row)) => current.with(row.to_entry()),
-            Ok(None) => current.without(&id),
+        let keys = keys.get_or_insert_with(|| KeyIndex::clone(&self.gate.snapshot.load().keys));
+        match self.store.key(&id) {
+            Ok(Some(row)) => keys.put(row.to_entry()),
+            Ok(None) => keys.remove(&id),
             // It may have been revoked; the changes behind it are for others.
             Err(StoreError::Damaged(_)) => {
-                tracing::error!(event = "key.damaged", key = %id, "a key can't be read and opens nothing: run `scopegate store check`");
-                current.without(&id)
+                log_damaged_keys(&[Some(id)]);
+                keys.remove(&id);
             }
-            Err(error) => {
-                *keys = Some(current);
-                return Err(error);
-            }
-        });
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
@@ -362,13 +467,11 @@ impl Publisher {
         let last = self.store.last_change()?;
         let before = self.gate.snapshot.load_full();
         // Entry by entry, so that calls under way see what was revoked.
-        let mut keys = crate::access::integration::KeyIndex::clone(&before.keys);
-        let rows = self.store.key_rows()?;
-        for row in &rows.sound {
-            keys = keys.with(row.to_entry());
-        }
-        for id in rows.damaged.iter().flatten() {
-            keys = keys.without(id);
+        let mut keys = KeyIndex::clone(&before.keys);
+        let damaged = self.store.visit_keys(|row| keys.put(row.to_entry()))?;
+        log_damaged_keys(&damaged);
+        for id in damaged.iter().flatten() {
+            keys.remove(id);
         }
         self.gate.snapshot.store(Arc::new(before.with_keys(keys)));
         self.gate.live.reload()?;
@@ -377,29 +480,6 @@ impl Publisher {
         self.gate.apply_kills(kills);
         self.gate.stir();
         self.applied = last;
-        Ok(())
-    }
-
-    /// Puts the commands behind the changes into the audit log, each before it is ticked off: one that
-    /// does not reach the disk is tried again, and at the next start.
-    fn audit_commands(&mut self) -> Result<(), StoreError> {
-        for event in self.store.admin_events_after(self.audited)? {
-            let id = event.id;
-            let record = AdminRecord {
-                time: event.at,
-                event: id,
-                actor: event.actor,
-                action: event.action,
-                subject: event.subject,
-                reason: event.reason,
-            };
-            let recorded = self.audit.push_durable(Record::Admin(Box::new(record)));
-            if self.runtime.block_on(recorded).is_err() {
-                break;
-            }
-            self.audited = id;
-            self.store.note_audited(&self.config.instance, id)?;
-        }
         Ok(())
     }
 }

@@ -4,10 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::Publisher;
 use crate::access::rotation::rotation_due;
+use crate::clock;
 use crate::events::RotationFound;
 
 /// How often time alone may make a credential due.
@@ -57,7 +56,7 @@ impl Publisher {
 
     /// Counts what is due, and says it.
     pub(super) fn show_rotation(&mut self) {
-        let (now, max_age) = (Timestamp::now(), self.config.rotation_max_age);
+        let (now, max_age) = (clock::now(), self.config.rotation_max_age);
         let all = self.gate.live.all();
         let is_due: Vec<bool> = all
             .iter()

@@ -3,15 +3,28 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use super::Publisher;
 use crate::access::connection::Standing;
+use crate::access::key::KeyId;
 use crate::access::kill::{KillKind, Kills};
 use crate::access::policy_text::mistake::Mistake;
+use crate::clock;
 use crate::health;
 use crate::metrics::{KeySample, PolicySample};
 use crate::snapshot::Snapshot;
+
+/// A key whose row can't be read, or is not as it was written, opens nothing; the others do.
+pub fn log_damaged_keys(ids: &[Option<KeyId>]) {
+    for id in ids {
+        let key = id.as_ref().map_or("?", KeyId::as_str);
+        tracing::error!(
+            event = "key.damaged",
+            key,
+            "a key can't be read, or was changed by another program than scopegate, and opens nothing: run `scopegate \
+             store check`"
+        );
+    }
+}
 
 impl Publisher {
     /// Each set of mistakes once.
@@ -29,7 +42,7 @@ impl Publisher {
         log_mistakes(
             &snapshot
                 .policies
-                .beyond_ceiling(&snapshot.catalogue, Timestamp::now()),
+                .beyond_ceiling(&snapshot.catalogue, clock::now()),
         );
     }
 
@@ -60,11 +73,11 @@ impl Publisher {
         let keys: Vec<KeySample<'_>> = snapshot
             .keys
             .iter()
-            .filter(|key| key.fault(Timestamp::now()).is_none())
+            .filter(|key| key.fault(clock::now).is_none())
             .filter_map(|key| {
                 Some(KeySample {
                     integration: &key.integration,
-                    expires: key.expires?,
+                    expires: key.expires()?,
                 })
             })
             .collect();

@@ -6,17 +6,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::way::AdminWay;
 use super::{Prepared, Server, internal};
+use crate::admin;
 use crate::cli::CommandError;
+use crate::clock;
 use crate::config::{Config, own_url};
 use crate::health::Watcher;
-use crate::install::{self};
-use crate::metrics::UpstreamConnection;
-use crate::monitor::{self};
+use crate::hubspot::breaker::State;
+use crate::install;
+use crate::metrics::{BreakerState, UpstreamConnection};
+use crate::monitor;
 use crate::people;
 use crate::proxy::accept::{Caps, WorkerHandle, accept};
 use crate::proxy::gate::{Gate, Names};
@@ -34,6 +37,9 @@ impl Prepared {
             auditor,
             readiness,
             installer,
+            counting,
+            admin: admin_parts,
+            admin_tls,
             lock,
         } = self;
         let listener = bind(config.listen, "listen").await?;
@@ -59,6 +65,7 @@ impl Prepared {
         };
         gate.names.store(Arc::new(Names::new(&public_url, address)));
         watch_pool(&gate);
+        watch_limits(&gate);
 
         let watcher = Watcher {
             live: gate.live.clone(),
@@ -87,7 +94,7 @@ impl Prepared {
         publisher.show_clipped();
         let stopped = publisher.store.kill_state().map_err(internal)?;
         publisher.show_kills(&stopped);
-        gate.metrics.set_reload(true, Timestamp::now());
+        gate.metrics.set_reload(true, clock::wall());
         let publisher = std::thread::Builder::new()
             .name("publisher".to_owned())
             .spawn(move || publisher.run(&inbox))
@@ -115,7 +122,8 @@ impl Prepared {
             per_address: config.limits.connections_per_address,
         };
         let stop_accepting = CancellationToken::new();
-        tokio::spawn(accept(listener, handles, caps, stop_accepting.clone()));
+        let metrics = Arc::clone(&gate.metrics);
+        tokio::spawn(accept(listener, handles, caps, metrics, stop_accepting.clone()));
         let stop_tokens = CancellationToken::new();
         tokio::spawn(gate.live.clone().keep(stop_tokens.clone()));
         let health = tokio::spawn(watcher.run(stop_tokens.clone()));
@@ -125,10 +133,20 @@ impl Prepared {
             readiness: Arc::clone(&readiness),
             metrics: Arc::clone(&gate.metrics),
         };
-        // Until there is an admin API, its listener carries the monitor's routes.
-        for listener in [Some(admin), monitor].into_iter().flatten() {
-            tokio::spawn(monitor::serve(listener, state.clone(), stop_monitor.clone()));
-        }
+        let beside_admin = match monitor {
+            Some(listener) => {
+                tokio::spawn(monitor::serve(listener, state, stop_monitor.clone()));
+                None
+            }
+            None => Some(state),
+        };
+        let administration = tokio::spawn(admin::serve(
+            (admin, admin_address),
+            AdminWay(admin_tls),
+            admin_parts,
+            beside_admin,
+            stop_monitor.clone(),
+        ));
         let stop_install = CancellationToken::new();
         let installs = install.map(|(listener, installer)| {
             tokio::spawn(install::serve(listener, installer, stop_install.clone()))
@@ -139,6 +157,7 @@ impl Prepared {
             monitor: monitor_address,
             install: install_address,
             secure: config.tls.is_some(),
+            admin_secure: config.admin.tls.is_some(),
             readiness,
             messages,
             publisher,
@@ -147,12 +166,14 @@ impl Prepared {
             ending,
             stop_accepting,
             stop_monitor,
+            administration,
             stop_install,
             installs,
             stop_tokens,
             health,
             people,
             live: gate.live.clone(),
+            counting: (Arc::clone(&gate.quotas), counting),
             auditor,
             config,
             _lock: lock,
@@ -176,10 +197,23 @@ fn follow_kills(
     Ok((go_on, thread))
 }
 
+/// How full limits are is looked up at a scrape.
+fn watch_limits(gate: &Arc<Gate>) {
+    let quotas = Arc::clone(&gate.quotas);
+    gate.metrics.before_scrape(move |metrics| {
+        let fullness = quotas.fullness();
+        let used = fullness
+            .iter()
+            .map(|of| (&*of.integration, of.counted.as_str(), of.ratio));
+        metrics.set_limits(used);
+    });
+}
+
 /// The pool counts with atomics of its own; a scrape reads them.
 fn watch_pool(gate: &Arc<Gate>) {
-    let stats = Arc::clone(&gate.pool_stats);
+    let pools = Arc::clone(&gate.pools);
     gate.metrics.before_scrape(move |metrics| {
+        let stats = &pools.stats;
         let count = |state, value: &AtomicI64| {
             metrics
                 .upstream_connections(state)
@@ -187,6 +221,12 @@ fn watch_pool(gate: &Arc<Gate>) {
         };
         count(UpstreamConnection::Active, &stats.active);
         count(UpstreamConnection::Idle, &stats.idle);
+        count(UpstreamConnection::Connecting, &stats.connecting);
+        metrics.set_breaker(match pools.breaker.state() {
+            State::Closed => BreakerState::Closed,
+            State::HalfOpen => BreakerState::HalfOpen,
+            State::Open => BreakerState::Open,
+        });
         metrics.set_upstream_leases(
             stats.sent.load(Ordering::Relaxed),
             stats.reused.load(Ordering::Relaxed),

@@ -2,6 +2,7 @@
 
 mod listen;
 mod prepare;
+mod way;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::monitor::Readiness;
 use crate::proxy::worker::Ending;
 use crate::publisher::Message;
+use crate::quota::Quotas;
 use crate::store::GateLock;
 use crate::tokens::Live;
 
@@ -37,6 +39,7 @@ pub struct Server {
     /// The install listener, if it is on.
     pub install: Option<SocketAddr>,
     secure: bool,
+    admin_secure: bool,
     config: Config,
     readiness: Arc<Readiness>,
     messages: mpsc::Sender<Message>,
@@ -46,12 +49,14 @@ pub struct Server {
     ending: Ending,
     stop_accepting: CancellationToken,
     stop_monitor: CancellationToken,
+    administration: tokio::task::JoinHandle<std::io::Result<()>>,
     stop_install: CancellationToken,
     installs: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
     stop_tokens: CancellationToken,
     health: tokio::task::JoinHandle<()>,
     people: tokio::task::JoinHandle<()>,
     live: Live,
+    counting: (Arc<Quotas>, JoinHandle<()>),
     auditor: Auditor,
     _lock: GateLock,
 }
@@ -59,8 +64,9 @@ pub struct Server {
 impl Server {
     /// The contract's `ready` line, without its end.
     pub fn ready_line(&self) -> String {
-        let scheme = if self.secure { "https" } else { "http" };
-        let mut line = format!("ready gate={scheme}://{} admin=http://{}", self.gate, self.admin);
+        let scheme = |secure| if secure { "https" } else { "http" };
+        let (gate, admin) = (scheme(self.secure), scheme(self.admin_secure));
+        let mut line = format!("ready gate={gate}://{} admin={admin}://{}", self.gate, self.admin);
         if let Some(monitor) = self.monitor {
             line.push_str(&format!(" monitor=http://{monitor}"));
         }
@@ -116,10 +122,13 @@ impl Server {
         let _ = tokio::time::timeout(self.config.limits.store_max_staleness, self.health).await;
         let _ = self.messages.send(Message::Stop);
         let (publisher, auditor, (kills_go_on, kills)) = (self.publisher, self.auditor, self.kills);
+        let (quotas, counting) = self.counting;
         let closed = tokio::task::spawn_blocking(move || {
             drop(kills_go_on);
             let _ = kills.join();
             let _ = publisher.join();
+            quotas.ledger().stop();
+            let _ = counting.join();
             auditor.stop()
         })
         .await;
@@ -130,6 +139,8 @@ impl Server {
             );
         }
         self.stop_monitor.cancel();
+        // It ends its open requests within a bound of its own; until then the store is in use.
+        let _ = self.administration.await;
     }
 }
 

@@ -144,6 +144,16 @@ struct NewInstall {
     user_id: Option<u64>,
 }
 
+/// An app in many accounts at once: portals `first`, `first + 1`, …, at most 2,000, without records.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewFleet {
+    client_id: String,
+    first: u64,
+    count: u64,
+    scopes: Vec<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeUser {
@@ -201,6 +211,14 @@ fn make(sim: &Sim, what: &str, body: &Bytes) -> Controlled {
                 "client_id": app.client_id,
                 "client_secret": app.client_secret.expose(),
             }))
+        }
+        "fleets" => {
+            let new: NewFleet = read(body)?;
+            let fleet = sim.fleet(&new.client_id, new.first, new.count, &Scopes::new(new.scopes));
+            let installs = fleet
+                .iter()
+                .map(|(hub_id, token)| json!({ "hub_id": hub_id, "refresh_token": token.expose() }));
+            Ok(json!({ "installs": installs.collect::<Vec<_>>() }))
         }
         "client-secrets" => {
             let new: NewSecret = read(body)?;

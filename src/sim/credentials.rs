@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::issued::Issued;
 use super::random;
 use super::scopes::Scopes;
 
@@ -240,5 +241,15 @@ impl Credentials {
     /// Takes a code out: it works once.
     pub(super) fn use_code(&mut self, code: &str) {
         self.codes.remove(code);
+    }
+
+    /// Every secret there is or was, as far as it is remembered.
+    pub(super) fn issued(&self, into: &mut Issued) {
+        into.access_tokens.extend(self.bearers.keys().cloned());
+        let refresh = self.refresh.keys().chain(self.superseded.keys());
+        into.refresh_tokens
+            .extend(refresh.chain(self.codes.keys()).cloned());
+        let secrets = self.apps.values().flat_map(|app| &app.secrets);
+        into.client_secrets.extend(secrets.cloned());
     }
 }

@@ -35,6 +35,7 @@ mod fixtures;
 mod fleet;
 mod graphql;
 mod imports;
+mod issued;
 mod legacy;
 mod lists;
 mod oauth;
@@ -65,6 +66,7 @@ pub use self::canned::{Canned, KnownFault};
 pub use self::credentials::{AppScopes, OnInstallerRemoved};
 pub use self::faults::{Action, EchoPlace, Fault, FaultId, Matching};
 pub use self::fixtures::{PLANTED_NUMBER, PLANTED_TEXT, Planted};
+pub use self::issued::Issued;
 pub use self::options::{
     AbsentValues, ActivityNames, AssociationScopes, EmailContent, PairedScopes, RateLimits, Rotation,
     SimOptions, V1Errors,

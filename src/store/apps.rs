@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
+use super::master_key::must_fit;
 use super::{Provenance, Store, StoreError, read_number, timestamp, timestamp_opt};
 use crate::vault::{Sealed, WrappedKey};
 
@@ -85,6 +86,7 @@ impl Store {
                              rotate-secret`, or choose another name for an app with another client id",
                 });
             }
+            must_fit(tx, &new.data_key)?;
             tx.execute(
                 "INSERT INTO apps (name, client_id, data_key, secret, secret_version, other_secret,
                      other_secret_version, created_at, secret_at, other_secret_at)

@@ -24,6 +24,8 @@ pub enum ChangeKind {
     App,
     /// An emergency stop. `id` is its kind: gates read all of them, by their own version.
     Kill,
+    /// The master key: one was announced, or counts from now on.
+    MasterKey,
 }
 
 impl ChangeKind {
@@ -33,13 +35,20 @@ impl ChangeKind {
             Self::Connection => "connection",
             Self::App => "app",
             Self::Kill => "kill",
+            Self::MasterKey => "master-key",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Key, Self::Connection, Self::App, Self::Kill]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
+        [
+            Self::Key,
+            Self::Connection,
+            Self::App,
+            Self::Kill,
+            Self::MasterKey,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == word)
     }
 }
 
@@ -159,6 +168,21 @@ impl Store {
         })
     }
 
+    /// A gate begins to follow: commands wait for it from here on. The gate holds the store's lock, so that
+    /// what others left behind, under whatever name, speaks of none that runs.
+    pub fn begin_following(&self, instance: &str, seq: u64) -> Result<(), StoreError> {
+        let seq = stored_number(seq)?;
+        self.write(|tx| {
+            tx.execute("DELETE FROM applied", [])?;
+            tx.execute(
+                "INSERT INTO applied (instance, seq, at)
+                 VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+                params![instance, seq],
+            )?;
+            Ok(())
+        })
+    }
+
     /// A gate that stops takes its line away, so that no command waits for it.
     pub fn forget_instance(&self, instance: &str) -> Result<(), StoreError> {
         self.write(|tx| {
@@ -172,11 +196,12 @@ impl Store {
     pub fn await_applied(&self, patience: Duration) -> Result<Vec<Follower>, StoreError> {
         let started = Instant::now();
         let target = self.last_change()?;
-        if holder_is_alive(&self.path) == Some(false) {
-            return Ok(Vec::new());
-        }
         let mut answered: Vec<Follower> = Vec::new();
         loop {
+            // One that dies meanwhile is not waited for: what it left behind speaks of nobody.
+            if holder_is_alive(&self.path) == Some(false) {
+                return Ok(Vec::new());
+            }
             let mut silent = Vec::new();
             for (instance, seq) in self.applied()? {
                 let known = answered
@@ -197,6 +222,21 @@ impl Store {
             if silent.is_empty() || started.elapsed() >= patience {
                 answered.extend(silent);
                 return Ok(answered);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits up to `patience` for a gate that is just starting to say how far it has come. False when it has
+    /// not, and what is changed now may escape it.
+    pub fn await_announced(&self, patience: Duration) -> Result<bool, StoreError> {
+        let started = Instant::now();
+        loop {
+            if holder_is_alive(&self.path) != Some(true) || !self.applied()?.is_empty() {
+                return Ok(true);
+            }
+            if started.elapsed() >= patience {
+                return Ok(false);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -267,6 +307,15 @@ mod tests {
             &store.await_applied(Duration::from_secs(2)).unwrap()[..],
             [Follower::InForce { .. }]
         ));
+        store.note_applied("crashed", 0).unwrap();
+        store.begin_following("g1", 1).unwrap();
+        assert!(
+            matches!(
+                &store.await_applied(Duration::ZERO).unwrap()[..],
+                [Follower::InForce { .. }]
+            ),
+            "nobody waits for a gate of another name that died"
+        );
         store.forget_instance("g1").unwrap();
         assert!(store.await_applied(Duration::ZERO).unwrap().is_empty());
     }

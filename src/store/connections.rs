@@ -6,24 +6,30 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::changes::{ChangeKind, record_change, record_event};
 use super::keys::end_keys_of;
 use super::machine_time::{MachineTime, machine_time};
+use super::master_key::must_fit;
 use super::people::read_note;
+use super::seals::ConnectionFacts;
 use super::standings::Whose;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::installer::{Installer, InstallerNote};
 use crate::access::label::Labels;
 use crate::access::rotation::CredentialAge;
-use crate::vault::{CredentialDigest, GrantPrint, Sealed, WrappedKey};
+use crate::vault::{CredentialDigest, GrantPrint, RowKey, Sealed, WrappedKey};
 
 const COLUMNS: &str = "id, name, portal, kind, app, standing, standing_why, standing_since, whose, health, \
      user_id, scopes, data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token, \
      intent_at, created_at, installer_email, installer_rights, installed_at, requested_scopes, labels, refreshed_at, \
-     credential_at, grant_print, grant_id, access_boot, access_boot_ms, rotation_marked_at, rotation_why, handed_digest, \
+     credential_at, grant_print, grant_id, access_boot, access_boot_ms, rotation_marked_at, rotation_why, handed_digest, seal, \
      (SELECT email FROM people p WHERE p.portal = connections.portal AND p.user_id = connections.user_id) \
      AS person_email, \
      (SELECT about || ' ' || since || ' ' || acknowledged FROM installer_claims \
      WHERE connection = connections.id \
      ORDER BY acknowledged, iif(acknowledged, -since, rank) LIMIT 1) AS installer_note";
+
+/// Connections read at once by who goes through all of them: the reader is let go in between, and a hundred
+/// thousand rows never stand in memory together.
+const PAGE: i64 = 500;
 
 /// An access token as stored.
 #[derive(Clone, Debug)]
@@ -147,6 +153,15 @@ pub struct ConnectionRows {
     pub damaged: Vec<DamagedRow>,
 }
 
+/// How far [`Store::connection_page`] has come.
+#[derive(Clone, Copy, Debug)]
+pub struct PageMark(i64);
+
+impl PageMark {
+    /// Before the first connection.
+    pub const START: Self = Self(i64::MIN);
+}
+
 /// A connection to be stored.
 #[derive(Debug)]
 pub struct NewConnection {
@@ -198,12 +213,33 @@ impl Store {
         let mut rows = ConnectionRows::default();
         // An error here is the file's, and nothing can be relied on; one in `read` is the row's.
         while let Some(row) = found.next()? {
-            match read(row) {
+            match read(row, self.rows.get()) {
                 Ok(sound) => rows.sound.push(sound),
                 Err(error) => rows.damaged.push(DamagedRow::of(row, &error)),
             }
         }
         Ok(rows)
+    }
+
+    /// Some connections after `mark`, in no order that means anything, and the mark to go on from; `None`:
+    /// there are no more. What is added or removed between two pages may or may not be seen: whoever must
+    /// not miss it reads the number of the last change before the first page.
+    pub fn connection_page(&self, mark: PageMark) -> Result<(ConnectionRows, Option<PageMark>), StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(&format!(
+            "SELECT {COLUMNS}, rowid AS place FROM connections WHERE rowid > ?1 ORDER BY rowid LIMIT ?2"
+        ))?;
+        let mut found = statement.query(params![mark.0, PAGE])?;
+        let mut rows = ConnectionRows::default();
+        let mut next = None;
+        while let Some(row) = found.next()? {
+            next = Some(PageMark(row.get("place")?));
+            match read(row, self.rows.get()) {
+                Ok(sound) => rows.sound.push(sound),
+                Err(error) => rows.damaged.push(DamagedRow::of(row, &error)),
+            }
+        }
+        Ok((rows, next))
     }
 
     /// One connection by id.
@@ -223,7 +259,7 @@ impl Store {
             "SELECT {COLUMNS} FROM connections WHERE app = ?1 AND portal = ?2"
         ))?;
         let mut found = statement.query(params![app, stored_number(portal.get())?])?;
-        found.next()?.map(read).transpose()
+        found.next()?.map(|row| read(row, self.rows.get())).transpose()
     }
 
     fn one_connection(&self, column: &'static str, value: &str) -> Result<Option<ConnectionRow>, StoreError> {
@@ -233,7 +269,7 @@ impl Store {
         let mut found = statement.query(params![value])?;
         let row = found.next()?;
         row.map(|row| {
-            read(row).map_err(|error| match error {
+            read(row, self.rows.get()).map_err(|error| match error {
                 StoreError::Damaged(_) | StoreError::Sqlite(_) => {
                     StoreError::DamagedConnection(Box::new(DamagedRow::of(row, &error)))
                 }
@@ -259,14 +295,22 @@ impl Store {
     pub fn add_connection(&self, new: &NewConnection, by: &Provenance) -> Result<(), StoreError> {
         let portal = stored_number(new.portal.get())?;
         let user_id = new.user_id.map(stored_number).transpose()?;
+        let facts = ConnectionFacts {
+            id: new.id.as_str(),
+            name: new.name.as_str(),
+            portal,
+            app: new.app.as_deref(),
+        };
+        let seal = facts.seal(self.row_key()?);
         self.write(|tx| {
             check_free(tx, &new.name, new.app.as_deref(), new.portal)?;
+            must_fit(tx, &new.data_key)?;
             let access = new.access.as_ref();
             tx.execute(
                 "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
                      data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
-                     installer_email, labels, handed_digest, standing_since, created_at, credential_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, ?16, ?17, ?18, now, now, now
+                     installer_email, labels, handed_digest, seal, standing_since, created_at, credential_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, now, now, now
                  FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
                 params![
                     new.id.as_str(),
@@ -287,6 +331,7 @@ impl Store {
                     new.installer_email,
                     new.labels.to_text(),
                     new.handed.as_ref().map(|digest| digest.as_stored().as_slice()),
+                    seal.as_stored(),
                 ],
             )?;
             record_change(tx, ChangeKind::Connection, new.id.as_str())?;
@@ -403,7 +448,23 @@ pub(super) fn gone(id: &ConnectionId) -> StoreError {
     }
 }
 
-fn read(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
+/// With the key that seals rows at hand, the row must hold its seal.
+fn read(row: &Row<'_>, rows: Option<&RowKey>) -> Result<ConnectionRow, StoreError> {
+    let connection = parse(row)?;
+    if let Some(rows) = rows {
+        let seal: Option<Vec<u8>> = row.get("seal")?;
+        let facts = ConnectionFacts {
+            id: connection.id.as_str(),
+            name: connection.name.as_str(),
+            portal: stored_number(connection.portal.get())?,
+            app: connection.app.as_deref(),
+        };
+        facts.check(rows, seal.as_deref())?;
+    }
+    Ok(connection)
+}
+
+fn parse(row: &Row<'_>) -> Result<ConnectionRow, StoreError> {
     let damaged = StoreError::Damaged;
     let text = |column: &str| row.get::<_, String>(column);
     let access = match row.get::<_, Option<Vec<u8>>>("access_token")? {
@@ -490,7 +551,7 @@ impl DamagedRow {
     pub fn finding(&self) -> String {
         let name = self.name.as_ref().map_or("?", ConnectionName::as_str);
         format!(
-            "connection `{name}` is damaged: {} in its row can't be read; remove it with `scopegate connection remove \
+            "connection `{name}` is damaged: {} in its row can't be read, or was changed by another program than scopegate; remove it with `scopegate connection remove \
              {name}` and add it again, or restore the store from a backup",
             self.what
         )

@@ -22,6 +22,21 @@ pub enum StoreError {
     /// Others can open it.
     #[error("the store `{}` can be opened by everybody on this machine: run `chmod 0600 {}`", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// It has a second name, which means a second log.
+    #[error(
+        "the store file `{}` has two names (a hard link): whoever opens it by the other one keeps another log over the \
+         same bytes; remove the other name", .0.display()
+    )]
+    TwoNames(PathBuf),
+    /// It is not what was opened.
+    #[error(
+        "`{}` was removed or replaced beneath the running gate: nothing is let through, since what others write there is \
+         not seen; put it back, or start the gate anew", .0.display()
+    )]
+    Displaced(PathBuf),
+    /// Rows can't be sealed.
+    #[error("the master key is needed for that: rows that say who may do what are sealed")]
+    Locked,
     /// Locks don't hold there.
     #[error(
         "the store is on a network file system ({kind}), where locks don't hold: put `store` on a local disk"
@@ -49,6 +64,12 @@ pub enum StoreError {
         /// Ours.
         known: u32,
     },
+    /// Its version is not the one it was written by.
+    #[error(
+        "the store has the version of a scopegate that sealed no rows, and the key that seals them: its version was set \
+         back, and its rows can't be believed; restore it from a backup"
+    )]
+    SetBack,
     /// Another process has been writing for too long.
     #[error("the store is busy: another process has been writing to it for 5 s; try again")]
     Busy,
@@ -105,6 +126,31 @@ pub enum StoreError {
     /// An emergency stop, or its end, that nobody accounts for.
     #[error("an emergency stop, and its end, need a reason: give `--reason`")]
     NoReason,
+    /// The master key was rotated while a credential was on its way into the store.
+    #[error("the master key was rotated meanwhile: nothing was stored, try again")]
+    Rekeyed,
+    /// Two rotations at a time.
+    #[error(
+        "a rotation to another master key was begun and not finished: finish it first, with the new key it was begun \
+         with"
+    )]
+    OtherRotation,
+    /// A copy never replaces a file.
+    #[error("`{}` is there already: a backup replaces nothing, give it another name", .0.display())]
+    BackupExists(PathBuf),
+    /// The copy can't be written.
+    #[error("can't write the backup `{}`: {cause}", path.display())]
+    BackupFile {
+        /// Where.
+        path: PathBuf,
+        /// The system's word.
+        cause: std::io::Error,
+    },
+    /// The copy was written and is not what it should be.
+    #[error(
+        "the copy is not what was copied, and was thrown away: run `scopegate store check`, then try again"
+    )]
+    BackupUnsound,
     /// The process is going down.
     #[error("work on the store was interrupted")]
     Interrupted,

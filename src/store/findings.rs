@@ -58,6 +58,19 @@ pub struct Acknowledged {
     pub why: String,
 }
 
+/// What an open finding is recognised by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFinding {
+    /// Its number.
+    pub id: i64,
+    /// The word of its kind.
+    pub kind: String,
+    /// The connection it is about.
+    pub connection: ConnectionId,
+    /// Since when it is so.
+    pub since: Timestamp,
+}
+
 /// What changed by bringing findings up to date.
 #[derive(Debug, Default)]
 pub struct Reconciled {
@@ -65,8 +78,6 @@ pub struct Reconciled {
     pub began: Vec<FindingRow>,
     /// Ended just now.
     pub ended: Vec<FindingRow>,
-    /// Everything that is open now.
-    pub open: Vec<FindingRow>,
 }
 
 /// What became of an acknowledgement.
@@ -103,59 +114,99 @@ impl Store {
         Ok(rows)
     }
 
-    /// Brings the kept findings in line with what is found now.
-    pub fn reconcile_findings(&self, now: Timestamp, found: &[NewFinding]) -> Result<Reconciled, StoreError> {
-        let open = self.open_findings()?;
-        let is = |row: &FindingRow, new: &NewFinding| {
-            row.kind == new.kind && row.connection == new.connection && row.since == new.since
-        };
-        let ended: Vec<&FindingRow> = open
-            .iter()
-            .filter(|row| !found.iter().any(|new| is(row, new)))
-            .collect();
-        let begun: Vec<&NewFinding> = found
-            .iter()
-            .filter(|new| !open.iter().any(|row| is(row, new)))
-            .collect();
+    /// Findings about these connections that are not over, by what they are recognised by.
+    pub fn open_findings_about(&self, connections: &[ConnectionId]) -> Result<Vec<OpenFinding>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(
+            "SELECT id, kind, since FROM findings WHERE connection = ?1 AND ended_at IS NULL ORDER BY id",
+        )?;
+        let mut open = Vec::new();
+        for connection in connections {
+            let mut found = statement.query(params![connection.as_str()])?;
+            while let Some(row) = found.next()? {
+                open.push(OpenFinding {
+                    id: row.get(0)?,
+                    kind: row.get(1)?,
+                    connection: *connection,
+                    since: timestamp(row.get(2)?)?,
+                });
+            }
+        }
+        Ok(open)
+    }
+
+    /// Findings about connections that are gone and that are not over.
+    pub fn orphaned_findings(&self) -> Result<Vec<i64>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(
+            "SELECT id FROM findings WHERE ended_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.id = findings.connection)",
+        )?;
+        let ids = statement.query_map([], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// How many findings of each kind are open and not acknowledged.
+    pub fn finding_counts(&self) -> Result<Vec<(String, usize)>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(
+            "SELECT kind, count(*) FROM findings WHERE ended_at IS NULL AND acknowledged_at IS NULL GROUP BY kind",
+        )?;
+        let mut found = statement.query([])?;
+        let mut counts = Vec::new();
+        while let Some(row) = found.next()? {
+            let count = usize::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+            counts.push((row.get(0)?, count));
+        }
+        Ok(counts)
+    }
+
+    /// Ends findings and begins others, in one transaction.
+    pub fn change_findings(
+        &self,
+        now: Timestamp,
+        ended: &[i64],
+        begun: &[NewFinding],
+    ) -> Result<Reconciled, StoreError> {
         if ended.is_empty() && begun.is_empty() {
-            return Ok(Reconciled {
-                open,
-                ..Reconciled::default()
-            });
+            return Ok(Reconciled::default());
         }
         let at = now.as_millisecond();
-        let ids: Vec<i64> = self.write(|tx| {
-            for row in &ended {
-                tx.execute("UPDATE findings SET ended_at = ?2 WHERE id = ?1", params![row.id, at])?;
+        self.write(|tx| {
+            let mut changed = Reconciled::default();
+            for id in ended {
+                let sql = format!("UPDATE findings SET ended_at = ?2 WHERE id = ?1 RETURNING {COLUMNS}");
+                let mut statement = tx.prepare_cached(&sql)?;
+                let mut found = statement.query(params![id, at])?;
+                while let Some(row) = found.next()? {
+                    changed.ended.push(read(row)?);
+                }
             }
-            let mut ids = Vec::new();
-            for new in &begun {
-                tx.execute(
+            for new in begun {
+                let sql = format!(
                     "INSERT INTO findings (kind, connection, person, since, began_at, detail)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    params![
-                        new.kind,
-                        new.connection.as_str(),
-                        new.person,
-                        new.since.as_millisecond(),
-                        at,
-                        new.detail
-                    ],
-                )?;
-                ids.push(tx.last_insert_rowid());
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING {COLUMNS}"
+                );
+                let mut statement = tx.prepare_cached(&sql)?;
+                let mut found = statement.query(params![
+                    new.kind,
+                    new.connection.as_str(),
+                    new.person,
+                    new.since.as_millisecond(),
+                    at,
+                    new.detail
+                ])?;
+                while let Some(row) = found.next()? {
+                    changed.began.push(read(row)?);
+                }
             }
-            tx.execute(
-                "DELETE FROM findings WHERE ended_at IS NOT NULL AND id <= (SELECT max(id) FROM findings) - ?1",
-                params![ENDED_KEPT],
-            )?;
-            Ok(ids)
-        })?;
-        let ended = ended.into_iter().cloned().collect();
-        let open = self.open_findings()?;
-        Ok(Reconciled {
-            began: open.iter().filter(|row| ids.contains(&row.id)).cloned().collect(),
-            ended,
-            open,
+            if !ended.is_empty() {
+                tx.execute(
+                    "DELETE FROM findings WHERE ended_at IS NOT NULL AND id <= (SELECT max(id) FROM findings) - ?1",
+                    params![ENDED_KEPT],
+                )?;
+            }
+            Ok(changed)
         })
     }
 

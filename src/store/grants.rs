@@ -202,7 +202,7 @@ impl Store {
             for member in ticket.members() {
                 let id = &member.connection;
                 let changed = tx.execute(
-                    "UPDATE connections SET lease_holder = NULL, lease_until = NULL, health = NULL, intent_at = NULL
+                    "UPDATE connections SET lease_holder = NULL, lease_until = NULL, health = NULL
                      WHERE id = ?1 AND fence = ?2 AND generation = ?3",
                     params![
                         id.as_str(),
@@ -210,8 +210,14 @@ impl Store {
                         stored_number(member.generation)?
                     ],
                 )?;
+                // One that an operator suspended keeps its standing, and its intent: resumed, it shows what
+                // became of the grant as everybody else's does.
                 if changed > 0 && may_become(tx, id, to)? {
                     set_standing(tx, id, to, Some(why))?;
+                    tx.execute(
+                        "UPDATE connections SET intent_at = NULL WHERE id = ?1",
+                        params![id.as_str()],
+                    )?;
                     record_event(tx, by, action, id.as_str())?;
                 }
                 own |= changed > 0 && *id == ticket.own.connection;

@@ -9,11 +9,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::changes::{ChangeKind, record_change, record_event};
 use super::connections::{check_free, words};
 use super::health::end_failures;
+use super::master_key::must_fit;
 use super::rotation::standing_after;
+use super::seals::ConnectionFacts;
 use super::standings::set_standing;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
 use crate::access::connection::{ConnectionId, ConnectionName, PortalId, Standing};
-use crate::vault::{CredentialDigest, Sealed, WrappedKey};
+use crate::vault::{CredentialDigest, RowKey, Sealed, WrappedKey};
 
 /// How long a row is kept after its end, so that a late click is told what happened.
 const KEPT_MILLISECONDS: i64 = 7 * 86_400_000;
@@ -248,6 +250,9 @@ impl Store {
     pub fn begin_install(&self, id: &str, beginning: &Beginning) -> Result<bool, StoreError> {
         self.write(|tx| {
             let (data_key, verifier) = parts(beginning);
+            if let Some((key, _)) = &beginning.verifier {
+                must_fit(tx, key)?;
+            }
             let changed = tx.execute(
                 "UPDATE installs SET phase = 'begun', browser = ?2, state = ?3, data_key = ?4, verifier = ?5,
                      back_until = ?6
@@ -304,6 +309,7 @@ impl Store {
         grant: &Grant,
         by: &Provenance,
     ) -> Result<bool, StoreError> {
+        let rows = self.row_key()?;
         let stored = self.write(|tx| {
             if let Some((id, attempt)) = install
                 && !is_mine(tx, id, attempt)?
@@ -311,7 +317,7 @@ impl Store {
                 return Ok(false);
             }
             match grant.over {
-                None => add(tx, grant)?,
+                None => add(tx, rows, grant)?,
                 Some(generation) if !replace(tx, grant, generation)? => return Ok(false),
                 Some(_) => {}
             }
@@ -343,15 +349,22 @@ fn is_mine(tx: &Transaction<'_>, id: &str, attempt: u64) -> Result<bool, StoreEr
     Ok(mine.is_some())
 }
 
-fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
+fn add(tx: &Transaction<'_>, rows: &RowKey, grant: &Grant) -> Result<(), StoreError> {
     check_free(tx, &grant.name, Some(&grant.app), grant.portal)?;
+    must_fit(tx, &grant.data_key)?;
+    let facts = ConnectionFacts {
+        id: grant.id.as_str(),
+        name: grant.name.as_str(),
+        portal: stored_number(grant.portal.get())?,
+        app: Some(&grant.app),
+    };
     tx.execute(
         "INSERT INTO connections (id, name, portal, kind, app, standing, standing_why, whose, user_id, scopes,
              data_key, generation, access_token, access_obtained_at, access_expires_at, refresh_token,
              installer_email, requested_scopes, labels, installer_rights, standing_since, created_at, credential_at,
-             installed_at, handed_digest)
+             installed_at, handed_digest, seal)
          SELECT ?1, ?2, ?3, 'oauth', ?4, ?5, ?6, 'own', ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-             now, now, now, now, ?18
+             now, now, now, now, ?18, ?19
          FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)",
         params![
             grant.id.as_str(),
@@ -372,6 +385,7 @@ fn add(tx: &Transaction<'_>, grant: &Grant) -> Result<(), StoreError> {
             grant.labels,
             grant.rights,
             grant.handed.as_stored().as_slice(),
+            facts.seal(rows).as_stored(),
         ],
     )?;
     record_change(tx, ChangeKind::Connection, grant.id.as_str())
@@ -399,6 +413,7 @@ fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool,
     };
     let before = Standing::parse(&word).ok_or(StoreError::Damaged("a connection's standing"))?;
     let user_id = grant.user_id.map(stored_number).transpose()?;
+    must_fit(tx, &grant.data_key)?;
     tx.execute(
         "UPDATE connections SET generation = generation + 1, fence = fence + 1, data_key = ?2, access_token = ?3,
              access_obtained_at = ?4, access_expires_at = ?5, refresh_token = ?6, handed_digest = ?7,
@@ -452,6 +467,9 @@ fn insert(
     beginning: Option<&Beginning>,
 ) -> Result<(), StoreError> {
     let (data_key, verifier) = beginning.map(parts).unwrap_or_default();
+    if let Some((key, _)) = beginning.and_then(|beginning| beginning.verifier.as_ref()) {
+        must_fit(tx, key)?;
+    }
     let phase = if beginning.is_some() {
         InstallPhase::Begun
     } else {

@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::changes::{ChangeKind, record_change, record_event};
+use super::seals::{KeyFacts, bound_to};
 use super::{Provenance, Store, StoreError, timestamp, timestamp_opt};
 use crate::access::connection::ConnectionId;
 use crate::access::integration::{Binding, KeyEntry};
 use crate::access::key::{KeyHash, KeyId};
+use crate::vault::RowKey;
 
-const COLUMNS: &str = "id, hash, integration, connection, created_at, created_by, expires_at, revoked_at";
+const COLUMNS: &str =
+    "id, hash, integration, connection, created_at, created_by, expires_at, revoked_at, seal";
 
 /// A key as stored.
 #[derive(Clone, Debug)]
@@ -45,6 +48,16 @@ impl KeyRow {
             self.expires,
             self.revoked.is_some(),
         )
+    }
+
+    fn facts(&self) -> KeyFacts<'_> {
+        KeyFacts {
+            id: self.id.as_str(),
+            hash: self.hash.to_stored(),
+            integration: &self.integration,
+            connection: bound_to(&self.binding),
+            expires: self.expires.map(Timestamp::as_millisecond),
+        }
     }
 }
 
@@ -96,7 +109,7 @@ impl Store {
         let mut rows = KeyRows::default();
         // An error here is the file's, and nothing can be relied on; one in `read` is the row's.
         while let Some(row) = found.next()? {
-            match read(row) {
+            match read(row, self.rows.get()) {
                 Ok(sound) => rows.sound.push(sound),
                 Err(_) => rows
                     .damaged
@@ -106,19 +119,40 @@ impl Store {
         Ok(rows)
     }
 
+    /// Every key that can be read, in no order that means anything, one after the other: what a gate keeps of
+    /// a hundred thousand is small, their rows together are not. Returns what can't be read, as
+    /// [`KeyRows::damaged`].
+    pub fn visit_keys(&self, mut visit: impl FnMut(KeyRow)) -> Result<Vec<Option<KeyId>>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(&format!("SELECT {COLUMNS} FROM keys"))?;
+        let mut found = statement.query([])?;
+        let mut damaged = Vec::new();
+        while let Some(row) = found.next()? {
+            match read(row, self.rows.get()) {
+                Ok(sound) => visit(sound),
+                Err(_) => damaged.push(row.get::<_, String>("id").ok().and_then(|id| KeyId::parse(&id))),
+            }
+        }
+        Ok(damaged)
+    }
+
     /// One key. One whose row can't be read is [`StoreError::Damaged`].
     pub fn key(&self, id: &KeyId) -> Result<Option<KeyRow>, StoreError> {
         let reader = self.reader();
         let mut statement = reader.prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?;
         let mut found = statement.query(params![id.as_str()])?;
         let row = found.next()?;
-        row.map(|row| read(row).map_err(|_| StoreError::Damaged("a key")))
+        row.map(|row| read(row, self.rows.get()).map_err(|_| StoreError::Damaged("a key")))
             .transpose()
     }
 
     /// Adds keys, all or none. A key bound to a connection needs that connection to exist.
     pub fn add_keys(&self, keys: &[NewKey], by: &Provenance) -> Result<(), StoreError> {
-        self.write(|tx| keys.iter().try_for_each(|key| insert(tx, key, "key create", by)))
+        let rows = self.row_key()?;
+        self.write(|tx| {
+            keys.iter()
+                .try_for_each(|key| insert(tx, rows, key, "key create", by))
+        })
     }
 
     /// Revokes one key for good.
@@ -145,25 +179,46 @@ impl Store {
         overlap_until: Timestamp,
         by: &Provenance,
     ) -> Result<(), StoreError> {
+        let rows = self.row_key()?;
         self.write(|tx| {
-            let changed = tx.execute(
-                "UPDATE keys SET expires_at = min(coalesce(expires_at, ?2), ?2)
-                 WHERE id = ?1 AND revoked_at IS NULL",
-                params![old.as_str(), overlap_until.as_millisecond()],
-            )?;
-            if changed == 0 {
-                return Err(not_found(old));
-            }
+            shorten(tx, rows, old, overlap_until)?;
             record_change(tx, ChangeKind::Key, old.as_str())?;
             record_event(tx, by, "key rotate", old.as_str())?;
-            insert(tx, new, "key create", by)
+            insert(tx, rows, new, "key create", by)
         })
     }
 }
 
-fn insert(tx: &Transaction<'_>, key: &NewKey, action: &str, by: &Provenance) -> Result<(), StoreError> {
-    let connection = match key.binding {
-        Binding::Any => None,
+/// Lets a key end at `until`, or earlier if it was to end earlier. One whose seal does not hold is not
+/// sealed anew.
+fn shorten(tx: &Transaction<'_>, rows: &RowKey, id: &KeyId, until: Timestamp) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM keys WHERE id = ?1 AND revoked_at IS NULL"
+    ))?;
+    let mut found = statement.query(params![id.as_str()])?;
+    let row = found.next()?.ok_or_else(|| not_found(id))?;
+    let mut key = read(row, Some(rows))?;
+    key.expires = Some(key.expires.map_or(until, |expires| expires.min(until)));
+    tx.execute(
+        "UPDATE keys SET expires_at = ?2, seal = ?3 WHERE id = ?1",
+        params![
+            id.as_str(),
+            key.expires.map(Timestamp::as_millisecond),
+            key.facts().seal(rows).as_stored()
+        ],
+    )?;
+    Ok(())
+}
+
+fn insert(
+    tx: &Transaction<'_>,
+    rows: &RowKey,
+    key: &NewKey,
+    action: &str,
+    by: &Provenance,
+) -> Result<(), StoreError> {
+    match key.binding {
+        Binding::Any => {}
         Binding::Connection(id) => {
             let known: Option<i64> = tx
                 .query_row(
@@ -179,19 +234,26 @@ fn insert(tx: &Transaction<'_>, key: &NewKey, action: &str, by: &Provenance) -> 
                     list: "connection list",
                 });
             }
-            Some(id)
         }
+    }
+    let facts = KeyFacts {
+        id: key.id.as_str(),
+        hash: key.hash.to_stored(),
+        integration: &key.integration,
+        connection: bound_to(&key.binding),
+        expires: key.expires.map(Timestamp::as_millisecond),
     };
     tx.execute(
-        "INSERT INTO keys (id, hash, integration, connection, created_at, created_by, expires_at)
-         VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?5, ?6)",
+        "INSERT INTO keys (id, hash, integration, connection, created_at, created_by, expires_at, seal)
+         VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?5, ?6, ?7)",
         params![
-            key.id.as_str(),
-            key.hash.to_stored().as_slice(),
-            key.integration,
-            connection.as_ref().map(ConnectionId::as_str),
+            facts.id,
+            facts.hash.as_slice(),
+            facts.integration,
+            facts.connection,
             by.actor,
-            key.expires.map(Timestamp::as_millisecond),
+            facts.expires,
+            facts.seal(rows).as_stored(),
         ],
     )?;
     record_change(tx, ChangeKind::Key, key.id.as_str())?;
@@ -220,7 +282,7 @@ pub(super) fn end_keys_of(
 /// False when there was nothing to revoke.
 fn end_key(tx: &Transaction<'_>, id: &KeyId) -> Result<bool, StoreError> {
     let changed = tx.execute(
-        "UPDATE keys SET revoked_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+        "UPDATE keys SET revoked_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), seal = NULL
          WHERE id = ?1 AND revoked_at IS NULL",
         params![id.as_str()],
     )?;
@@ -238,7 +300,17 @@ fn not_found(id: &KeyId) -> StoreError {
     }
 }
 
-fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
+/// With the key that seals rows at hand, one that is not revoked must hold its seal.
+fn read(row: &Row<'_>, rows: Option<&RowKey>) -> Result<KeyRow, StoreError> {
+    let key = parse(row)?;
+    if let Some(rows) = rows.filter(|_| key.revoked.is_none()) {
+        let seal: Option<Vec<u8>> = row.get("seal")?;
+        key.facts().check(rows, seal.as_deref())?;
+    }
+    Ok(key)
+}
+
+fn parse(row: &Row<'_>) -> Result<KeyRow, StoreError> {
     let id: String = row.get(0)?;
     let hash: Vec<u8> = row.get(1)?;
     let connection: Option<String> = row.get(3)?;

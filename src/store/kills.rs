@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{self, Digest};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -71,13 +72,14 @@ impl Store {
     /// Every stop in force, oldest first.
     pub fn kills(&self) -> Result<Vec<KillRow>, StoreError> {
         let reader = self.reader();
-        let mut statement =
-            reader.prepare_cached("SELECT kind, subject, reason, actor, at FROM kills ORDER BY at, rowid")?;
+        let mut statement = reader.prepare_cached(
+            "SELECT kind, subject, reason, actor, at, digest FROM kills ORDER BY at, rowid",
+        )?;
         let mut found = statement.query([])?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {
             rows.push(KillRow {
-                subject: subject(row.get(0)?, row.get(1)?)?,
+                subject: subject(row.get(0)?, row.get(1)?, row.get(5)?)?,
                 reason: row.get(2)?,
                 actor: row.get(3)?,
                 at: timestamp(row.get(4)?)?,
@@ -89,12 +91,12 @@ impl Store {
     /// One line for every stop that can't be read; empty when all can.
     pub fn unreadable_kills(&self) -> Result<Vec<String>, StoreError> {
         let reader = self.reader();
-        let mut statement = reader.prepare("SELECT kind, subject FROM kills")?;
+        let mut statement = reader.prepare("SELECT kind, subject, digest FROM kills")?;
         let mut found = statement.query([])?;
         let mut lines = Vec::new();
         while let Some(row) = found.next()? {
             let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
-            if subject(kind.clone(), name).is_err() {
+            if subject(kind.clone(), name, row.get(2)?).is_err() {
                 let kind: String = kind.chars().filter(|c| !c.is_control()).take(40).collect();
                 lines.push(format!(
                     "an emergency stop of kind `{kind}` can't be read: gates let nothing pass until it is taken out \
@@ -114,9 +116,9 @@ impl Store {
                 return Ok(Killed::Before(Box::new(row)));
             }
             tx.execute(
-                "INSERT INTO kills (kind, subject, reason, actor, at)
-                 VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
-                params![kind, name, reason, by.actor],
+                "INSERT INTO kills (kind, subject, reason, actor, at, digest)
+                 VALUES (?1, ?2, ?3, ?4, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?5)",
+                params![kind, name, reason, by.actor, digest(kind, name).as_ref()],
             )?;
             note(tx, "kill", subject, by)?;
             Ok(Killed::Now)
@@ -144,11 +146,11 @@ impl Store {
         // One moment: version and rows must belong together.
         let tx = reader.unchecked_transaction()?;
         let version = version(&tx)?;
-        let mut statement = tx.prepare_cached("SELECT kind, subject FROM kills")?;
+        let mut statement = tx.prepare_cached("SELECT kind, subject, digest FROM kills")?;
         let mut found = statement.query([])?;
         let mut subjects = Vec::new();
         while let Some(row) = found.next()? {
-            subjects.push(subject(row.get(0)?, row.get(1)?)?);
+            subjects.push(subject(row.get(0)?, row.get(1)?, row.get(2)?)?);
         }
         Ok(Kills::new(version, subjects))
     }
@@ -280,8 +282,16 @@ fn version(connection: &Connection) -> Result<u64, StoreError> {
     read_number(statement.query_row([], |row| row.get(0))?)
 }
 
+/// Against a bad disk, not against people: a stop must be possible without the master key.
+fn digest(kind: &str, name: &str) -> Digest {
+    digest::digest(&digest::SHA256, format!("{kind}\n{name}").as_bytes())
+}
+
 /// A row that can't be read may stop anything: nothing is guessed.
-fn subject(kind: String, name: String) -> Result<KillSubject, StoreError> {
+fn subject(kind: String, name: String, written: Option<Vec<u8>>) -> Result<KillSubject, StoreError> {
+    if written.is_some_and(|written| written != digest(&kind, &name).as_ref()) {
+        return Err(StoreError::Damaged("an emergency stop"));
+    }
     KillKind::parse(&kind)
         .and_then(|kind| KillSubject::parse(kind, &name))
         .ok_or(StoreError::Damaged("an emergency stop"))

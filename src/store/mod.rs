@@ -5,9 +5,12 @@
 //! `changes` in the same transaction, and so does the line that says who did it and why. Never sees a
 //! secret in plain form: sealing is the vault's.
 
+mod admin_credentials;
 mod admin_events;
+mod anchor;
 mod app_secrets;
 mod apps;
+mod backup;
 mod changes;
 mod connections;
 mod error;
@@ -19,42 +22,53 @@ mod installs;
 mod keys;
 mod kills;
 mod labels;
+mod limits;
 mod lock;
 mod machine_time;
+mod master_key;
 mod people;
+mod place;
 mod rotation;
 mod saves;
 mod schema;
+mod seals;
 mod sharing;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod standings;
 
+pub use admin_credentials::{AdminCredentialRow, AdminCredentialRows, NewAdminCredential};
 pub use admin_events::AdminEvent;
+pub use anchor::{Anchor, AnchorError, AnchorFile, AnchorKeeper, Anchored, judge};
 pub use app_secrets::SecretChange;
 pub use apps::{AppRow, NewApp, no_such_app};
+pub use backup::Backup;
 pub use changes::{Change, ChangeKind, Changes, Follower};
-pub use connections::{ConnectionRow, ConnectionRows, DamagedRow, NewConnection, StoredToken};
+pub use connections::{ConnectionRow, ConnectionRows, DamagedRow, NewConnection, PageMark, StoredToken};
 pub use error::StoreError;
-pub use findings::{Acknowledged, Acknowledging, FindingRow, NewFinding, Reconciled};
+pub use findings::{Acknowledged, Acknowledging, FindingRow, NewFinding, OpenFinding, Reconciled};
 pub use grants::{AppCredentials, Begin, Member, NewGrant, NewTokens, Saved, Ticket};
 pub use health::{ClassHealth, ConnectionHealth, LastUse};
 pub use installs::{Beginning, Grant, Hash, InstallPhase, InstallRow, NewInstall};
 pub use keys::{KeyRow, KeyRows, NewKey, Revoked};
 pub use kills::{KillRow, Killed, kills_covering};
+pub use limits::{LimitChange, LimitUse, UsedLimit, WINDOW_PARTS};
 pub use lock::{GateLock, LockError, gate_runs};
 pub use machine_time::MachineTime;
+pub use master_key::{KeptKey, Turned};
 pub use people::{OffboardedRow, PersonRow, WatchRow};
+pub use place::real_path;
 pub use rotation::NewCredential;
 pub use standings::{Resumed, Whose};
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
-use crate::vault::KeyCheck;
+use crate::vault::{KeyCheck, RowKey, WrappedKey};
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,13 +79,36 @@ const CHECKPOINT_PAGES: u32 = 1_000;
 /// SQLite's default.
 const PAGE_BYTES: u64 = 4_096;
 
+/// Longest reason, in bytes.
+pub const REASON_MAX: usize = 500;
+
+/// What can't be a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a reason is one line of at most {REASON_MAX} bytes")]
+pub struct NotAReason;
+
 /// Who changed something, and why: goes into the same transaction as the change.
 #[derive(Clone, Debug)]
 pub struct Provenance {
-    /// `cli:alice@host`, or `gate:instance` for what the gate does by itself.
+    /// `cli:alice@host`, `api:NAME/ID` of an admin credential, or `gate:instance` for what the gate does by
+    /// itself.
     pub actor: String,
     /// What the operator gave as `--reason`.
     pub reason: Option<String>,
+}
+
+impl Provenance {
+    /// Reads a reason; nothing but blanks is none.
+    ///
+    /// # Errors
+    /// It is longer than [`REASON_MAX`] bytes, or not one line.
+    pub fn reason_of(text: &str) -> Result<Option<String>, NotAReason> {
+        let text = text.trim();
+        match text.len() > REASON_MAX || text.chars().any(char::is_control) {
+            true => Err(NotAReason),
+            false => Ok((!text.is_empty()).then(|| text.to_owned())),
+        }
+    }
 }
 
 /// The store, open. Methods block on the disk: async code calls them on a blocking thread.
@@ -83,15 +120,32 @@ pub struct Store {
     /// Saves of refreshed grants, which go before everything else that waits for the writer.
     saves: saves::Saves,
     reader: Mutex<Connection>,
-    /// Moves what is in the write-ahead log into the file, so that no commit has to.
-    checkpointer: Mutex<Connection>,
+    /// Moves what is in the write-ahead log into the file, so that no commit has to; once somebody does that.
+    checkpointer: OnceLock<Mutex<Connection>>,
+    /// The files as they were opened.
+    opened: place::Opened,
+    /// What seals rows, once somebody has opened the vault.
+    rows: OnceLock<RowKey>,
+}
+
+/// What a store of a version without seals needs to get them: of the vault that opens it.
+pub struct Sealing {
+    /// What recognises the master key.
+    pub check: KeyCheck,
+    /// Seals the rows there are.
+    pub rows: RowKey,
+    /// The same, as stored.
+    pub stored: WrappedKey,
+    /// Who had the rows sealed as they are, and why: recorded.
+    pub by: Option<Provenance>,
 }
 
 impl Store {
     /// Opens the file, making a new store (mode 0600) when there is none. A store of an older version
     /// is not touched: [`Store::migrate`] is a step of its own.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_at(path).map_err(|error| error.at(path))
+        let path = real_path(path);
+        Self::open_at(&path).map_err(|error| error.at(&path))
     }
 
     /// Opens the file if it is there: for who only looks, or changes what must be there already.
@@ -101,32 +155,66 @@ impl Store {
     }
 
     fn open_at(path: &Path) -> Result<Self, StoreError> {
-        prepare_file(path)?;
+        place::prepare(path)?;
         let writer = connect(path)?;
         schema::create_or_check(&writer)?;
         let reader = connect(path)?;
         reader.pragma_update(None, "query_only", true)?;
-        let id = writer.query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| {
-            row.get(0)
-        })?;
+        let id = store_id(&writer)?;
+        let opened = place::Opened::at(path);
         Ok(Self {
+            opened,
+            rows: OnceLock::new(),
             path: path.to_owned(),
             id,
             writer: Mutex::new(writer),
             saves: saves::Saves::default(),
             reader: Mutex::new(reader),
-            checkpointer: Mutex::new(connect(path)?),
+            checkpointer: OnceLock::new(),
         })
     }
 
-    /// Brings the file to this version's schema; returns the versions before and after.
-    pub fn migrate(path: &Path) -> Result<(u32, u32), StoreError> {
-        let migrate = || {
-            must_exist(path)?;
-            prepare_file(path)?;
-            schema::migrate(&connect(path)?)
+    /// Brings the file to this version's schema; returns the versions before and after. `unlock` is asked
+    /// only for a store whose rows have no seals yet, by its id and what recognises its master key.
+    pub fn migrate<E: From<StoreError>>(
+        path: &Path,
+        unlock: impl FnOnce(&str, Option<&KeyCheck>) -> Result<Sealing, E>,
+    ) -> Result<(u32, u32), E> {
+        let path = &real_path(path);
+        let named = |error: StoreError| E::from(error.at(path));
+        must_exist(path)
+            .and_then(|()| place::prepare(path))
+            .map_err(named)?;
+        let connection = connect(path).map_err(named)?;
+        let sealing = match schema::without_seals(&connection).map_err(named)? {
+            false => None,
+            true => {
+                // No version without seals has such a key: the version was set back, to have forged rows sealed.
+                if seals::has_key(&connection).map_err(named)? {
+                    return Err(named(StoreError::SetBack));
+                }
+                let id = store_id(&connection).map_err(named)?;
+                let check = key_check(&connection).map_err(named)?;
+                Some(unlock(&id, check.as_ref())?)
+            }
         };
-        migrate().map_err(|error: StoreError| error.at(path))
+        schema::migrate(&connection, sealing.as_ref()).map_err(named)
+    }
+
+    /// An error once the file, its log or the log's index is gone, replaced, or has a second name: what is
+    /// read here is then not what others write.
+    pub fn in_place(&self) -> Result<(), StoreError> {
+        self.opened.check()
+    }
+
+    /// Moves what is in a log that somebody removed into the file, while that can be done: nobody else can
+    /// read it any more. Best effort.
+    pub fn rescue_log(&self) -> bool {
+        self.opened.only_lost_its_log()
+            && self
+                .writer()
+                .query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, i64>(0))
+                .is_ok_and(|busy| busy == 0)
     }
 
     /// How long writes through this handle wait for another process's write from now on.
@@ -147,20 +235,7 @@ impl Store {
 
     /// The tag of the master key this store is sealed with, once there is one.
     pub fn key_check(&self) -> Result<Option<KeyCheck>, StoreError> {
-        use rusqlite::OptionalExtension;
-        let reader = self.reader();
-        let stored: Option<Vec<u8>> = reader
-            .query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        stored
-            .map(|bytes| {
-                <[u8; 32]>::try_from(bytes)
-                    .map(KeyCheck::from_stored)
-                    .map_err(|_| StoreError::Damaged("the master key's check value"))
-            })
-            .transpose()
+        key_check(&self.reader())
     }
 
     /// Records the tag if there is none yet; returns the one that counts.
@@ -212,7 +287,7 @@ impl Store {
         let mut writer = self.writer();
         let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&tx)?;
-        tx.commit()?;
+        commit(tx)?;
         Ok(result)
     }
 
@@ -227,6 +302,9 @@ impl Store {
     pub fn checkpoint_apart(&self) -> Result<(), StoreError> {
         self.writer()
             .pragma_update(None, "wal_autocheckpoint", 10 * CHECKPOINT_PAGES)?;
+        let checkpointer = connect(&self.path)?;
+        // One is enough, should somebody ask twice.
+        let _ = self.checkpointer.set(Mutex::new(checkpointer));
         Ok(())
     }
 
@@ -239,7 +317,10 @@ impl Store {
         if pages < u64::from(CHECKPOINT_PAGES) {
             return;
         }
-        let checkpointer = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(checkpointer) = self.checkpointer.get() else {
+            return;
+        };
+        let checkpointer = checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = checkpointer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         if let Err(error) = outcome {
             tracing::debug!(error = %error, "write-ahead log not moved yet");
@@ -268,6 +349,16 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// Counts the transaction and makes it durable.
+fn commit(tx: Transaction<'_>) -> Result<(), StoreError> {
+    anchor::count(&tx)?;
+    fail::fail_point!("store-commit", |_| Err(StoreError::Sqlite(
+        rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None)
+    )));
+    tx.commit()?;
+    Ok(())
+}
+
 fn must_exist(path: &Path) -> Result<(), StoreError> {
     match path.try_exists() {
         Ok(true) => Ok(()),
@@ -279,34 +370,28 @@ fn must_exist(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the file for its owner alone, and refuses one that others can open or that lies where locks
-/// don't hold.
-fn prepare_file(path: &Path) -> Result<(), StoreError> {
-    let unusable = |cause| StoreError::File {
-        path: path.to_owned(),
-        cause,
-    };
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent)
-            .map_err(unusable)?;
-        filesystem::refuse_network(parent)?;
-    }
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(unusable)?;
-    let metadata = file.metadata().map_err(unusable)?;
-    if metadata.mode() & 0o007 != 0 {
-        return Err(StoreError::Exposed(path.to_owned()));
-    }
-    Ok(())
+fn store_id(connection: &Connection) -> Result<String, StoreError> {
+    Ok(
+        connection.query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| {
+            row.get(0)
+        })?,
+    )
+}
+
+fn key_check(connection: &Connection) -> Result<Option<KeyCheck>, StoreError> {
+    use rusqlite::OptionalExtension;
+    let stored: Option<Vec<u8>> = connection
+        .query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    stored
+        .map(|bytes| {
+            <[u8; 32]>::try_from(bytes)
+                .map(KeyCheck::from_stored)
+                .map_err(|_| StoreError::Damaged("the master key's check value"))
+        })
+        .transpose()
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -321,6 +406,10 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     // Deleted rows are overwritten: a destroyed data key is destroyed.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // A running gate has no other folder to put them, and rows have no business in one.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    #[cfg(test)]
+    simulated::set_clock(&connection)?;
     Ok(connection)
 }
 
@@ -350,7 +439,29 @@ pub(crate) mod testing {
     pub fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("scopegate.db")).unwrap();
+        store.seal_rows_with(&vault(&store)).unwrap();
         (dir, store)
+    }
+
+    /// Adds so many connections, `c-0`, `c-1`, …; their ids.
+    pub fn connections(store: &Store, count: u64) -> Vec<crate::access::connection::ConnectionId> {
+        let name = |n| crate::access::connection::ConnectionName::parse(&format!("c-{n}")).unwrap();
+        let add = |n: u64| {
+            let mut new = connections::tests::new(0, "c", 1_000 + n);
+            let mut random = [7; 12];
+            random[..8].copy_from_slice(&n.to_be_bytes());
+            new.id = crate::access::connection::ConnectionId::generate(random);
+            (new.name, new.installer_email) = (name(n), Some(format!("person-{n}@example.com")));
+            store.add_connection(&new, &by_test()).unwrap();
+            new.id
+        };
+        (0..count).map(add).collect()
+    }
+
+    /// What opens it.
+    pub fn vault(store: &Store) -> crate::vault::Vault {
+        let master = crate::vault::MasterKey::from_bytes([9; 32]);
+        crate::vault::Vault::open(&master, store.id(), None).unwrap()
     }
 
     /// A connection of portal 1 as a store gives it out, installed by this person.
@@ -361,6 +472,11 @@ pub(crate) mod testing {
         new.installer_email = email.map(str::to_owned);
         store.add_connection(&new, &by_test()).unwrap();
         store.connections().unwrap().remove(0)
+    }
+
+    /// A private app's connection, to be added; nothing in it opens.
+    pub fn connection(seed: u8, name: &str, portal: u64) -> NewConnection {
+        connections::tests::new(seed, name, portal)
     }
 
     pub fn by_test() -> Provenance {
@@ -422,9 +538,11 @@ mod tests {
     fn who_only_looks_makes_no_store() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data/scopegate.db");
+        let never =
+            |_: &str, _: Option<&KeyCheck>| -> Result<Sealing, StoreError> { panic!("not asked for") };
         for error in [
             Store::open_existing(&path).err().unwrap(),
-            Store::migrate(&path).unwrap_err(),
+            Store::migrate(&path, never).unwrap_err(),
         ] {
             assert!(matches!(error, StoreError::Missing(_)), "{error}");
             assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
@@ -432,7 +550,7 @@ mod tests {
         assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
         drop(Store::open(&path).unwrap());
         assert!(Store::open_existing(&path).is_ok());
-        assert!(Store::migrate(&path).is_ok());
+        assert!(Store::migrate(&path, never).is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use super::changes::{ChangeKind, record_change, record_event};
 use super::connections::gone;
 use super::health::end_failures;
+use super::master_key::must_fit;
 use super::people::note_address;
 use super::standings::set_standing;
 use super::{ConnectionRow, Provenance, Store, StoreError, StoredToken, stored_number};
@@ -67,6 +68,7 @@ impl Store {
             // The same credential is the same person's, even if nobody is told this time.
             let user_id = user_id.or(user_before.filter(|_| new.same));
             let before = Standing::parse(&before).ok_or(StoreError::Damaged("a connection's standing"))?;
+            must_fit(tx, &new.data_key)?;
             tx.execute(
                 "UPDATE connections SET generation = generation + 1, fence = fence + 1, lease_holder = NULL,
                      lease_until = NULL, intent_at = NULL, health = NULL, whose = 'own', kind = ?2, data_key = ?3,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::grants::{NewGrant, Saved, Ticket, save_all};
-use super::{Provenance, Store, StoreError};
+use super::{Provenance, Store, StoreError, commit};
 
 /// How often who waits looks itself: a save may be queued in the moment between the last look of the
 /// writer's holder and its letting go.
@@ -167,6 +167,6 @@ fn together(writer: &mut Connection, saves: &[Arc<Save>]) -> Result<Vec<Saved>, 
         .iter()
         .map(|save| save_all(&tx, &save.ticket, &save.grant, &save.by))
         .collect::<Result<_, _>>()?;
-    tx.commit()?;
+    commit(tx)?;
     Ok(outcomes)
 }

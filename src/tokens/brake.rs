@@ -169,6 +169,7 @@ pub(super) fn spread(wait: Duration, jitter: u8) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::expiry::{Phase, Validity};
 
     const DOWN: Fate = Fate::Down {
         trouble: Trouble::Busy,
@@ -263,5 +264,39 @@ mod tests {
         assert_eq!(spread(second, 0), second);
         assert_eq!(spread(second, 255), 4 * second);
         assert_eq!(spread(30 * second, 255), 45 * second);
+    }
+
+    /// Ten thousand accounts in use whose tokens were all issued in one moment, as after an outage, looked
+    /// after ten times a second, as the keeper does while some wait.
+    #[test]
+    fn tokens_of_one_moment_are_renewed_evenly_over_minutes_and_all_in_time() {
+        const LIFE: Duration = Duration::from_secs(1_800);
+        let (brake, start) = (Brake::default(), Instant::now());
+        // Every throw of the dice as often as any other.
+        let mut waiting: Vec<Validity> = (0..10_000u32)
+            .map(|n| Validity::of_new(start, LIFE, (n % 256) as u8))
+            .collect();
+        let mut asked = vec![0u32; 180];
+        for tick in 13_400..18_000 {
+            let now = start + Duration::from_millis(100) * tick;
+            waiting.retain(|token| {
+                // Who has a token lets others go first while some wait for their turn.
+                let queues = brake.state().due.is_some_and(|due| due > now + GAP * BURST);
+                if queues || token.phase(now) != Phase::Ageing {
+                    return true;
+                }
+                let turn = brake.turn(now);
+                assert_eq!(token.phase(turn), Phase::Ageing, "too late");
+                asked[usize::try_from((turn - start).as_secs() / 10).unwrap()] += 1;
+                false
+            });
+        }
+        assert!(waiting.is_empty(), "{} were not renewed", waiting.len());
+        let first = asked.iter().position(|count| *count > 0).unwrap();
+        let last = asked.iter().rposition(|count| *count > 0).unwrap();
+        let (most, spans) = (asked.iter().max().unwrap(), last - first + 1);
+        assert!(spans >= 18, "within {spans} × 10 s: {asked:?}");
+        let even = 10_000 / u32::try_from(spans).unwrap();
+        assert!(*most <= even * 3 / 2, "{most} in 10 s, {even} if even: {asked:?}");
     }
 }

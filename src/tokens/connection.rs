@@ -16,12 +16,14 @@ use crate::access::effect::Class;
 use crate::access::installer::{Installer, InstallerNote};
 use crate::access::kill::{Covered, Kills};
 use crate::access::rotation::CredentialAge;
+use crate::clock;
 use crate::store::{ConnectionHealth, ConnectionRow, DamagedRow, LastUse};
 use crate::tokens::expiry::Phase;
 use crate::tokens::grant::Grant;
 use crate::tokens::lease::{CredentialError, LiveToken, Trouble};
 use crate::tokens::pulse::{FailureCause, Pulse};
-use crate::vault::WrappedKey;
+use crate::tokens::scope_lists::ScopeLists;
+use crate::vault::KeyPrint;
 
 /// While a connection is rejected, one call in this time is let through to see whether it is over.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -32,16 +34,16 @@ const DAMAGED_WAIT: Duration = Duration::from_secs(60);
 /// What HubSpot said about the credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Granted scopes.
-    pub scopes: Vec<String>,
+    /// Granted scopes; shared with all who were granted the same.
+    pub scopes: Arc<[String]>,
     /// The installer's numeric id.
     pub user_id: Option<u64>,
 }
 
 impl Account {
-    pub(super) fn of_row(row: &ConnectionRow) -> Self {
+    pub(super) fn of_row(row: &ConnectionRow, lists: &ScopeLists) -> Self {
         Self {
-            scopes: row.scopes.clone(),
+            scopes: lists.of(&row.scopes),
             user_id: row.user_id,
         }
     }
@@ -71,14 +73,22 @@ pub struct ConnectionState {
     damaged: AtomicBool,
     grant: ArcSwap<Grant>,
     pulse: Pulse,
-    /// What its credential is sealed under: another data key means another credential.
-    data_key: Mutex<WrappedKey>,
+    /// Only its name is known: its row could never be read.
+    stub: bool,
+    /// What its credential is sealed under: another data key means another credential. The key itself, not
+    /// its wrapping, which a rotation of the master key replaces. `None` when it does not open.
+    data_key: Mutex<Option<KeyPrint>>,
     age: ArcSwap<CredentialAge>,
 }
 
 impl ConnectionState {
     /// A connection as stored, without a token yet.
-    pub(super) fn of_row(row: &ConnectionRow, watcher: bool) -> Self {
+    pub(super) fn of_row(
+        row: &ConnectionRow,
+        watcher: bool,
+        account: Account,
+        key: Option<KeyPrint>,
+    ) -> Self {
         Self {
             id: row.id,
             name: row.name.clone(),
@@ -90,7 +100,7 @@ impl ConnectionState {
             person: ArcSwap::from_pointee(persons_of(row)),
             installer: AtomicU8::new(InstallerNote::installer(row.installer.as_ref()) as u8),
             watcher,
-            account: ArcSwap::from_pointee(Account::of_row(row)),
+            account: ArcSwap::from_pointee(account),
             token: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
             uncertain: AtomicBool::new(row.intent.is_some()),
@@ -100,7 +110,8 @@ impl ConnectionState {
             damaged: AtomicBool::new(false),
             grant: ArcSwap::default(),
             pulse: Pulse::default(),
-            data_key: Mutex::new(row.data_key.clone()),
+            stub: false,
+            data_key: Mutex::new(key),
             age: ArcSwap::from_pointee(row.credential_age()),
         }
     }
@@ -128,9 +139,10 @@ impl ConnectionState {
             damaged: AtomicBool::new(true),
             grant: ArcSwap::default(),
             pulse: Pulse::default(),
-            data_key: Mutex::new(WrappedKey::from_stored(Vec::new())),
+            stub: true,
+            data_key: Mutex::new(None),
             age: ArcSwap::from_pointee(CredentialAge {
-                issued: Timestamp::now(),
+                issued: clock::now(),
                 marked: None,
                 installer_gone: None,
             }),
@@ -246,7 +258,7 @@ impl ConnectionState {
 
     /// Whether the grant in use is saved; if not, a crash now would lose it.
     pub fn is_durable(&self) -> bool {
-        self.grant().flight().unsaved.is_none()
+        self.grant.load().flight().unsaved.is_none()
     }
 
     /// Whether its row in the store can't be read: nothing passes until it can.
@@ -256,7 +268,7 @@ impl ConnectionState {
 
     /// Whether only its name is known: its row could never be read.
     pub(super) fn is_stub(&self) -> bool {
-        self.data_key().as_stored().is_empty()
+        self.stub
     }
 
     /// True when that is news.
@@ -340,11 +352,11 @@ impl ConnectionState {
 
     /// Makes a token the one that is lent, unless a later one is there already, or the credential it came
     /// of, sealed under `of`, is not the connection's any more.
-    pub(super) fn publish(&self, token: LiveToken, of: &WrappedKey) {
+    pub(super) fn publish(&self, token: LiveToken, of: KeyPrint) {
         let token = Arc::new(token);
         // Held until the token is there: who replaces the credential takes it away after that.
         let data_key = self.data_key();
-        if *data_key != *of {
+        if *data_key != Some(of) {
             return;
         }
         self.token.rcu(|current| match current {
@@ -355,12 +367,12 @@ impl ConnectionState {
     }
 
     /// Whether its credential is the one sealed under `data_key`.
-    pub(super) fn holds(&self, data_key: &WrappedKey) -> bool {
-        *self.data_key() == *data_key
+    pub(super) fn holds(&self, data_key: KeyPrint) -> bool {
+        *self.data_key() == Some(data_key)
     }
 
     /// Held for a few instructions, never across an await.
-    fn data_key(&self) -> MutexGuard<'_, WrappedKey> {
+    fn data_key(&self) -> MutexGuard<'_, Option<KeyPrint>> {
         self.data_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -393,6 +405,10 @@ impl ConnectionState {
     /// Whether the connection is rejected, if the store does not say so yet or no longer should.
     pub(super) fn rejection_to_note(&self) -> Option<bool> {
         let rejected = self.is_rejected();
+        // Read first: every connection is looked at every second, and nearly none has news.
+        if self.rejection_noted.load(Ordering::Relaxed) == rejected {
+            return None;
+        }
         (self.rejection_noted.swap(rejected, Ordering::Relaxed) != rejected).then_some(rejected)
     }
 
@@ -403,16 +419,22 @@ impl ConnectionState {
 
     /// Takes on the credential's age; when the row holds another credential than before, forgets all that
     /// came of the old one: its token, its rejection, its back-off, what was still to be saved of it, and
-    /// the refusals it met in a row.
-    pub(super) fn follow_credential(&self, row: &ConnectionRow) {
+    /// the refusals it met in a row. `token` is the new one's, if there is one at hand: it takes the old one's
+    /// place at once, so that no call finds none.
+    pub(super) fn follow_credential(
+        &self,
+        row: &ConnectionRow,
+        now: Option<KeyPrint>,
+        token: Option<LiveToken>,
+    ) {
         self.age.store(Arc::new(row.credential_age()));
         {
             let mut data_key = self.data_key();
-            if *data_key == row.data_key {
+            if *data_key == now {
                 return;
             }
-            *data_key = row.data_key.clone();
-            self.token.store(None);
+            *data_key = now;
+            self.token.store(token.map(Arc::new));
         }
         self.set_uncertain(row.intent.is_some());
         if self.is_sharing() {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::stock::{ACCESS, APP_SECRET, REFRESH};
 use crate::access::connection::ConnectionId;
+use crate::clock;
 use crate::hubspot::errors::CodeFailure;
 use crate::hubspot::oauth::{
     self, AuthorizationCode, ClientCredentials, ExchangeError, Introspection, Standpoint, TokenAnswer,
@@ -75,7 +76,7 @@ impl Enrolment<'_> {
         code: AuthorizationCode<'_>,
     ) -> Result<Consented, ConsentError> {
         let (tokens, refresh) = self.exchange(app, code).await?;
-        let obtained = Timestamp::now();
+        let obtained = clock::wall();
         fail::fail_point!("install-after-exchange");
         let told = self.introspect(app, &refresh).await?;
         let (hub_id, user_id, email, scopes) = match told {

@@ -20,6 +20,7 @@ use crate::tokens::expiry::Phase;
 use crate::tokens::flight::{Landing, Outcome};
 use crate::tokens::grant::Grant;
 use crate::tokens::lease::Trouble;
+use crate::tokens::scope_lists::ScopeLists;
 use crate::tokens::{refresh, verify};
 use crate::vault::Vault;
 
@@ -70,6 +71,7 @@ pub(super) struct Engine {
     pub(super) parts: LiveParts,
     pub(super) at_once: Semaphore,
     pub(super) brake: Brake,
+    pub(super) scope_lists: ScopeLists,
     pub(super) tasks: TaskTracker,
     /// From each answer's last byte to its durable commit.
     #[cfg(test)]
@@ -108,6 +110,7 @@ impl Engine {
             parts,
             at_once: Semaphore::new(AT_ONCE),
             brake: Brake::default(),
+            scope_lists: ScopeLists::default(),
             tasks: TaskTracker::new(),
             #[cfg(test)]
             windows: std::sync::Mutex::default(),
@@ -195,6 +198,17 @@ impl Engine {
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.parts.store);
+        #[cfg(test)]
+        if let Some(outside) = self.parts.client.simulated() {
+            if !outside.disk_begins().await {
+                return Err(StoreError::Interrupted);
+            }
+            let done = work(&store);
+            return match outside.disk_ends().await {
+                true => done,
+                false => Err(StoreError::Interrupted),
+            };
+        }
         tokio::task::spawn_blocking(move || work(&store))
             .await
             .unwrap_or(Err(StoreError::Interrupted))
@@ -247,6 +261,10 @@ impl Drop for Arrival {
 
 /// Spreads what would otherwise happen together; not a secret.
 pub(super) fn jitter() -> u8 {
+    #[cfg(test)]
+    if let Some(thrown) = crate::store::simulated::dice() {
+        return thrown;
+    }
     let mut byte = [0];
     // Without randomness nothing is spread, which harms nobody.
     let _ = aws_lc_rs::rand::fill(&mut byte);

@@ -1,10 +1,9 @@
 //! Adding apps and connections: whose is the credential? Sealed and stored only if it is the portal's
 //! it was said to be, or if HubSpot can't tell at the moment.
 
-use jiff::Timestamp;
-
 use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, PortalId, Standing};
 use crate::access::label::Labels;
+use crate::clock;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::{self, ClientCredentials, Endpoints, Identity, Introspection, StaticKind};
 use crate::secret::Secret;
@@ -251,6 +250,7 @@ impl Enrolment<'_> {
             labels: candidate.labels.clone(),
             handed: Some(CredentialDigest::of(candidate.credential)),
         };
+        self.store.seal_rows_with(self.vault)?;
         self.store.add_connection(&connection, by)?;
         let shares_with = if kind == CredentialKind::OAuth {
             let print = self.vault.grant_print(candidate.credential);
@@ -282,7 +282,7 @@ impl Enrolment<'_> {
         } else {
             let token = StoredToken {
                 sealed: seal(&key, &owner, ACCESS, generation, credential)?,
-                obtained: Timestamp::now(),
+                obtained: clock::wall(),
                 expires: None,
             };
             (Some(token), None)

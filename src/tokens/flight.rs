@@ -91,6 +91,8 @@ impl Flight {
                 self.not_before = None;
             }
             Outcome::Failed(trouble) => {
+                // No token came of it that could have been refused: the back-off paces the next one.
+                self.forced = None;
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = Some((now + backoff(self.failures, asked, jitter), trouble));
             }

@@ -82,8 +82,8 @@ impl Attempt<'_> {
         }
         self.tell(RefreshResult::DeadGrant);
         // All that hold the grant have lost it.
-        for member in self.ticket.members() {
-            let Some(holder) = self.holder(member) else {
+        for (member, key) in self.members() {
+            let Some(holder) = self.holder(member, key) else {
                 continue;
             };
             holder.set_uncertain(false);
@@ -144,7 +144,7 @@ pub(super) async fn verified(
     }
     let (id, by) = (connection.id(), engine.provenance());
     let account = Account {
-        scopes: identity.scopes.clone(),
+        scopes: engine.scope_lists.of(&identity.scopes),
         user_id: identity.user_id,
     };
     engine

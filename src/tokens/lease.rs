@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use jiff::Timestamp;
+use memchr::memmem::Finder;
 use tokio::time::Instant;
 
 use crate::access::connection::Standing;
@@ -17,6 +18,8 @@ use crate::tokens::expiry::{Phase, Validity};
 pub(super) struct LiveToken {
     authorization: HeaderValue,
     plain: Secret,
+    /// What looks for the token in answers: made once, since making it costs as much as searching 10 KB.
+    search: Arc<Finder<'static>>,
     /// Counts the tokens of one connection: a later token has a greater number.
     pub(super) generation: u64,
     pub(super) validity: Validity,
@@ -42,6 +45,7 @@ impl LiveToken {
         authorization.set_sensitive(true);
         Some(Self {
             authorization,
+            search: Arc::new(Finder::new(plain.expose()).into_owned()),
             plain,
             generation,
             validity,
@@ -81,7 +85,12 @@ impl Lease {
     /// Whether `bytes` contain the token in plain form. A token across two chunks is found only if the
     /// caller carries [`Lease::token_length`]` - 1` bytes over.
     pub fn found_in(&self, bytes: &[u8]) -> bool {
-        memchr::memmem::find(bytes, self.token.plain.expose().as_bytes()).is_some()
+        self.token.search.find(bytes).is_some()
+    }
+
+    /// What looks for the token in plain form.
+    pub fn search(&self) -> &Arc<Finder<'static>> {
+        &self.token.search
     }
 
     /// The token's length in bytes.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, Po
 use crate::access::decide::Permit;
 use crate::access::installer::InstallerNote;
 use crate::access::kill::Kills;
-use crate::store::{Change, ChangeKind, ConnectionRow, ConnectionRows, DamagedRow, GateLock, StoreError};
+use crate::store::{Change, ChangeKind, ConnectionRow, DamagedRow, GateLock, PageMark, StoreError};
 use crate::tokens::brake::spread;
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, LiveParts, Need, Start, jitter};
@@ -23,14 +24,15 @@ use crate::tokens::flight::{Landing, Outcome};
 use crate::tokens::grant::Grant;
 use crate::tokens::keeper;
 use crate::tokens::lease::{CredentialError, Lease, Trouble};
-use crate::tokens::stock::{print_of, take_up};
+use crate::tokens::stock::{key_of, print_of, stored_token, take_up};
+use crate::vault::DataKey;
 
 /// Every connection of the gate, and how to get a token for one. Cheap to clone.
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);
 
 struct Inner {
-    connections: DashMap<ConnectionId, Arc<ConnectionState>>,
+    connections: DashMap<ConnectionId, Arc<ConnectionState>, RandomState>,
     by_name: DashMap<ConnectionName, ConnectionId>,
     by_portal: DashMap<PortalId, SmallVec<[ConnectionId; 2]>>,
     /// Grants that several connections hold, by the store's id for them.
@@ -52,22 +54,65 @@ impl Live {
         parts.store.take_over_leases(alone)?;
         parts.store.checkpoint_apart()?;
         let kills = Arc::new(parts.store.kill_state()?);
-        let mut rows = parts.store.connection_rows()?;
         let engine = Arc::new(Engine::new(parts));
-        if note_grants(&engine, &rows.sound)? {
-            rows = engine.parts.store.connection_rows()?;
-        }
         let live = Self(Arc::new(Inner {
-            connections: DashMap::new(),
+            connections: DashMap::default(),
             by_name: DashMap::new(),
             by_portal: DashMap::new(),
             shared: DashMap::new(),
             kills: Mutex::new(kills),
             engine,
         }));
-        live.put_all(&rows);
+        live.put_all()?;
         live.resume_health();
         Ok(live)
+    }
+
+    /// Reads every connection, and once more if some were found to hold the same grant: those read before it
+    /// was known do not share it yet. Returns the ids of all that are there.
+    fn put_all(&self) -> Result<HashSet<ConnectionId>, StoreError> {
+        let (there, noted) = self.put_pages()?;
+        match noted {
+            true => Ok(self.put_pages()?.0),
+            false => Ok(there),
+        }
+    }
+
+    /// Page by page: a hundred thousand rows are never in memory together, and the reader is free in between.
+    fn put_pages(&self) -> Result<(HashSet<ConnectionId>, bool), StoreError> {
+        let store = &self.0.engine.parts.store;
+        let (mut there, mut noted) = (HashSet::new(), false);
+        let mut mark = Some(PageMark::START);
+        while let Some(at) = mark {
+            let (rows, next) = store.connection_page(at)?;
+            for row in &rows.sound {
+                there.insert(row.id);
+                noted |= self.put_noted(row)?;
+            }
+            for row in &rows.damaged {
+                there.extend(row.id);
+                self.put_damaged(row);
+            }
+            mark = next;
+        }
+        Ok((there, noted))
+    }
+
+    /// Puts a connection after its grant was looked at: who else holds it is known then. True when that was
+    /// not known before.
+    fn put_noted(&self, row: &ConnectionRow) -> Result<bool, StoreError> {
+        let engine = &self.0.engine;
+        let key = key_of(row, &engine.parts.vault);
+        let noted = note_grant(engine, row, key.as_ref())?;
+        let again = match noted {
+            true => engine.parts.store.connection(&row.id)?,
+            false => None,
+        };
+        match again {
+            Some(row) => self.put(&row, key_of(&row, &engine.parts.vault).as_ref()),
+            None => self.put(row, key.as_ref()),
+        }
+        Ok(noted)
     }
 
     /// Takes up the health that was written down. Without it every connection begins anew: no reason
@@ -100,6 +145,7 @@ impl Live {
                 self.ask_again(|app| app == change.id);
                 return Ok(());
             }
+            ChangeKind::MasterKey => return self.follow_master_key(),
             _ => return Ok(()),
         }
         // What a damaged row speaks of is found by reading everything.
@@ -108,12 +154,7 @@ impl Live {
         };
         match self.0.engine.parts.store.connection(&id) {
             Ok(Some(row)) => {
-                let store = &self.0.engine.parts.store;
-                let row = match note_grants(&self.0.engine, std::slice::from_ref(&row))? {
-                    true => store.connection(&id)?.unwrap_or(row),
-                    false => row,
-                };
-                self.put(&row);
+                self.put_noted(&row)?;
             }
             Ok(None) => self.remove(&id),
             // Its own trouble: the changes behind it are for others.
@@ -123,28 +164,35 @@ impl Live {
         Ok(())
     }
 
+    /// Takes a master key that was announced, or lets the one go that no longer counts. Until that is done the
+    /// change is not applied: whoever rotates waits for it.
+    fn follow_master_key(&self) -> Result<(), StoreError> {
+        let parts = &self.0.engine.parts;
+        fail::fail_point!("follow-master-key");
+        let recorded = parts.store.recorded()?;
+        parts.vault.follow(&recorded).map_err(|_| StoreError::Rekeyed)?;
+        tracing::info!(
+            event = "master_key.followed",
+            under_way = recorded.next.is_some(),
+            "the gate works with the store's present master key"
+        );
+        Ok(())
+    }
+
     /// Reads everything again: for a publisher that missed changes. Blocks on the disk.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn reload(&self) -> Result<(), StoreError> {
-        let store = &self.0.engine.parts.store;
-        let mut rows = store.connection_rows()?;
-        if note_grants(&self.0.engine, &rows.sound)? {
-            rows = store.connection_rows()?;
-        }
-        let there: HashSet<ConnectionId> = rows
-            .sound
-            .iter()
-            .map(|row| row.id)
-            .chain(rows.damaged.iter().filter_map(|row| row.id))
-            .collect();
-        for known in self.all() {
+        self.follow_master_key()?;
+        // One that is added meanwhile is not among those known before.
+        let before = self.all();
+        let there = self.put_all()?;
+        for known in before {
             if !there.contains(&known.id()) {
                 self.remove(&known.id());
             }
         }
-        self.put_all(&rows);
         self.ask_again(|_| true);
         Ok(())
     }
@@ -168,11 +216,6 @@ impl Live {
                 let _ = Engine::start(&self.0.engine, &connection, Need::Now);
             }
         }
-    }
-
-    fn put_all(&self, rows: &ConnectionRows) {
-        rows.sound.iter().for_each(|row| self.put(row));
-        rows.damaged.iter().for_each(|row| self.put_damaged(row));
     }
 
     /// Looks after the tokens until `stop`: to be spawned on the control plane.
@@ -372,26 +415,31 @@ impl Live {
     }
 
     /// Adds a connection or brings it up to date.
-    fn put(&self, row: &ConnectionRow) {
+    fn put(&self, row: &ConnectionRow, key: Option<&DataKey>) {
         // Repaired: what it is is known only now.
         if self.connection(&row.id).is_some_and(|known| known.is_stub()) {
             self.remove(&row.id);
         }
+        let engine = &self.0.engine;
+        let (account, print) = (Account::of_row(row, &engine.scope_lists), key.map(DataKey::print));
         let kills = self.kills();
         let connection = match self.connection(&row.id) {
             Some(known) => {
                 known.set_standing(row.standing);
                 known.set_installer(InstallerNote::installer(row.installer.as_ref()));
-                known.set_account(Account::of_row(row));
+                known.set_account(account);
                 known.set_person(row);
                 known.follow_kills(&kills);
-                known.follow_credential(row);
+                let is_known = print.is_none_or(|print| known.holds(print));
+                // What can't be opened is told below.
+                let stored = (!is_known).then(|| stored_token(row, key).ok().flatten());
+                known.follow_credential(row, print, stored.flatten().map(|(token, _)| token));
                 known.set_damaged(false);
                 known
             }
             None => {
-                let watcher = self.0.engine.parts.watchers.contains(row.name.as_str());
-                let new = ConnectionState::of_row(row, watcher);
+                let watcher = engine.parts.watchers.contains(row.name.as_str());
+                let new = ConnectionState::of_row(row, watcher, account, print);
                 new.follow_kills(&kills);
                 self.insert(new)
             }
@@ -407,7 +455,7 @@ impl Live {
             None => own(),
         };
         connection.hold(&grant);
-        if let Err(error) = take_up(&connection, row, &self.0.engine.parts.vault) {
+        if let Err(error) = take_up(&connection, row, key) {
             tracing::error!(connection = %row.name, error = %error, "the connection's token can't be opened");
         }
     }
@@ -460,21 +508,18 @@ impl Live {
     }
 }
 
-/// Finds out which connections hold the same grant, and notes it; true when anything was noted.
-fn note_grants(engine: &Engine, rows: &[ConnectionRow]) -> Result<bool, StoreError> {
-    let (store, vault, by) = (&engine.parts.store, &engine.parts.vault, engine.provenance());
-    let mut noted = false;
-    for row in rows {
-        // One that does not open is complained about where it is used.
-        let Ok(Some(print)) = print_of(row, vault) else {
-            continue;
-        };
-        if row.grant_print != Some(print) {
-            store.note_grant(&row.id, row.generation, &print, &by)?;
-            noted = true;
-        }
+/// Finds out whether other connections hold the same grant, and notes it; true when anything was noted.
+fn note_grant(engine: &Engine, row: &ConnectionRow, key: Option<&DataKey>) -> Result<bool, StoreError> {
+    let (store, vault) = (&engine.parts.store, &engine.parts.vault);
+    // One that does not open is complained about where it is used.
+    let Some(Ok(Some(print))) = key.map(|key| print_of(row, key, vault)) else {
+        return Ok(false);
+    };
+    if row.grant_print == Some(print) {
+        return Ok(false);
     }
-    Ok(noted)
+    store.note_grant(&row.id, row.generation, &print, &engine.provenance())?;
+    Ok(true)
 }
 
 impl std::fmt::Debug for Live {

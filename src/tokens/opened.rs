@@ -5,7 +5,7 @@ use crate::hubspot::oauth::{ClientCredentials, TokenAnswer};
 use crate::secret::Secret;
 use crate::store::{AppCredentials, Member, NewTokens, Ticket};
 use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH};
-use crate::vault::{DataKey, Owner, Place, Vault, VaultError};
+use crate::vault::{DataKey, KeyPrint, Owner, Place, Vault, VaultError};
 
 /// What an attempt asks with and seals with.
 pub(super) struct Opened {
@@ -64,6 +64,11 @@ impl Opened {
     pub(super) fn secret_of(&self, index: usize) -> Option<(String, u64)> {
         let client = self.clients.get(index)?;
         Some((client.app.clone(), client.version))
+    }
+
+    /// By what each member's credential is recognised, in their order.
+    pub(super) fn prints(&self) -> Vec<KeyPrint> {
+        self.keys.iter().map(|(_, key)| key.print()).collect()
     }
 
     /// Seals an answer for one member, for its next generation.

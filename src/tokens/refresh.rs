@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::access::connection::{PortalId, Standing};
+use crate::clock;
 use crate::events::{TokenEndpoint, TokenRefreshed};
 use crate::hubspot::control::ControlError;
 use crate::hubspot::errors::TokenFailure;
@@ -30,8 +31,8 @@ use crate::tokens::give_up::{note_standing, suspend_foreign, verified};
 use crate::tokens::grant::Grant;
 use crate::tokens::lease::{LiveToken, Trouble};
 use crate::tokens::opened::Opened;
-use crate::tokens::stock::take_up;
-use crate::vault::VaultError;
+use crate::tokens::stock::{key_of, take_up};
+use crate::vault::{KeyPrint, VaultError};
 
 /// A lease outlasts both questions an attempt may ask, and a slow disk.
 const LEASE_SPARE: Duration = Duration::from_secs(30);
@@ -55,6 +56,9 @@ pub(super) struct Attempt<'a> {
     /// What it held when the attempt began: it may be given another one meanwhile.
     grant: &'a Grant,
     pub(super) ticket: Arc<Ticket>,
+    /// By what the credentials of the ticket's members are recognised, in their order; empty when they don't
+    /// open.
+    prints: Vec<KeyPrint>,
     started: Instant,
 }
 
@@ -91,6 +95,10 @@ pub(super) async fn attempt(
         Ok(ticket) => ticket,
         Err(ended) => return ended,
     };
+    let _given_back = GiveBack {
+        engine,
+        ticket: ticket.clone(),
+    };
     fail::fail_point!("refresh-after-intent");
     let opened = Opened::of(&engine.parts.vault, &mut ticket);
     let attempt = Attempt {
@@ -98,6 +106,9 @@ pub(super) async fn attempt(
         connection,
         grant,
         ticket: Arc::new(ticket),
+        prints: opened
+            .as_ref()
+            .map_or_else(|_| Vec::new(), |(opened, _)| opened.prints()),
         started: Instant::now(),
     };
     let opened = match opened {
@@ -121,6 +132,28 @@ pub(super) async fn attempt(
             tell_endpoint(engine, passage.report(fate, Instant::now(), jitter()));
             attempt.give_up(error).await
         }
+    }
+}
+
+/// Gives the lease back when an attempt panics: the next one need not wait for its end. The intent stays,
+/// since the question may have been asked.
+struct GiveBack<'a> {
+    engine: &'a Engine,
+    ticket: Ticket,
+}
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let (store, ticket) = (Arc::clone(&self.engine.parts.store), self.ticket.clone());
+        self.engine.parts.runtime.spawn_blocking(move || {
+            if let Err(error) = store.end_refresh(&ticket, true, None) {
+                // It ends by itself.
+                tracing::debug!(error = %error, "lease not given back");
+            }
+        });
     }
 }
 
@@ -270,12 +303,10 @@ impl Attempt<'_> {
             Ok(Saved::Lost) => {
                 self.tell(RefreshResult::Superseded);
                 // Those that shared it hold it still, and have what it brought.
-                for holder in self
-                    .ticket
-                    .sharers
-                    .iter()
-                    .filter_map(|member| self.holder(member))
-                {
+                for (member, key) in self.members().skip(1) {
+                    let Some(holder) = self.holder(member, key) else {
+                        continue;
+                    };
                     let _ = read_again(self.engine, &holder).await;
                 }
                 return read_again(self.engine, self.connection).await;
@@ -294,8 +325,8 @@ impl Attempt<'_> {
             None => self.ask_portal(opened, client, &answer).await,
         };
         let mut ended = SETTLED;
-        for (member, tokens) in self.ticket.members().zip(&grant.tokens) {
-            let Some(holder) = self.holder(member) else {
+        for ((member, key), tokens) in self.members().zip(&grant.tokens) {
+            let Some(holder) = self.holder(member, key) else {
                 continue;
             };
             match (tokens.standing, &told) {
@@ -307,7 +338,7 @@ impl Attempt<'_> {
                 }
                 (None, None) => {}
             }
-            let published = self.publish(&holder, member, asked, &answer, &grant);
+            let published = self.publish(&holder, (member, key), asked, &answer, &grant);
             if member.connection == self.ticket.own.connection {
                 ended = published;
             }
@@ -315,18 +346,23 @@ impl Attempt<'_> {
         ended
     }
 
+    /// Those it was asked for, and by what the credential of each is recognised.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&Member, KeyPrint)> {
+        self.ticket.members().zip(self.prints.iter().copied())
+    }
+
     /// A member's live state, if it has one and still holds what was asked with: of a credential that has
     /// replaced it, nothing is known.
-    pub(super) fn holder(&self, member: &Member) -> Option<Arc<ConnectionState>> {
+    pub(super) fn holder(&self, member: &Member, key: KeyPrint) -> Option<Arc<ConnectionState>> {
         let holder = match member.connection == self.connection.id() {
             true => Some(Arc::clone(self.connection)),
             false => self.grant.holder(&member.connection),
         };
-        holder.filter(|holder| holder.holds(&member.data_key))
+        holder.filter(|holder| holder.holds(key))
     }
 
     fn seal(&self, opened: &Opened, answer: &TokenAnswer) -> Result<NewGrant, VaultError> {
-        let obtained = Timestamp::now();
+        let obtained = clock::wall();
         let mut tokens = Vec::with_capacity(1 + self.ticket.sharers.len());
         for (index, member) in self.ticket.members().enumerate() {
             let standing = answer.hub_id.map(|hub_id| standing_of(hub_id, member.portal));
@@ -405,7 +441,7 @@ impl Attempt<'_> {
     fn publish(
         &self,
         holder: &ConnectionState,
-        member: &Member,
+        (member, key): (&Member, KeyPrint),
         asked: Instant,
         answer: &TokenAnswer,
         grant: &NewGrant,
@@ -417,7 +453,10 @@ impl Attempt<'_> {
         }
         let before = holder.account();
         holder.set_account(Account {
-            scopes: answer.scopes.clone().unwrap_or_else(|| before.scopes.clone()),
+            scopes: match &answer.scopes {
+                Some(scopes) => self.engine.scope_lists.of(scopes),
+                None => Arc::clone(&before.scopes),
+            },
             user_id: answer.user_id.or(before.user_id),
         });
         let validity = Validity::of_new(asked, answer.life, jitter());
@@ -426,7 +465,7 @@ impl Attempt<'_> {
             return failed(Trouble::Configuration);
         };
         fail::fail_point!("refresh-before-publish");
-        holder.publish(token, &member.data_key);
+        holder.publish(token, key);
         SETTLED
     }
 
@@ -479,7 +518,7 @@ pub(super) async fn read_again(engine: &Engine, connection: &Arc<ConnectionState
     match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => {
             connection.set_standing(row.standing);
-            if let Err(error) = take_up(connection, &row, &engine.parts.vault) {
+            if let Err(error) = take_up(connection, &row, key_of(&row, &engine.parts.vault).as_ref()) {
                 tracing::error!(connection = %connection.name(), error = %error, "token can't be opened");
             }
         }

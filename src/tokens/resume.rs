@@ -116,7 +116,7 @@ impl Enrolment<'_> {
     /// Asks HubSpot whose a stored credential is. Uses nothing up.
     async fn whose_is(&self, row: &ConnectionRow) -> Result<Introspection, EnrolError> {
         if row.kind != CredentialKind::OAuth {
-            let token = verify::open(row, self.vault)?;
+            let (token, _) = verify::open(row, self.vault)?;
             return Ok(oauth::introspect_static(self.client, self.endpoints, &token)
                 .await
                 .1);

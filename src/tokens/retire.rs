@@ -12,11 +12,11 @@ use crate::hubspot::oauth::ClientCredentials;
 use crate::hubspot::retire::{self, NotEnded};
 use crate::secret::Secret;
 use crate::store::{AppRow, ConnectionRow, Provenance, StoreError};
-use crate::tokens::connection::ConnectionState;
+use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, LiveParts, Need};
 use crate::tokens::refresh;
-use crate::tokens::stock::{APP_SECRET, REFRESH, take_up};
-use crate::vault::{Owner, Place, VaultError};
+use crate::tokens::stock::{APP_SECRET, REFRESH, key_of, take_up};
+use crate::vault::{DataKey, Owner, Place, VaultError};
 
 /// A step at HubSpot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +149,11 @@ impl Retirement {
 
     /// With the stored access token if it is still good; a refresh is the second choice.
     async fn uninstall(&self, row: &ConnectionRow) -> Result<(), RetireError> {
-        let connection = Arc::new(ConnectionState::of_row(row, false));
-        take_up(&connection, row, &self.engine.parts.vault)?;
+        let key = key_of(row, &self.engine.parts.vault);
+        let account = Account::of_row(row, &self.engine.scope_lists);
+        let print = key.as_ref().map(DataKey::print);
+        let connection = Arc::new(ConnectionState::of_row(row, false, account, print));
+        take_up(&connection, row, key.as_ref())?;
         let mut need = Need::Now;
         if let Some((token, _)) = connection.current(Instant::now()) {
             match self.ask_uninstall(token.authorization().clone()).await {

@@ -1,6 +1,6 @@
 //! Whether everything sealed in the store opens with the master key at hand.
 
-use crate::store::{DamagedRow, Store, StoreError};
+use crate::store::{DamagedRow, KeptKey, Store, StoreError};
 use crate::tokens::stock::{ACCESS, APP_SECRET, REFRESH};
 use crate::vault::{Owner, Place, Sealed, Vault, VaultError, WrappedKey};
 
@@ -46,6 +46,28 @@ pub fn findings(store: &Store, vault: &Vault) -> Result<Vec<String>, StoreError>
         }
     }
     Ok(findings)
+}
+
+/// One line, with the remedy, for every data key that the master key does not open; and how many there are.
+pub fn unopened_keys(store: &Store, vault: &Vault) -> Result<(usize, Vec<String>), StoreError> {
+    let kept = store.kept_keys()?;
+    let opens = |key: &KeptKey| {
+        let owner = key.owner.as_ref();
+        owner.is_some_and(|owner| vault.data_key(owner, &key.wrapped).is_ok())
+    };
+    let closed = kept.iter().filter(|key| !opens(key)).map(|key| {
+        let name = &key.name;
+        let remedy = match key.kind {
+            "connection" => format!("give it its credential again with `scopegate connection rotate {name}`"),
+            "app" => {
+                format!("remove it and its connections, and add it anew with `scopegate app add {name}`")
+            }
+            "store" => "restore the store from a backup".to_owned(),
+            _ => "make another link with `scopegate connection install`".to_owned(),
+        };
+        format!("{} `{name}`: its data key does not open; {remedy}", key.kind)
+    });
+    Ok((kept.len(), closed.collect()))
 }
 
 fn open_all<'a>(

@@ -13,7 +13,7 @@ use crate::tokens::give_up::{suspend_foreign, verified};
 use crate::tokens::lease::Trouble;
 use crate::tokens::refresh::Ended;
 use crate::tokens::stock::ACCESS;
-use crate::vault::{Owner, Place, Vault, VaultError};
+use crate::vault::{KeyPrint, Owner, Place, Vault, VaultError};
 
 /// Asks HubSpot whose the token is, and settles the connection's standing.
 pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
@@ -33,8 +33,8 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
     if row.standing != Standing::Unverified {
         return (Outcome::Settled, None);
     }
-    let token = match open(&row, &engine.parts.vault) {
-        Ok(token) => token,
+    let (token, key) = match open(&row, &engine.parts.vault) {
+        Ok(opened) => opened,
         Err(error) => {
             tracing::error!(connection = %connection.name(), error = %error, "token can't be opened");
             return failed(Trouble::Configuration);
@@ -42,7 +42,7 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
     };
     let parts = &engine.parts;
     let (_, told) = oauth::introspect_static(&parts.client, &parts.endpoints, &token).await;
-    if !connection.holds(&row.data_key) {
+    if !connection.holds(key) {
         // It was given another token meanwhile: the answer is about nobody's.
         return (Outcome::Settled, None);
     }
@@ -86,8 +86,8 @@ async fn note_rejected(engine: &Engine, row: &ConnectionRow) {
     }
 }
 
-/// The static token of a row, in plain form.
-pub(super) fn open(row: &ConnectionRow, vault: &Vault) -> Result<Secret, VaultError> {
+/// The static token of a row, in plain form, and by what its credential is recognised.
+pub(super) fn open(row: &ConnectionRow, vault: &Vault) -> Result<(Secret, KeyPrint), VaultError> {
     let stored = row.access.as_ref().ok_or(VaultError::DoesNotOpen)?;
     let owner = Owner::connection(&row.id);
     let place = Place {
@@ -95,5 +95,6 @@ pub(super) fn open(row: &ConnectionRow, vault: &Vault) -> Result<Secret, VaultEr
         field: ACCESS,
         version: row.generation,
     };
-    vault.data_key(&owner, &row.data_key)?.open(place, &stored.sealed)
+    let key = vault.data_key(&owner, &row.data_key)?;
+    Ok((key.open(place, &stored.sealed)?, key.print()))
 }

@@ -1,23 +1,18 @@
 //! The master key: 32 bytes from wherever the operator keeps them.
 
-use std::io::Read;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hkdf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::config::MasterKeySource;
+use crate::config::{KeyCommand, MasterKeySource};
 use crate::secret::Secret;
+use crate::vault::command;
 use crate::vault::secret_file::{self, SecretFileError};
 
 const LENGTH: usize = 32;
-
-/// A KMS call takes a second or two; longer means it hangs.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why there is no master key. Holds nothing of it.
 #[derive(Debug, thiserror::Error)]
@@ -97,18 +92,29 @@ impl MasterKey {
         Some(Self(bytes))
     }
 
+    /// The key in a file.
+    pub fn read(path: &Path) -> Result<Self, MasterKeyError> {
+        let text = secret_file::read(path)?;
+        Self::from_text(&text).ok_or_else(|| MasterKeyError::Malformed(format!("`{}`", path.display())))
+    }
+
     /// The key from where the settings say.
-    pub fn load(source: &MasterKeySource) -> Result<Self, MasterKeyError> {
+    pub fn load(source: &MasterKeySource, how: &KeyCommand) -> Result<Self, MasterKeyError> {
         let (text, origin) = match source {
-            MasterKeySource::File(path) => (secret_file::read(path)?, format!("`{}`", path.display())),
+            MasterKeySource::File(path) => return Self::read(path),
             MasterKeySource::Env(name) => (from_environment(name)?, format!("`${name}`")),
             MasterKeySource::Credential(name) => {
                 let path = credential_path(name)?;
                 (secret_file::read(&path)?, format!("the credential `{name}`"))
             }
-            MasterKeySource::Command(command) => (from_command(command)?, "the command".to_owned()),
+            MasterKeySource::Command(command) => (command::run(command, how)?, "the command".to_owned()),
         };
         Self::from_text(&text).ok_or(MasterKeyError::Malformed(origin))
+    }
+
+    /// The bytes, to be sealed for a gate that has to follow a rotation.
+    pub(super) fn bytes(&self) -> &[u8; LENGTH] {
+        &self.0
     }
 
     /// A subkey for one purpose (HKDF-SHA-256, RFC 5869).
@@ -146,60 +152,6 @@ fn credential_path(name: &str) -> Result<PathBuf, MasterKeyError> {
     Ok(PathBuf::from(dir).join(name))
 }
 
-/// Runs the command without a shell, with no input, and takes the one line it prints. What it says on
-/// stderr goes to ours.
-fn from_command(command: &[String]) -> Result<Secret, MasterKeyError> {
-    let (program, arguments) = command.split_first().ok_or_else(|| MasterKeyError::Command {
-        program: String::new(),
-        what: "is empty".to_owned(),
-    })?;
-    let failed = |what: String| MasterKeyError::Command {
-        program: program.clone(),
-        what,
-    };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(format!("can't be started: {error}")))?;
-    let output = child.stdout.take();
-    // The pipe is read on its own thread: a program that never stops printing, or never closes its
-    // output, must not outlast the deadline.
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-        if let Some(output) = output {
-            output.take(4096).read_to_end(&mut bytes).ok()?;
-        }
-        secret_file::one_line(&bytes)
-    });
-    let deadline = Instant::now() + COMMAND_DEADLINE;
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
-            Ok(None) => {
-                // Best effort: it is about to be reported as failed either way.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(failed(format!(
-                    "took longer than {} s",
-                    COMMAND_DEADLINE.as_secs()
-                )));
-            }
-            Err(error) => return Err(failed(format!("was lost: {error}"))),
-        }
-    };
-    if !status.success() {
-        return Err(failed(format!("failed: {status}")));
-    }
-    reader
-        .join()
-        .ok()
-        .flatten()
-        .ok_or_else(|| failed("printed no key".to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,8 +160,8 @@ mod tests {
         Secret::new(text.to_owned())
     }
 
-    fn command(words: &[&str]) -> MasterKeySource {
-        MasterKeySource::Command(words.iter().map(|&word| word.to_owned()).collect())
+    fn load(source: &MasterKeySource) -> Result<MasterKey, MasterKeyError> {
+        MasterKey::load(source, &KeyCommand::default())
     }
 
     #[test]
@@ -242,46 +194,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.key");
         secret_file::write_new(&path, &MasterKey::generate().unwrap().to_text()).unwrap();
-        assert!(MasterKey::load(&MasterKeySource::File(path.clone())).is_ok());
+        assert!(load(&MasterKeySource::File(path.clone())).is_ok());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let message = MasterKey::load(&MasterKeySource::File(path))
-            .unwrap_err()
-            .to_string();
+        let message = load(&MasterKeySource::File(path)).unwrap_err().to_string();
         assert!(message.contains("chmod"), "{message}");
     }
 
     #[test]
     fn a_command_can_print_the_key() {
-        let key = MasterKey::from_bytes([9; 32]);
-        let read = MasterKey::load(&command(&["printf", "%s\\n", key.to_text().expose()])).unwrap();
+        let text = MasterKey::from_bytes([9; 32]).to_text();
+        let words = ["printf", "%s\\n", text.expose()].map(str::to_owned);
+        let read = load(&MasterKeySource::Command(words.into())).unwrap();
         assert_eq!(*read.0, [9; 32]);
-    }
-
-    #[test]
-    fn a_command_that_fails_or_prints_nonsense_is_named_without_its_output() {
-        for words in [
-            &["false"][..],
-            &["echo", "canary"],
-            &["true"],
-            &["/nonexistent/kms"],
-            &["yes"],
-            &[],
-        ] {
-            let message = MasterKey::load(&command(words)).unwrap_err().to_string();
-            assert!(!message.contains("canary"), "{message}");
-        }
+        let nonsense = load(&MasterKeySource::Command(vec![
+            "echo".to_owned(),
+            "canary".to_owned(),
+        ]));
+        let message = nonsense.unwrap_err().to_string();
+        assert!(
+            message.contains("not 32 bytes") && !message.contains("canary"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_missing_variable_or_credential_is_named() {
         let env = MasterKeySource::Env("SCOPEGATE_TEST_NO_SUCH_KEY".to_owned());
-        assert!(matches!(
-            MasterKey::load(&env),
-            Err(MasterKeyError::NoVariable(_))
-        ));
+        assert!(matches!(load(&env), Err(MasterKeyError::NoVariable(_))));
         let credential = MasterKeySource::Credential("../x".to_owned());
         assert!(matches!(
-            MasterKey::load(&credential),
+            load(&credential),
             Err(MasterKeyError::CredentialName(_))
         ));
     }

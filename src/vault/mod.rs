@@ -5,16 +5,27 @@
 //! bytes moved elsewhere in the store do not open. Destroying a data key destroys what it sealed.
 //! Knows no store and no HubSpot; only bytes and where they belong.
 
+mod command;
 mod digest;
+mod held;
 mod master_key;
+mod rotation;
+mod rows;
 mod seal;
 pub mod secret_file;
 
 pub use digest::CredentialDigest;
+pub use held::{HeldKeys, next_to};
 pub use master_key::{MasterKey, MasterKeyError};
-pub use seal::{DataKey, Owner, Place, Sealed, VaultError, WrappedKey};
+pub use rotation::Rotation;
+pub use rows::{RowKey, RowSeal};
+pub use seal::{DataKey, KeyPrint, Owner, Place, Sealed, VaultError, WrappedKey};
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -37,7 +48,8 @@ impl KeyCheck {
 /// The master key does not belong to the store: nothing of it would open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the master key is not the one this store was sealed with: point `master_key` at the right one, or at a fresh store"
+    "the master key is not the one this store was sealed with: point `master_key` at the right one (after a rotation, \
+     the new one), or at a fresh store"
 )]
 pub struct WrongMasterKey;
 
@@ -58,12 +70,35 @@ impl GrantPrint {
     }
 }
 
-/// Opens and makes data keys. Holds subkeys of the master key, never the master key itself.
+/// What a store has recorded about its master key.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The tag of the key it is sealed with; `None` = it has seen none.
+    pub check: Option<KeyCheck>,
+    /// What refresh tokens are recognised by, once a rotation has made it a value of its own.
+    pub print_key: Option<Sealed>,
+    /// A rotation under way: the next key's tag, and the key, sealed under the present one.
+    pub next: Option<(KeyCheck, Sealed)>,
+}
+
+/// Opens and makes data keys. Holds subkeys of the master key, never the master key itself; while the
+/// master key is being rotated, those of both.
 pub struct Vault {
-    wrapping: seal::WrappingKey,
+    store: String,
     printing: hmac::Key,
-    signing: hmac::Key,
-    check: KeyCheck,
+    ring: ArcSwap<Ring>,
+}
+
+/// What new data keys are wrapped with, and what else opens old ones.
+struct Ring {
+    current: Arc<Keys>,
+    other: Option<Arc<Keys>>,
+}
+
+impl Ring {
+    fn all(&self) -> impl Iterator<Item = &Arc<Keys>> {
+        std::iter::once(&self.current).chain(&self.other)
+    }
 }
 
 impl Vault {
@@ -74,28 +109,68 @@ impl Vault {
         store: &str,
         recorded: Option<&KeyCheck>,
     ) -> Result<Self, WrongMasterKey> {
-        let check = key_check(master, store).ok_or(WrongMasterKey)?;
-        if recorded.is_some_and(|recorded| *recorded != check) {
+        let recorded = Recorded {
+            check: recorded.cloned(),
+            ..Recorded::default()
+        };
+        Self::open_recorded(master, store, &recorded)
+    }
+
+    /// The same with all that a store has recorded: in the middle of a rotation both keys open.
+    pub fn open_recorded(
+        master: &MasterKey,
+        store: &str,
+        recorded: &Recorded,
+    ) -> Result<Self, WrongMasterKey> {
+        let keys = Keys::of(master, store).ok_or(WrongMasterKey)?;
+        if recorded.check.as_ref().is_some_and(|check| *check != keys.check) {
             return Err(WrongMasterKey);
         }
-        let wrapping = master
-            .derive(b"scopegate wrapping key 1")
-            .and_then(|key| seal::WrappingKey::new(&key))
+        let printing = match &recorded.print_key {
+            None => Some(Zeroizing::new(*keys.own_print)),
+            Some(sealed) => keys.wrapping.open_own(rotation::PRINT_KEY, sealed).ok(),
+        };
+        let printing = printing.ok_or(WrongMasterKey)?;
+        let vault = Self {
+            store: store.to_owned(),
+            printing: hmac::Key::new(hmac::HMAC_SHA256, &*printing),
+            ring: ArcSwap::from_pointee(Ring {
+                current: Arc::new(keys),
+                other: None,
+            }),
+        };
+        vault.follow(recorded)?;
+        Ok(vault)
+    }
+
+    /// Comes to terms with what the store has recorded by now: takes a key that was announced, sealed under
+    /// one that is here, and wraps with it from now on; lets the old one go once the store is under the new.
+    pub fn follow(&self, recorded: &Recorded) -> Result<(), WrongMasterKey> {
+        let Some(check) = &recorded.check else {
+            return Ok(());
+        };
+        let ring = self.ring.load();
+        let counts = ring
+            .all()
+            .find(|keys| keys.check == *check)
             .ok_or(WrongMasterKey)?;
-        let printing = master
-            .derive(b"scopegate grant print 1")
-            .map(|key| hmac::Key::new(hmac::HMAC_SHA256, &*key))
-            .ok_or(WrongMasterKey)?;
-        let signing = master
-            .derive(b"scopegate ticket key 1")
-            .map(|key| hmac::Key::new(hmac::HMAC_SHA256, &*key))
-            .ok_or(WrongMasterKey)?;
-        Ok(Self {
-            wrapping,
-            printing,
-            signing,
-            check,
-        })
+        let next = match &recorded.next {
+            None => Ring {
+                current: Arc::clone(counts),
+                other: None,
+            },
+            Some((next, sealed)) => {
+                let bytes = counts.wrapping.open_own(rotation::NEXT_KEY, sealed);
+                let master = MasterKey::from_bytes(*bytes.map_err(|_| WrongMasterKey)?);
+                let keys = Keys::of(&master, &self.store).filter(|keys| keys.check == *next);
+                Ring {
+                    current: Arc::new(keys.ok_or(WrongMasterKey)?),
+                    other: Some(Arc::clone(counts)),
+                }
+            }
+        };
+        self.ring.store(Arc::new(next));
+        Ok(())
     }
 
     /// By what a refresh token is recognised in another record.
@@ -108,35 +183,82 @@ impl Vault {
 
     /// Signs the parts of a ticket, each with its length, so that no two lists of parts are one text.
     pub fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let tag = hmac::sign(&self.signing, &framed(parts));
+        let tag = hmac::sign(&self.ring.load().current.signing, &framed(parts));
         // Invariant: HMAC-SHA-256 has 32 bytes.
         <[u8; 32]>::try_from(tag.as_ref()).unwrap_or_default()
     }
 
     /// Whether `tag` is the signature of `parts`, compared in constant time.
     pub fn is_signed(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
-        hmac::verify(&self.signing, &framed(parts), tag).is_ok()
+        let text = framed(parts);
+        let ring = self.ring.load();
+        ring.all()
+            .any(|keys| hmac::verify(&keys.signing, &text, tag).is_ok())
     }
 
     /// What to record in a store that has no tag yet.
-    pub fn key_check(&self) -> &KeyCheck {
-        &self.check
+    pub fn key_check(&self) -> KeyCheck {
+        self.ring.load().current.check.clone()
+    }
+
+    /// A new key that seals the rows of a store, and the form to store: a data key of [`Owner::store`].
+    pub fn new_row_key(&self) -> Result<(RowKey, WrappedKey), VaultError> {
+        let ring = self.ring.load();
+        let (key, wrapped) = ring.current.wrapping.generate_signing(&Owner::store())?;
+        Ok((RowKey::new(key), wrapped.made_under(&ring.current.check)))
+    }
+
+    /// The key that seals the rows of a store.
+    pub fn row_key(&self, wrapped: &WrappedKey) -> Result<RowKey, VaultError> {
+        let ring = self.ring.load();
+        let mut opened = ring
+            .all()
+            .map(|keys| keys.wrapping.unwrap_signing(&Owner::store(), wrapped));
+        let key = opened
+            .find(Result::is_ok)
+            .unwrap_or(Err(VaultError::DoesNotOpen))?;
+        Ok(RowKey::new(key))
     }
 
     /// A new data key for `owner`, and the form to store.
     pub fn new_data_key(&self, owner: &Owner) -> Result<(DataKey, WrappedKey), VaultError> {
-        self.wrapping.generate(owner)
+        let ring = self.ring.load();
+        let (key, wrapped) = ring.current.wrapping.generate(owner)?;
+        Ok((key, wrapped.made_under(&ring.current.check)))
     }
 
     /// The data key of `owner`. Fails for one that was wrapped for somebody else, or altered.
     pub fn data_key(&self, owner: &Owner, wrapped: &WrappedKey) -> Result<DataKey, VaultError> {
-        self.wrapping.unwrap(owner, wrapped)
+        let ring = self.ring.load();
+        let mut opened = ring.all().map(|keys| keys.wrapping.unwrap(owner, wrapped));
+        opened.find(Result::is_ok).unwrap_or(Err(VaultError::DoesNotOpen))
     }
 }
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Vault(…)")
+    }
+}
+
+/// Subkeys of one master key.
+struct Keys {
+    wrapping: seal::WrappingKey,
+    signing: hmac::Key,
+    /// What refresh tokens are recognised by in a store whose key was never rotated.
+    own_print: Zeroizing<[u8; 32]>,
+    check: KeyCheck,
+}
+
+impl Keys {
+    fn of(master: &MasterKey, store: &str) -> Option<Self> {
+        let signing = master.derive(b"scopegate ticket key 1")?;
+        Some(Self {
+            wrapping: seal::WrappingKey::new(&*master.derive(b"scopegate wrapping key 1")?)?,
+            signing: hmac::Key::new(hmac::HMAC_SHA256, &*signing),
+            own_print: master.derive(b"scopegate grant print 1")?,
+            check: key_check(master, store)?,
+        })
     }
 }
 
@@ -186,7 +308,7 @@ mod tests {
     fn a_wrong_master_key_is_one_clear_error_before_anything_is_opened() {
         let right = MasterKey::from_bytes([1; 32]);
         let vault = Vault::open(&right, "store-a", None).unwrap();
-        let recorded = vault.key_check().clone();
+        let recorded = vault.key_check();
         assert!(Vault::open(&right, "store-a", Some(&recorded)).is_ok());
         let wrong = MasterKey::from_bytes([2; 32]);
         assert_eq!(

@@ -5,8 +5,10 @@
 //! connection.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
+use super::KeyCheck;
 use crate::secret::Secret;
 
 const FORMAT: u8 = 1;
@@ -50,6 +52,11 @@ impl Owner {
     pub fn app(name: &str) -> Self {
         Self(format!("app:{name}"))
     }
+
+    /// The store itself, for the few values that are nobody's.
+    pub fn store() -> Self {
+        Self("store".to_owned())
+    }
 }
 
 /// Where a sealed value belongs. Opening it for any other place fails.
@@ -67,48 +74,111 @@ pub struct Place<'a> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Vec<u8>);
 
-/// A data key wrapped by the master key, as the store holds it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct WrappedKey(Vec<u8>);
+impl Sealed {
+    /// As read from the store.
+    pub fn from_stored(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
 
-macro_rules! stored_bytes {
-    ($name:ident) => {
-        impl $name {
-            /// As read from the store.
-            pub fn from_stored(bytes: Vec<u8>) -> Self {
-                Self(bytes)
-            }
-
-            /// As written to the store.
-            pub fn as_stored(&self) -> &[u8] {
-                &self.0
-            }
-        }
-
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{}({} bytes)", stringify!($name), self.0.len())
-            }
-        }
-    };
+    /// As written to the store.
+    pub fn as_stored(&self) -> &[u8] {
+        &self.0
+    }
 }
-stored_bytes!(Sealed);
-stored_bytes!(WrappedKey);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+/// A data key wrapped by the master key, as the store holds it.
+#[derive(Clone)]
+pub struct WrappedKey {
+    bytes: Vec<u8>,
+    /// Which master key wrapped it, if that was just now: the store takes it only while that one counts.
+    under: Option<KeyCheck>,
+}
+
+impl WrappedKey {
+    /// As read from the store.
+    pub fn from_stored(bytes: Vec<u8>) -> Self {
+        Self { bytes, under: None }
+    }
+
+    /// As written to the store.
+    pub fn as_stored(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The check value of the master key that wrapped it; `None` for one that came from the store.
+    pub fn under(&self) -> Option<&KeyCheck> {
+        self.under.as_ref()
+    }
+
+    pub(super) fn made_under(mut self, check: &KeyCheck) -> Self {
+        self.under = Some(check.clone());
+        self
+    }
+}
+
+impl PartialEq for WrappedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for WrappedKey {}
+
+impl std::fmt::Debug for WrappedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WrappedKey({} bytes)", self.bytes.len())
+    }
+}
+
+/// What a data key is recognised by, however it is wrapped: another master key changes the wrapping alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPrint([u8; 32]);
+
+impl KeyPrint {
+    fn of(raw: &[u8]) -> Self {
+        let tag = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, raw),
+            b"scopegate data key print 1",
+        );
+        // Invariant: HMAC-SHA-256 has 32 bytes.
+        Self(<[u8; 32]>::try_from(tag.as_ref()).unwrap_or_default())
+    }
+}
 
 /// Seals and opens the values of one owner.
-pub struct DataKey(RandomizedNonceKey);
+pub struct DataKey {
+    key: RandomizedNonceKey,
+    print: KeyPrint,
+}
 
 impl DataKey {
+    fn of(raw: &[u8]) -> Option<Self> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, raw).ok()?;
+        let print = KeyPrint::of(raw);
+        Some(Self { key, print })
+    }
+
+    /// What it is recognised by.
+    pub fn print(&self) -> KeyPrint {
+        self.print
+    }
+
     /// Seals `plain` for `place`.
     pub fn seal(&self, place: Place<'_>, plain: &Secret) -> Result<Sealed, VaultError> {
         let context = context(place.owner, place.field, place.version);
-        seal(&self.0, &context, plain.expose().as_bytes()).map(Sealed)
+        seal(&self.key, &context, plain.expose().as_bytes()).map(Sealed)
     }
 
     /// Opens what was sealed for exactly this place.
     pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Secret, VaultError> {
         let context = context(place.owner, place.field, place.version);
-        let plain = open(&self.0, &context, &sealed.0)?;
+        let plain = open(&self.key, &context, &sealed.0)?;
         let text = std::str::from_utf8(&plain).map_err(|_| VaultError::DoesNotOpen)?;
         Ok(Secret::new(text.to_owned()))
     }
@@ -132,15 +202,65 @@ impl WrappingKey {
         let mut raw = Zeroizing::new([0; KEY_LENGTH]);
         aws_lc_rs::rand::fill(&mut *raw).map_err(|_| VaultError::NoRandomness)?;
         let wrapped = seal(&self.0, &context(owner, "data-key", 0), &*raw)?;
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &*raw).map_err(|_| VaultError::NoRandomness)?;
-        Ok((DataKey(key), WrappedKey(wrapped)))
+        let key = DataKey::of(&*raw).ok_or(VaultError::NoRandomness)?;
+        Ok((key, WrappedKey::from_stored(wrapped)))
+    }
+
+    /// A new key of the same kind, for signing in place of sealing.
+    pub(super) fn generate_signing(&self, owner: &Owner) -> Result<(hmac::Key, WrappedKey), VaultError> {
+        let mut raw = Zeroizing::new([0; KEY_LENGTH]);
+        aws_lc_rs::rand::fill(&mut *raw).map_err(|_| VaultError::NoRandomness)?;
+        let wrapped = seal(&self.0, &context(owner, "data-key", 0), &*raw)?;
+        Ok((
+            hmac::Key::new(hmac::HMAC_SHA256, &*raw),
+            WrappedKey::from_stored(wrapped),
+        ))
+    }
+
+    pub(super) fn unwrap_signing(
+        &self,
+        owner: &Owner,
+        wrapped: &WrappedKey,
+    ) -> Result<hmac::Key, VaultError> {
+        let raw = open(&self.0, &context(owner, "data-key", 0), &wrapped.bytes)?;
+        Ok(hmac::Key::new(hmac::HMAC_SHA256, &raw))
     }
 
     pub(super) fn unwrap(&self, owner: &Owner, wrapped: &WrappedKey) -> Result<DataKey, VaultError> {
-        let raw = open(&self.0, &context(owner, "data-key", 0), &wrapped.0)?;
-        RandomizedNonceKey::new(&AES_256_GCM, &raw)
-            .map(DataKey)
-            .map_err(|_| VaultError::DoesNotOpen)
+        let raw = open(&self.0, &context(owner, "data-key", 0), &wrapped.bytes)?;
+        DataKey::of(&raw).ok_or(VaultError::DoesNotOpen)
+    }
+
+    /// The same data key, wrapped by this key in place of `old`.
+    pub(super) fn rewrap(
+        &self,
+        old: &WrappingKey,
+        owner: &Owner,
+        wrapped: &WrappedKey,
+    ) -> Result<WrappedKey, VaultError> {
+        let context = context(owner, "data-key", 0);
+        let raw = open(&old.0, &context, &wrapped.bytes)?;
+        seal(&self.0, &context, &raw).map(WrappedKey::from_stored)
+    }
+
+    /// Seals 32 bytes that are the store's own.
+    pub(super) fn seal_own(&self, field: &str, bytes: &[u8; KEY_LENGTH]) -> Result<Sealed, VaultError> {
+        seal(&self.0, &context(&Owner::store(), field, 0), bytes).map(Sealed)
+    }
+
+    /// Opens what [`WrappingKey::seal_own`] sealed.
+    pub(super) fn open_own(
+        &self,
+        field: &str,
+        sealed: &Sealed,
+    ) -> Result<Zeroizing<[u8; KEY_LENGTH]>, VaultError> {
+        let plain = open(&self.0, &context(&Owner::store(), field, 0), &sealed.0)?;
+        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+        if plain.len() != KEY_LENGTH {
+            return Err(VaultError::DoesNotOpen);
+        }
+        bytes.copy_from_slice(&plain);
+        Ok(bytes)
     }
 }
 

@@ -33,6 +33,7 @@ pub struct Place {
     pub sim: Arc<Sim>,
     pub key: String,
     pub app: AppCredentials,
+    _ward: support::canaries::Ward,
     dir: tempfile::TempDir,
     lives: usize,
     running: sim::Running,
@@ -52,10 +53,12 @@ impl Place {
         }
         let running = sim::start(Arc::clone(&sim), None).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
+        let ward = support::canaries::Ward::new(dir.path(), &sim, running.address);
         let mut place = Self {
             sim,
             key: String::new(),
             app,
+            _ward: ward,
             dir,
             lives: 0,
             running,
@@ -80,7 +83,8 @@ impl Place {
         let origin = &self.running.origin;
         let text = format!(
             "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nupstream: {{ url: \"{origin}\" }}\nworkers: 2\n\
-             instance: test\nshutdown: {{ delay: 0s, grace: 5s }}\nlog: {{ format: json }}\n"
+             instance: test\nshutdown: {{ delay: 0s, grace: 5s }}\nlog: {{ format: json }}\n\
+             limits: {{ in_flight: 4096, in_flight_per_integration: 4096, connections_per_key: 4096 }}\n"
         );
         std::fs::write(self.config(), text).unwrap();
         std::fs::remove_dir_all(home.join("policies")).unwrap();
@@ -125,6 +129,7 @@ impl Place {
         command
             .args(["--config", support::path(&self.config()), "run"])
             .env("RUST_LOG", "info")
+            .envs(support::canaries::temporary_beside(&self.config()))
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap());
         tokio::task::block_in_place(|| {
@@ -151,6 +156,7 @@ impl Place {
         let vault = unlock(
             &store,
             &MasterKeySource::File(self.home().join("data/master.key")),
+            &scopegate::config::KeyCommand::default(),
         )
         .unwrap();
         (Arc::new(store), vault)

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::support::within;
+use crate::support::{canaries, within};
 
 /// Cookies by origin and name.
 #[derive(Clone, Default)]
@@ -122,6 +122,7 @@ impl Browser {
             self.cookies
                 .insert((origin.clone(), name.to_owned()), value.to_owned());
         }
+        canaries::seen_from(address, &body);
         Seen {
             url: url.to_owned(),
             status: parts.status,

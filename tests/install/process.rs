@@ -8,6 +8,7 @@ use scopegate::sim::{self, PortalOptions, Sim, SimOptions};
 use scopegate::tokens::failpoints;
 
 use crate::browser::Browser;
+use crate::support::canaries::Ward;
 use crate::support::{path, scopegate_ok, write_secret};
 use crate::world::{PUBLIC, RULES, fleet_policy};
 
@@ -16,6 +17,7 @@ mod child;
 use child::Gate;
 
 struct Outside {
+    _ward: Ward,
     dir: tempfile::TempDir,
     sim: Arc<Sim>,
     running: sim::Running,
@@ -27,6 +29,7 @@ impl Outside {
         sim.add_portal(PortalOptions::new(2002));
         let running = sim::start(Arc::clone(&sim), None).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
+        let ward = Ward::new(dir.path(), &sim, running.address);
         let home = dir.path().join("gate");
         scopegate_ok(&["init", path(&home)]);
         std::fs::remove_file(home.join("policies/contact-report.yaml")).unwrap();
@@ -42,7 +45,12 @@ impl Outside {
         let app = sim.oauth_app("agency", &[&format!("{PUBLIC}/callback")]);
         let secret = dir.path().join("secret");
         write_secret(&secret, app.client_secret.expose());
-        let outside = Self { dir, sim, running };
+        let outside = Self {
+            _ward: ward,
+            dir,
+            sim,
+            running,
+        };
         outside.command(&[
             "app",
             "add",

@@ -1,7 +1,7 @@
 //! Where a request begins and ends: nobody can make the gate and the upstream, or the gate and
 //! itself, see two different borders.
 
-use crate::support::World;
+use crate::support::{World, samples};
 use crate::wire::{Reply, Wire, get, post, request};
 
 const GOOD: &str = "/crm/v3/objects/contacts/1001";
@@ -221,87 +221,213 @@ async fn refused_then_next(world: &World, bytes: &str, key: &str) -> (Reply, Opt
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_behind_one_another_are_answered_in_order_and_none_behind_a_chunked_body() {
+async fn requests_behind_one_another_are_answered_in_order_behind_chunked_bodies_too() {
     let world = World::plain().await;
     let (key, reader) = (world.key("writer"), world.key("reader"));
     let mut wire = Wire::open(world.gate).await;
-    let three = [
-        get(GOOD, &key),
-        post("/crm/v3/objects/contacts/search", &key, r#"{"limit":1}"#),
-        get(SMUGGLED, &key),
-    ];
-    wire.write(three.concat()).await;
-    assert_eq!(wire.reply().await.unwrap().json()["id"], "1001");
-    assert_eq!(
-        wire.reply().await.unwrap().json()["results"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(wire.reply().await.unwrap().json()["id"], "1002");
-
-    world.sim.forget_received();
+    let search = "/crm/v3/objects/contacts/search";
     let body = r#"{"limit":1}"#;
-    let smuggled = get(SMUGGLED, &key);
+    let whole = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let chunked = |key: &str, target: &str, chunks: &str| {
         let lines = ["Content-Type: application/json", "Transfer-Encoding: chunked"];
-        request("POST", target, key, &lines, "") + chunks + &smuggled
+        request("POST", target, key, &lines, "") + chunks
     };
-    let whole = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
-    let search = "/crm/v3/objects/contacts/search";
-    let table = [
-        (chunked(&key, search, &whole), 200),
-        (
-            chunked(
-                &key,
-                search,
-                &format!("{:x};ext=1\r\n{body}\r\n0\r\n\r\n", body.len()),
-            ),
-            200,
-        ),
-        (
-            chunked(
-                &key,
-                search,
-                &format!("{:x}\r\n{body}\r\n0\r\nX-Trailer: {SMUGGLED}\r\n\r\n", body.len()),
-            ),
-            200,
-        ),
-        (chunked(&reader, CREATE, &whole), 403),
-        (chunked("sg_l_wrong", search, &whole), 401),
+    let four = [
+        get(GOOD, &key),
+        post(search, &key, body),
+        chunked(&key, search, &whole),
+        get(SMUGGLED, &key),
     ];
-    // Refused by the head alone, each for another reason.
-    let refused = [
+    wire.write(four.concat()).await;
+    assert_eq!(wire.reply().await.unwrap().json()["id"], "1001");
+    for _ in 0..2 {
+        let found = wire.reply().await.unwrap().json();
+        assert_eq!(found["results"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(wire.reply().await.unwrap().json()["id"], "1002");
+    assert_eq!(wire.ask(get(GOOD, &key)).await.status, 200, "it is still in step");
+
+    // Behind a refusal either the next request is read where it begins, or nothing is.
+    let plain = chunked(&key, search, &whole);
+    let by_head = [
         "Expect: soon\r\nHost:",
-        "Upgrade: h2c\r\nHost:",
         "Content-Encoding: gzip\r\nHost:",
         "X-Scopegate-Connection: a\r\nX-Scopegate-Connection: a\r\nHost:",
     ];
-    let plain = chunked(&key, search, &whole);
-    let refused = refused.map(|lines| (plain.replacen("Host:", lines, 1), 400));
-    let other_method = |method: &str| (plain.replacen("POST", method, 1), 400);
-    let refused = refused
-        .into_iter()
-        .chain(["GET", "TRACE", "HEAD", "get"].map(other_method));
-    for (bytes, status) in table.into_iter().chain(refused) {
+    let refused = by_head.map(|lines| (plain.replacen("Host:", lines, 1), 400));
+    let by_method = ["GET", "HEAD", "get"].map(|method| (plain.replacen("POST", method, 1), 400));
+    let others = [
+        (chunked(&reader, CREATE, &whole), 403),
+        (chunked("sg_l_wrong", search, &whole), 401),
+    ];
+    for (bytes, status) in refused.into_iter().chain(by_method).chain(others) {
         let mut wire = Wire::open(world.gate).await;
-        wire.write(&bytes).await;
-        let reply = if bytes.starts_with("HEAD") {
-            wire.head().await.unwrap()
-        } else {
-            wire.reply().await.unwrap()
+        wire.write(format!("{bytes}{}", get(SMUGGLED, &key))).await;
+        let reply = match bytes.starts_with("HEAD") {
+            true => wire.head().await.unwrap(),
+            false => wire.reply().await.unwrap(),
         };
         assert_eq!(reply.status, status, "{bytes:?} {reply:?}");
-        assert!(wire.has_ended().await, "something was served behind {bytes:?}");
+        if let Some(next) = wire.reply().await {
+            assert_eq!(next.json()["id"], "1002", "behind {bytes:?}");
+        }
     }
-    assert!(
-        world
-            .sim
-            .received()
-            .iter()
-            .all(|received| received.target != SMUGGLED)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_served_behind_chunks_that_could_be_read_two_ways() {
+    let world = World::plain().await;
+    let key = world.key("writer");
+    let body = r#"{"limit":1}"#;
+    let size = format!("{:x}", body.len());
+    let smuggled = get(SMUGGLED, &key);
+    let lines = ["Content-Type: application/json", "Transfer-Encoding: chunked"];
+    let head = request("POST", "/crm/v3/objects/contacts/search", &key, &lines, "");
+    for chunks in [
+        format!("{size};ext=1\r\n{body}\r\n0\r\n\r\n"),
+        format!("{size};\n{body}\r\n0\r\n\r\n"),
+        format!("{size}\n{body}\r\n0\r\n\r\n"),
+        format!("{size} \r\n{body}\r\n0\r\n\r\n"),
+        format!("0x{size}\r\n{body}\r\n0\r\n\r\n"),
+        format!("{size}\r\n{body}\n0\r\n\r\n"),
+        format!("{size}\r\n{body}\r\n0\r\nX-Trailer: {SMUGGLED}\r\n\r\n"),
+        format!("{size}\r\n{body}\r\n0\n\n"),
+        format!("1{:016x}\r\n{body}\r\n0\r\n\r\n", body.len()),
+        format!("-{size}\r\n{body}\r\n0\r\n\r\n"),
+    ] {
+        for cut in [1, head.len(), head.len() + 3, usize::MAX] {
+            let bytes = format!("{head}{chunks}{smuggled}");
+            let (first, rest) = bytes.split_at(cut.min(bytes.len()));
+            let mut wire = Wire::open(world.gate).await;
+            wire.write(first).await;
+            wire.write(rest).await;
+            let reply = wire
+                .reply()
+                .await
+                .unwrap_or_else(|| panic!("no answer to {chunks:?}"));
+            assert_eq!(
+                (reply.status, reply.sub_category().as_str()),
+                (400, "scopegate.refused"),
+                "{chunks:?} {reply:?}"
+            );
+            assert!(wire.has_ended().await, "something was served behind {chunks:?}");
+        }
+    }
+    assert!(world.sim.received().is_empty(), "nothing of all that went up");
+}
+
+/// A client that asks whether it may send its body, and sends its next request instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_place_of_a_body_that_was_announced_is_no_request() {
+    let world = World::plain().await;
+    let (key, reader) = (world.key("writer"), world.key("reader"));
+    let smuggled = get(SMUGGLED, &key);
+    let last = request("GET", SMUGGLED, &key, &["Connection: close"], "");
+    let length = smuggled.len();
+    let by_length = format!("Content-Length: {length}");
+    let lines = |framing| ["Content-Type: application/json", "Expect: 100-continue", framing];
+    // Refused by its head alone, and by the body that it is invited to send.
+    for (key, invited) in [("sg_l_wrong", false), (&reader, true)] {
+        for (framing, before) in [
+            (&by_length[..], String::new()),
+            ("Content-Length: 100000", String::new()),
+            ("Transfer-Encoding: chunked", format!("{length:x}\r\n")),
+            ("Transfer-Encoding: chunked", String::new()),
+        ] {
+            for waits in [true, false] {
+                let mut wire = Wire::open(world.gate).await;
+                wire.write(request("POST", CREATE, key, &lines(framing), ""))
+                    .await;
+                let first = if waits { wire.reply().await } else { None };
+                wire.write(format!("{before}{smuggled}{before}{last}")).await;
+                let mut reply = match first {
+                    Some(reply) => Some(reply),
+                    None => wire.reply().await,
+                };
+                let mut statuses = Vec::new();
+                while let Some(one) = reply {
+                    statuses.push(one.status);
+                    let cut_short = framing == "Content-Length: 100000" && one.status == 100;
+                    reply = if cut_short { None } else { wire.reply().await };
+                }
+                // Behind the body that was announced, and only there, the next request begins.
+                let expected: &[&[u16]] = match (invited, framing == by_length) {
+                    (false, true) => &[&[401], &[401, 200]],
+                    (false, false) => &[&[401]],
+                    (true, true) => &[&[100, 400, 200]],
+                    (true, false) => &[&[100], &[100, 400]],
+                };
+                assert!(
+                    expected.contains(&&statuses[..]),
+                    "{framing} {invited}: {statuses:?}"
+                );
+            }
+        }
+    }
+    let served = world.sim.received();
+    assert!(served.iter().all(|received| received.target == SMUGGLED));
+    assert!(served.len() <= 4, "the one that stood for a body was served, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_request_is_answered_before_what_is_wrong_behind_it_is() {
+    let world = World::plain().await;
+    let key = world.key("writer");
+    let (good, search) = (
+        get(GOOD, &key),
+        post("/crm/v3/objects/contacts/search", &key, r#"{"limit":1}"#),
     );
+    let wrong = [
+        "GET / HTTP/1.1\nHost: gate\n\n",
+        "CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "\0",
+    ];
+    for bytes in wrong.map(|wrong| format!("{good}{search}{wrong}\r\n\r\n{}", get(SMUGGLED, &key))) {
+        for at in [good.len() + search.len(), good.len() + 7, bytes.len()] {
+            let mut wire = Wire::open(world.gate).await;
+            let (first, rest) = bytes.split_at(at);
+            wire.write(first).await;
+            wire.write(rest).await;
+            assert_eq!(wire.reply().await.unwrap().json()["id"], "1001", "{bytes:?}");
+            assert_eq!(wire.reply().await.unwrap().status, 200, "{bytes:?}");
+            let refusal = wire.reply().await.unwrap();
+            assert_eq!((refusal.status, refusal.verdict().as_str()), (400, "refuse"));
+            assert!(wire.has_ended().await, "something was served behind {bytes:?}");
+        }
+    }
+    let smuggled = |received: &scopegate::sim::Received| received.target == SMUGGLED;
+    assert!(!world.sim.received().iter().any(smuggled));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_never_cuts_short_the_answers_before_it() {
+    let world = World::plain().await;
+    let key = world.key("reader");
+    // More than the buffers on the way hold, to a client that takes its time.
+    let (count, list) = (60, get("/crm/v3/objects/contacts?limit=100", &key));
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut wire = Wire::over(socket.connect(world.gate).await.unwrap());
+    wire.write(list.repeat(count) + "GET / HTTP/1.1\nHost: gate\n\n" + &get(SMUGGLED, &key))
+        .await;
+    world
+        .until("answers wait to be read", async |world| {
+            world.sim.received().len() > 2
+        })
+        .await;
+    for number in 0..count {
+        let reply = wire.reply().await.unwrap();
+        assert!(reply.status == 200 && reply.whole, "{number}: {reply:?}");
+        assert_eq!(reply.json()["results"].as_array().unwrap().len(), 100, "{number}");
+    }
+    let refusal = wire.reply().await.unwrap();
+    assert_eq!((refusal.status, refusal.verdict().as_str()), (400, "refuse"));
+    assert!(wire.has_ended().await, "something was served behind the refusal");
+    let counted = samples(&world.metrics().await, "scopegate_requests_total");
+    let refused = counted
+        .iter()
+        .filter(|(labels, _)| labels.contains("refused_framing"));
+    assert_eq!(refused.map(|(_, count)| count).sum::<f64>(), 1.0, "{counted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,10 +8,12 @@ mod canaries;
 mod child;
 mod framing;
 mod headers;
+mod heads;
 mod paths;
 mod records;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+mod ward;
 #[path = "../support/wire.rs"]
 mod wire;

@@ -177,7 +177,10 @@ async fn everything_that_went_up_has_its_decision_and_every_decision_its_record(
         }
     }
     assert_eq!(allowed, 10, "{decisions:?}");
-    assert_eq!(went_up, allowed, "as many went up as were allowed");
+    // A read that lost the connection it was the second to use goes up once more, and its record says so.
+    let twice = audit.iter().filter(|line| line["replayed"] == true).count();
+    assert!(twice <= 2, "one a worker's idle connection: {twice}");
+    assert_eq!(went_up, allowed + twice, "as many went up as were allowed");
     for id in decisions
         .iter()
         .filter(|(_, verdict)| **verdict == "allow")

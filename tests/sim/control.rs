@@ -60,6 +60,11 @@ async fn a_whole_test_can_be_run_from_another_process() {
             .unwrap()
             .starts_with("na1-")
     );
+    let fleet = json!({"client_id": app["client_id"], "first": 9_000, "count": 3, "scopes": ["oauth"]});
+    let fleet = post("fleets", fleet).await["installs"].clone();
+    let hubs: Vec<_> = (0..3).map(|n| fleet[n]["hub_id"].as_u64()).collect();
+    assert_eq!(hubs, [Some(9_000), Some(9_001), Some(9_002)]);
+    assert!(fleet[2]["refresh_token"].as_str().unwrap().starts_with("na1-"));
     let secret_of = json!({"client_id": app["client_id"]});
     let another = post("client-secrets", secret_of).await["client_secret"].clone();
     assert_ne!(another, app["client_secret"]);

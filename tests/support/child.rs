@@ -7,15 +7,18 @@
     missing_docs
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::support::canaries::{self, Place};
 
 /// A running gate; killed when dropped.
 pub struct Gate {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     pub gate: SocketAddr,
     pub admin: SocketAddr,
     pub install: Option<SocketAddr>,
@@ -35,10 +38,22 @@ impl Gate {
 
     /// With more variables of the environment.
     pub fn start_at(config: &Path, filter: &str, more: &[(&str, &str)]) -> Self {
+        Self::start_through(&[], config, filter, more)
+    }
+
+    /// Started by another program, which becomes the gate: its words come first.
+    pub fn start_through(wrapper: &[&str], config: &Path, filter: &str, more: &[(&str, &str)]) -> Self {
+        assert!(
+            canaries::watches(config),
+            "nobody would look for secrets in what a gate on {} leaves",
+            config.display()
+        );
         let log = config.with_file_name("stderr.log");
         // A write over a file-size limit must fail, as on a full disk, not kill the process.
         let script = r#"trap "" XFSZ; exec "$0" "$@""#;
-        let mut child = Command::new("sh")
+        let mut words = wrapper.iter().copied().chain(["sh"]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
             .args(["-c", script, env!("CARGO_BIN_EXE_scopegate"), "--config"])
             .arg(config)
             .arg("run")
@@ -47,14 +62,14 @@ impl Gate {
             .env("RUST_LOG", filter)
             .envs(more.iter().copied())
             .env("SSLKEYLOGFILE", config.with_file_name("tls-keys"))
+            .envs(canaries::temporary_beside(config))
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let found = |name: &str| {
             let word = line.split_whitespace().find_map(|word| word.strip_prefix(name))?;
             Some(word.split_once("://").unwrap().1.parse().unwrap())
@@ -71,6 +86,7 @@ impl Gate {
             install: found("install="),
             log,
             child,
+            stdout,
         }
     }
 
@@ -128,8 +144,16 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        let running = matches!(self.child.try_wait(), Ok(None));
+        if running {
+            canaries::look_at_process(self.pid(), self.admin);
+        }
         // Already gone is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let mut rest = Vec::new();
+        // Nobody else holds its other end.
+        let _ = self.stdout.read_to_end(&mut rest);
+        canaries::seen(Place::Log, &rest);
     }
 }

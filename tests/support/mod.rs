@@ -8,6 +8,9 @@
     missing_docs
 )]
 
+#[path = "canaries.rs"]
+pub mod canaries;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use canaries::{Place, Ward};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -39,6 +43,8 @@ pub struct Setup {
     pub config: String,
     /// Whether the upstream is under TLS, as HubSpot is.
     pub tls: bool,
+    /// The origin of another upstream than the simulator; it then can't tell whose the token is.
+    pub upstream: Option<String>,
 }
 
 impl Default for Setup {
@@ -48,6 +54,7 @@ impl Default for Setup {
             policies: vec![("reader", reader()), ("writer", writer())],
             config: String::new(),
             tls: false,
+            upstream: None,
         }
     }
 }
@@ -75,10 +82,12 @@ pub struct World {
     pub sim: Arc<Sim>,
     pub sim_origin: String,
     pub upstream_token: String,
-    pub dir: tempfile::TempDir,
     pub gate: SocketAddr,
     pub monitor: SocketAddr,
     server: Option<Server>,
+    /// Looks for secrets where they must not be when the world ends: after the server, before the folder.
+    ward: Ward,
+    pub dir: tempfile::TempDir,
     _running: sim::Running,
 }
 
@@ -103,7 +112,8 @@ impl World {
         } else {
             String::new()
         };
-        let origin = running.origin.clone();
+        let origin = setup.upstream.unwrap_or_else(|| running.origin.clone());
+        let ward = Ward::new(dir.path(), &sim, running.address);
         scopegate_ok(&["init", path(&dir.path().join("gate"))]);
         let home = dir.path().join("gate");
         std::fs::remove_dir_all(home.join("policies")).unwrap();
@@ -148,6 +158,7 @@ impl World {
             sim,
             sim_origin: origin,
             upstream_token: token,
+            ward,
             dir,
             _running: running,
         }
@@ -227,11 +238,13 @@ impl World {
             .map_err(|error| error.to_string())?
             .to_bytes();
         driver.abort();
-        Ok(Answer {
+        let answer = Answer {
             status: parts.status,
             headers: parts.headers,
             body,
-        })
+        };
+        canaries::seen(Place::Answer, &answer.bytes());
+        Ok(answer)
     }
 
     /// Raw bytes in, everything that comes back until the gate closes or falls silent.
@@ -248,6 +261,7 @@ impl World {
             }
             answer.extend_from_slice(&chunk[..count]);
         }
+        canaries::seen(Place::Answer, &answer);
         String::from_utf8_lossy(&answer).into_owned()
     }
 
@@ -273,6 +287,7 @@ impl World {
         files.sort();
         files
             .iter()
+            .filter(|file| file.extension().is_some_and(|end| end == "jsonl"))
             .filter_map(|file| std::fs::read_to_string(file).ok())
             .collect()
     }
@@ -314,8 +329,23 @@ impl World {
         self.server = Some(server);
     }
 
+    /// What looks for this world's secrets where they must not be.
+    pub fn ward(&self) -> &Ward {
+        &self.ward
+    }
+
     pub fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let flavour = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
+        let may_block = matches!(flavour, Ok(tokio::runtime::RuntimeFlavor::MultiThread));
+        if self.server.is_some() && may_block && !std::thread::panicking() {
+            tokio::task::block_in_place(|| canaries::look_at_metrics(self.monitor));
+        }
     }
 }
 
@@ -331,7 +361,9 @@ pub async fn monitor(address: SocketAddr, target: &str) -> String {
         .body(Full::<Bytes>::default())
         .unwrap();
     let response = within(sender.send_request(request)).await.unwrap();
-    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    let text = String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    canaries::seen(Place::Metrics, text.as_bytes());
+    text
 }
 
 /// A credential that may do everything, as the ones integrations used to hold.
@@ -389,6 +421,7 @@ pub fn path(path: &Path) -> &str {
 }
 
 pub fn write_secret(file: &Path, text: &str) {
+    canaries::given_in(file, text);
     use std::os::unix::fs::OpenOptionsExt;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
@@ -402,12 +435,15 @@ pub fn write_secret(file: &Path, text: &str) {
 
 pub fn scopegate(args: &[&str]) -> Output {
     let clean = std::env::vars().filter(|(name, _)| !name.starts_with("SCOPEGATE_"));
-    Command::new(env!("CARGO_BIN_EXE_scopegate"))
+    let output = Command::new(env!("CARGO_BIN_EXE_scopegate"))
         .args(args)
         .env_clear()
         .envs(clean)
+        .envs(canaries::temporary_for(args))
         .output()
-        .unwrap()
+        .unwrap();
+    canaries::said(args, &output);
+    output
 }
 
 pub fn scopegate_ok(args: &[&str]) -> String {
@@ -428,6 +464,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// As a client saw it.
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, value) in &self.headers {
+            bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
+        }
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))

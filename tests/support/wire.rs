@@ -11,6 +11,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::canaries::Heard;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Wire<S = TcpStream> {
     pub stream: S,
     buffer: Vec<u8>,
+    heard: Heard,
+    /// The connection ended, and not properly.
+    broke: bool,
 }
 
 /// One answer.
@@ -81,7 +85,9 @@ impl Wire {
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self::over(stream)
+        let mut wire = Self::over(stream);
+        wire.heard = Heard::from(address);
+        wire
     }
 }
 
@@ -90,6 +96,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self {
             stream,
             buffer: Vec::new(),
+            heard: Heard::default(),
+            broke: false,
         }
     }
 
@@ -132,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             (false, false, None) => {
                 while self.more().await {}
                 into.append(&mut self.buffer);
-                true
+                !self.broke
             }
         }
     }
@@ -170,12 +178,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads once; `false` at the end of the connection, however it ends.
     pub async fn more(&mut self) -> bool {
         self.buffer.reserve(64 * 1024);
+        let before = self.buffer.len();
         match tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await {
             Err(_) => panic!(
                 "the gate neither answers nor closes; so far: {}",
                 String::from_utf8_lossy(&self.buffer)
             ),
-            Ok(read) => read.is_ok_and(|count| count > 0),
+            Ok(read) => {
+                self.heard.bytes(&self.buffer[before..]);
+                self.broke |= read.is_err();
+                read.is_ok_and(|count| count > 0)
+            }
         }
     }
 

@@ -3,8 +3,10 @@
 
 #[path = "../support/child.rs"]
 mod child;
+mod clients;
 mod connections;
 mod deadlines;
+mod idle;
 mod process;
 mod refresh;
 #[path = "../support/relay.rs"]

@@ -20,19 +20,19 @@ use crate::wire::{Wire, get};
 const GOOD: &str = "/crm/v3/objects/contacts/1001";
 
 /// A certificate authority of a test's own.
-struct Authority {
+pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate and its key, PEM.
-struct Pair {
-    certificate: String,
-    key: String,
+pub struct Pair {
+    pub certificate: String,
+    pub key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -43,7 +43,7 @@ impl Authority {
         }
     }
 
-    fn pair(&self, name: &str) -> Pair {
+    pub fn pair(&self, name: &str) -> Pair {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         Pair {
@@ -53,7 +53,7 @@ impl Authority {
     }
 }
 
-fn client(trusts: &Authority, shows: Option<&Pair>, alpn: &[&[u8]]) -> TlsConnector {
+pub fn client(trusts: &Authority, shows: Option<&Pair>, alpn: &[&[u8]]) -> TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(trusts.pem.as_bytes()).unwrap())
@@ -76,7 +76,7 @@ fn client(trusts: &Authority, shows: Option<&Pair>, alpn: &[&[u8]]) -> TlsConnec
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(world: &World, connector: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(world: &World, connector: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(world.gate).await.unwrap();
     within(connector.connect(ServerName::try_from("gate.test").unwrap(), stream)).await
 }

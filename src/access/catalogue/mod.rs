@@ -5,6 +5,7 @@
 //! Deliberately absent: judgement. Nothing here knows a policy.
 
 mod associations;
+mod direct;
 mod extra;
 mod layout;
 mod operation;
@@ -124,10 +125,11 @@ impl Catalogue {
             extra::apply(&mut rows, more, &types)?;
         }
         rows.iter_mut().for_each(Row::settle);
+        rows.shrink_to_fit();
         let operations = Operations::build(&rows)?;
         let row_operations = operations.by_row(rows.len());
         Ok(Self {
-            tree: Tree::build(&rows, versions),
+            tree: Tree::build(&rows, versions).straighten(&types),
             rows,
             row_operations,
             associations: AssociationTypes::parse(ASSOCIATION_TYPES, &types)?,
@@ -137,6 +139,11 @@ impl Catalogue {
             types,
             digest: digest(extra, versions),
         })
+    }
+
+    /// Whether [`Catalogue::with`] of these would be this catalogue again.
+    pub fn is_with(&self, extra: Option<&str>, versions: &[String]) -> bool {
+        self.digest == digest(extra, versions)
     }
 
     /// SHA-256 over the tables, the operator's operations and versions; 64 hexadecimal digits.
@@ -203,6 +210,17 @@ impl Catalogue {
         match object {
             ObjectType::Custom(spelling) => spelling,
             known => self.types.row(known).map_or("", |row| &row.name),
+        }
+    }
+
+    /// The same, to be kept: what is known is not copied.
+    pub fn kept_object_name(&self, object: &ObjectType) -> Arc<str> {
+        match object {
+            ObjectType::Custom(spelling) => Arc::clone(spelling),
+            known => self
+                .types
+                .row(known)
+                .map_or_else(Arc::default, |row| Arc::clone(&row.name)),
         }
     }
 
@@ -324,8 +342,8 @@ impl Catalogue {
     fn touch(&self, row: &Row, object: Option<&ObjectType>) -> Touch {
         let requirement = match (object, &row.resolve) {
             (None, rows::Resolve::Fixed(requirement)) => requirement.clone(),
-            (None, rows::Resolve::Read(reading)) => reading.own.clone().unwrap_or_else(|| Arc::from([])),
-            (None, _) => Arc::from([]),
+            (None, rows::Resolve::Read(reading)) => reading.own.clone().unwrap_or(Requirement::NONE),
+            (None, _) => Requirement::NONE,
             (Some(object), _) => row.requirement(&self.types, object),
         };
         Touch {

@@ -43,6 +43,8 @@ pub struct Operation {
     /// The object types of every row stand in bodies that nothing reads: each request is refused, even
     /// if a rule names the operation.
     pub unjudged: bool,
+    /// It moves records whose number nobody can tell before: an export, an import, a GraphQL query.
+    pub in_bulk: bool,
     /// Its rows.
     pub rows: Vec<RowIndex>,
 }
@@ -149,6 +151,7 @@ fn operation(id: &str, indices: Vec<RowIndex>, rows: Vec<&Row>) -> Result<Operat
             .iter()
             .any(|row| row.reader().is_some_and(|reader| !reader.opens_by_scope())),
         unjudged: rows.iter().all(|row| row.is_unjudged()),
+        in_bulk: rows.iter().any(|row| row.is_in_bulk()),
         rows: indices,
     })
 }

@@ -58,8 +58,8 @@ impl Catalogue {
             types.push(match source {
                 TypeSource::Literal(object) => object.clone(),
                 TypeSource::Parameter(ordinal) => captures
-                    .get(usize::from(*ordinal))
-                    .and_then(|position| target.segment(usize::from(*position)))
+                    .nth(*ordinal)
+                    .and_then(|position| target.segment(usize::from(position)))
                     .and_then(|word| self.types.resolve(word))
                     .ok_or(UNKNOWN_OBJECT)?,
             });

@@ -101,6 +101,9 @@ pub(super) const COUNTED: [&str; 5] = [
     "crm.lists.memberships.remove",
 ];
 
+/// Operations that touch every member of a list without naming one.
+pub(super) const UNCOUNTED: [&str; 2] = ["crm.lists.memberships.add-from", "crm.lists.memberships.archive"];
+
 /// Whether requests for an operation name many records at once.
 fn names_many(id: &str) -> bool {
     let is_batch = |part| part == "batch" || part == "batch-async";

@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use super::operation::Takes;
 use super::reader::Reader;
 use super::recognise::BodyNeed;
+use super::row_text;
 use super::types::{Access, ObjectTypes};
 use crate::access::effect::Effect;
 use crate::access::facts::{Requirement, Risks, ScopeIndex, Surface};
@@ -133,6 +134,15 @@ impl Row {
             Resolve::Read(reading) => Some(reading.reader),
             _ => None,
         }
+    }
+
+    /// Whether it moves records whose number nobody can tell before.
+    pub(super) fn is_in_bulk(&self) -> bool {
+        let bulk_export = Risks::parse("bulk-export").unwrap_or_default();
+        let moves = |reader| matches!(reader, Reader::Import | Reader::Export | Reader::Graphql);
+        self.risks.intersects(bulk_export)
+            || self.reader().is_some_and(moves)
+            || row_text::UNCOUNTED.contains(&&*self.id)
     }
 
     /// Whether its object types stand in the body, read or not.
@@ -300,7 +310,7 @@ impl Row {
         let reads = self.effect == Effect::Read;
         let access = match &self.resolve {
             Resolve::Fixed(requirement) | Resolve::OwnRecords(_, requirement) => return requirement.clone(),
-            Resolve::Body => return Arc::from([]),
+            Resolve::Body => return Requirement::NONE,
             Resolve::Read(reading) => return self.read_requirement(types, reading, object),
             Resolve::Records(_) if reads => Access::Read,
             Resolve::Records(_) => Access::Write,
@@ -322,11 +332,9 @@ fn both(one: &Requirement, other: &Requirement) -> Requirement {
             one.clone()
         };
     }
-    let join = |a: &SmallVec<[ScopeIndex; 2]>| {
-        let terms = other.iter().map(move |b| a.iter().chain(b).copied().collect());
-        terms.collect::<Vec<SmallVec<[ScopeIndex; 2]>>>()
-    };
-    one.iter().flat_map(join).collect()
+    one.iter()
+        .flat_map(|a| other.iter().map(move |b| a.iter().chain(b).copied().collect()))
+        .collect()
 }
 
 /// `AREA.RESOURCE[.SUBRESOURCE].VERB` in lower-case letters, digits and hyphens.

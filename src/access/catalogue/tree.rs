@@ -8,57 +8,75 @@ use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 
+use super::direct::Direct;
 use super::layout::{Plain, age};
 use super::rows::{Row, RowIndex, is_version};
 use super::types::ObjectTypes;
-use super::words::{self, Words};
+use super::words::Words;
 use crate::access::object_type::ObjectType;
 use crate::access::target::{Method, Target};
 
-/// Parameters captured on the way: positions of segments in the target.
-pub(super) type Captures = SmallVec<[u8; 8]>;
+/// Where a row's parameters stand: positions of segments in the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Captures<'t> {
+    positions: &'t [u8],
+    /// The parameter that takes the rest of the path, behind those.
+    rest: Option<u8>,
+}
+
+impl Captures<'_> {
+    /// The position of the n-th parameter.
+    pub(super) fn nth(&self, ordinal: u8) -> Option<u8> {
+        let rest = self.rest.filter(|_| self.positions.len() == usize::from(ordinal));
+        self.positions.get(usize::from(ordinal)).copied().or(rest)
+    }
+}
 
 /// What the walk ended in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Walk {
-    Found(RowIndex, Captures),
+pub(super) enum Walk<'t> {
+    Found(RowIndex, Captures<'t>),
     /// The path is known under other versions only.
     UnknownVersion,
     Unknown,
 }
 
 #[derive(Debug, Default)]
-struct Node {
+pub(super) struct Node {
+    /// How many segments lead here.
+    depth: u8,
+    /// Which of them are parameters.
+    captures: SmallVec<[u8; 8]>,
     /// Sorted by literal.
-    literals: Vec<(Box<str>, u32)>,
+    pub(super) literals: Vec<(Box<str>, u32)>,
     /// The same literals, to be looked up.
     words: Words,
     /// Whether a literal has a capital letter.
     has_capitals: bool,
     /// Literals that are spellings of an object type, so that each of its other spellings takes them too.
-    types: Vec<(ObjectType, u32)>,
-    version: Option<u32>,
-    parameter: Option<u32>,
+    pub(super) types: Vec<(ObjectType, u32)>,
+    pub(super) version: Option<u32>,
+    pub(super) parameter: Option<u32>,
     /// Rows that end here: method, version, row.
-    rows: Vec<(Method, VersionIndex, RowIndex)>,
+    pub(super) rows: Vec<(Method, VersionIndex, RowIndex)>,
     /// Rows whose last parameter takes this segment and all that follow.
-    rest: Vec<(Method, VersionIndex, RowIndex)>,
+    pub(super) rest: Vec<(Method, VersionIndex, RowIndex)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct VersionIndex(u16);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct VersionIndex(u16);
 
 /// Templates without a version.
-const NO_VERSION: VersionIndex = VersionIndex(u16::MAX);
+pub(super) const NO_VERSION: VersionIndex = VersionIndex(u16::MAX);
 /// A segment that has the form of a version nobody knows.
 const UNKNOWN_VERSION: VersionIndex = VersionIndex(u16::MAX - 1);
 
 /// The compiled templates.
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: Vec<Node>,
-    /// What each version begins with, and the version.
-    versions: Vec<(u64, Box<str>)>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) direct: Direct,
+    versions: Vec<Box<str>>,
 }
 
 impl Tree {
@@ -67,6 +85,7 @@ impl Tree {
     pub(super) fn build(rows: &[Row], more_versions: &[String]) -> Self {
         let mut tree = Self {
             nodes: vec![Node::default()],
+            direct: Direct::default(),
             versions: Vec::new(),
         };
         for version in rows.iter().filter_map(|row| row.version.as_deref()) {
@@ -110,26 +129,36 @@ impl Tree {
         tree.extend_to(more_versions);
         for node in &mut tree.nodes {
             node.literals.sort();
-            let literals = || node.literals.iter().map(|(literal, _)| literal);
-            node.words = Words::new(literals().cloned());
-            node.has_capitals = literals().any(|literal| has_capital(literal));
+            node.words = Words::new(node.literals.iter().cloned());
+            node.has_capitals = node.literals.iter().any(|(literal, _)| has_capital(literal));
         }
+        tree.nodes.shrink_to_fit();
         tree
+    }
+
+    /// Works out ahead where targets lead, so that most are found without a search.
+    pub(super) fn straighten(mut self, types: &ObjectTypes) -> Self {
+        self.direct = Direct::build(&self, types);
+        self
     }
 
     fn add_version(&mut self, version: &str) {
         if self.version(version) == UNKNOWN_VERSION {
-            self.versions.push((words::beginning(version), version.into()));
+            self.versions.push(version.into());
         }
     }
 
     fn version(&self, segment: &str) -> VersionIndex {
-        let first = words::beginning(segment);
         self.versions
             .iter()
-            .position(|(begins, known)| *begins == first && **known == *segment)
+            .position(|known| **known == *segment)
             .and_then(|position| u16::try_from(position).ok())
             .map_or(UNKNOWN_VERSION, VersionIndex)
+    }
+
+    /// The version of a segment, if rows have it.
+    pub(super) fn known_version(&self, segment: &str) -> Option<VersionIndex> {
+        Some(self.version(segment)).filter(|version| *version != UNKNOWN_VERSION)
     }
 
     fn insert(&mut self, index: RowIndex, row: &Row, plain: &Plain<'_>, version_at: Option<usize>) {
@@ -137,19 +166,19 @@ impl Tree {
         let last = plain.segments.len().saturating_sub(1);
         for (position, segment) in plain.segments.iter().enumerate() {
             if version_at == Some(position) {
-                node = self.child(node, |node| &mut node.version);
+                node = self.child(node, Kind::Version);
             }
             if segment.starts_with('{') {
                 if row.takes_rest && position == last {
                     self.put(node, index, row, |node| &mut node.rest);
                 }
-                node = self.child(node, |node| &mut node.parameter);
+                node = self.child(node, Kind::Parameter);
             } else {
                 node = self.literal(node, segment, plain.types.get(&position));
             }
         }
         if version_at == Some(plain.segments.len()) {
-            node = self.child(node, |node| &mut node.version);
+            node = self.child(node, Kind::Version);
         }
         self.put(node, index, row, |node| &mut node.rows);
     }
@@ -173,17 +202,21 @@ impl Tree {
         }
     }
 
-    fn child(&mut self, parent: u32, slot: impl Fn(&mut Node) -> &mut Option<u32>) -> u32 {
+    fn child(&mut self, parent: u32, kind: Kind) -> u32 {
         let new = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        let Some(parent) = self.nodes.get_mut(parent as usize) else {
+        let Some(node) = self.nodes.get_mut(parent as usize) else {
             return parent;
         };
-        let slot = slot(parent);
+        let below = node.below(kind);
+        let slot = match kind {
+            Kind::Version => &mut node.version,
+            Kind::Parameter => &mut node.parameter,
+        };
         if let Some(existing) = *slot {
             return existing;
         }
         *slot = Some(new);
-        self.nodes.push(Node::default());
+        self.nodes.push(below);
         new
     }
 
@@ -206,7 +239,12 @@ impl Tree {
             }
         }
         if child == new {
-            self.nodes.push(Node::default());
+            let below = Node {
+                depth: node.depth.saturating_add(1),
+                captures: node.captures.clone(),
+                ..Node::default()
+            };
+            self.nodes.push(below);
         }
         child
     }
@@ -215,7 +253,7 @@ impl Tree {
     fn extend_to(&mut self, versions: &[String]) {
         let wanted: Vec<VersionIndex> = versions.iter().map(|version| self.version(version)).collect();
         let names = &self.versions;
-        let age = |version: VersionIndex| names.get(usize::from(version.0)).map(|(_, name)| age(name));
+        let age = |version: VersionIndex| names.get(usize::from(version.0)).map(|name| age(name));
         for node in &mut self.nodes {
             for list in [&mut node.rows, &mut node.rest] {
                 let mut newest: Vec<(Method, VersionIndex, RowIndex)> = Vec::new();
@@ -238,32 +276,42 @@ impl Tree {
     }
 
     /// Finds the row of a target.
-    pub(super) fn walk(&self, target: &Target, types: &ObjectTypes) -> Walk {
+    pub(super) fn walk(&self, target: &Target, types: &ObjectTypes) -> Walk<'_> {
+        match self.direct.find(self, target) {
+            Some((row, node)) => Walk::Found(row, self.captures(node)),
+            None => self.search(target, types),
+        }
+    }
+
+    /// The same, branch by branch.
+    pub(super) fn search(&self, target: &Target, types: &ObjectTypes) -> Walk<'_> {
         let mut search = Search {
             tree: self,
             target,
             types,
             any_version: false,
             doubtful: false,
-            captures: Captures::new(),
             budget: WALK_STEPS,
         };
-        if let Some(row) = search.straight() {
-            return Walk::Found(row, search.captures);
-        }
-        search.captures.clear();
-        if let Some(row) = search.step(0, 0, NO_VERSION) {
-            return Walk::Found(row, search.captures);
+        if let Some((row, captures)) = search.step(0, 0, NO_VERSION) {
+            return Walk::Found(row, captures);
         }
         if search.doubtful {
             return Walk::Unknown;
         }
         search.any_version = true;
-        search.captures.clear();
         search.budget = WALK_STEPS;
         match search.step(0, 0, NO_VERSION) {
             Some(_) => Walk::UnknownVersion,
             None => Walk::Unknown,
+        }
+    }
+
+    pub(super) fn captures(&self, node: u32) -> Captures<'_> {
+        let node = self.nodes.get(node as usize);
+        Captures {
+            positions: node.map_or(&[], |node| &node.captures),
+            rest: None,
         }
     }
 }
@@ -272,75 +320,42 @@ impl Tree {
 /// is expensive.
 const WALK_STEPS: u32 = 2_000;
 
-struct Search<'a> {
-    tree: &'a Tree,
+struct Search<'t, 'a> {
+    tree: &'t Tree,
     target: &'a Target,
     types: &'a ObjectTypes,
     /// Whether a row of any version will do, to tell an unknown version from an unknown operation.
     any_version: bool,
     /// Whether a segment was nearly a literal: then no other branch is looked at either.
     doubtful: bool,
-    captures: Captures,
     budget: u32,
 }
 
-impl Search<'_> {
-    /// Takes at each segment the branch that [`Search::step`] tries first, and never comes back: what it
-    /// finds, `step` would find, and most targets are found so.
-    fn straight(&mut self) -> Option<RowIndex> {
-        let mut node = self.tree.nodes.first()?;
-        let mut version = NO_VERSION;
-        for (segment, position) in self.target.segments().zip(0u8..) {
-            let child = match node.literal(segment) {
-                Some(child) => child,
-                None => match self.as_type(node, segment)? {
-                    Some(child) => child,
-                    None if version == NO_VERSION && node.version.is_some() && is_version(segment) => {
-                        version = self.tree.version(segment);
-                        node.version?
-                    }
-                    None => {
-                        self.captures.push(position);
-                        node.parameter?
-                    }
-                },
-            };
-            node = self.tree.nodes.get(child as usize)?;
-        }
-        self.row(&node.rows, version)
-    }
-
-    /// The child of a literal by another spelling of its type; `None` outside: the segment is nearly a
-    /// literal, so the straight way ends.
-    fn as_type(&self, node: &Node, segment: &str) -> Option<Option<u32>> {
-        let object = match node.types.is_empty() {
-            true => None,
-            false => self.types.resolve(segment),
-        };
-        match object {
-            Some(object) => {
-                let mut known = node.types.iter();
-                Some(known.find(|(known, _)| *known == object).map(|(_, child)| *child))
-            }
-            None if node.is_nearly_a_literal(segment) => None,
-            None => Some(None),
-        }
-    }
-
-    fn step(&mut self, node: u32, position: usize, version: VersionIndex) -> Option<RowIndex> {
+impl<'t> Search<'t, '_> {
+    fn step(
+        &mut self,
+        node: u32,
+        position: usize,
+        version: VersionIndex,
+    ) -> Option<(RowIndex, Captures<'t>)> {
         self.budget = self.budget.checked_sub(1)?;
         if self.doubtful {
             return None;
         }
-        let node = self.tree.nodes.get(node as usize)?;
+        let tree: &'t Tree = self.tree;
+        let node = tree.nodes.get(node as usize)?;
+        let ends = |row: RowIndex, rest: Option<u8>| {
+            let positions = &*node.captures;
+            (row, Captures { positions, rest })
+        };
         let Some(segment) = self.target.segment(position) else {
-            return self.row(&node.rows, version);
+            return self.row(&node.rows, version).map(|row| ends(row, None));
         };
         let exact = node.literal(segment);
         if let Some(child) = exact
-            && let Some(row) = self.step(child, position + 1, version)
+            && let Some(found) = self.step(child, position + 1, version)
         {
-            return Some(row);
+            return Some(found);
         }
         if !node.types.is_empty()
             && let Some(object) = self.types.resolve(segment)
@@ -348,9 +363,9 @@ impl Search<'_> {
             for (known, child) in &node.types {
                 if *known == object
                     && Some(*child) != exact
-                    && let Some(row) = self.step(*child, position + 1, version)
+                    && let Some(found) = self.step(*child, position + 1, version)
                 {
-                    return Some(row);
+                    return Some(found);
                 }
             }
         } else if exact.is_none() && node.is_nearly_a_literal(segment) {
@@ -362,24 +377,20 @@ impl Search<'_> {
         if let Some(child) = node.version
             && version == NO_VERSION
             && is_version(segment)
-            && let Some(row) = self.step(child, position + 1, self.tree.version(segment))
+            && let Some(found) = self.step(child, position + 1, self.tree.version(segment))
         {
-            return Some(row);
+            return Some(found);
         }
-        let before = self.captures.len();
-        if let Some(child) = node.parameter {
-            self.captures.push(u8::try_from(position).ok()?);
-            if let Some(row) = self.step(child, position + 1, version) {
-                return Some(row);
-            }
-            self.captures.truncate(before);
+        if let Some(child) = node.parameter
+            && let Some(found) = self.step(child, position + 1, version)
+        {
+            return Some(found);
         }
         if !node.rest.is_empty()
             && !self.doubtful
             && let Some(row) = self.row(&node.rest, version)
         {
-            self.captures.push(u8::try_from(position).ok()?);
-            return Some(row);
+            return Some(ends(row, Some(node.depth)));
         }
         None
     }
@@ -393,25 +404,44 @@ impl Search<'_> {
 }
 
 /// Visible ASCII without capital letters: no case to differ in, no white space of any kind.
-fn is_plain(segment: &str) -> bool {
+pub(super) fn is_plain(segment: &str) -> bool {
     segment.bytes().fold(true, |all, byte| {
         all & byte.is_ascii_graphic() & !byte.is_ascii_uppercase()
     })
 }
 
-fn has_capital(word: &str) -> bool {
+pub(super) fn has_capital(word: &str) -> bool {
     word.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
+/// A branch that is not a literal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Version,
+    Parameter,
+}
+
 impl Node {
+    /// A new node below this one, by such a branch.
+    fn below(&self, kind: Kind) -> Self {
+        let mut captures = self.captures.clone();
+        if kind == Kind::Parameter {
+            captures.push(self.depth);
+        }
+        Self {
+            depth: self.depth.saturating_add(1),
+            captures,
+            ..Self::default()
+        }
+    }
+
     /// The child of a literal.
-    fn literal(&self, segment: &str) -> Option<u32> {
-        let position = self.words.find(segment)?;
-        self.literals.get(position).map(|(_, child)| *child)
+    pub(super) fn literal(&self, segment: &str) -> Option<u32> {
+        self.words.find(segment)
     }
 
     /// Whether a segment is one of the literals but for the case of its letters or white space around it.
-    fn is_nearly_a_literal(&self, segment: &str) -> bool {
+    pub(super) fn is_nearly_a_literal(&self, segment: &str) -> bool {
         if !self.has_capitals && is_plain(segment) {
             return false; // in small letters throughout it would be one of them exactly
         }

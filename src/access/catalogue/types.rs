@@ -29,7 +29,7 @@ pub(super) enum Access {
 /// One row of `object_types.tsv`.
 #[derive(Debug)]
 pub(super) struct TypeRow {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) id: Option<Box<str>>,
     /// First alternative of `read` and `write`, as operations.tsv writes a literal row's `least`.
     pub(super) least_read: Box<str>,
@@ -82,7 +82,12 @@ impl ObjectTypes {
                 return Err(CatalogueError::new("object_types.tsv", 1, message));
             }
         }
-        types.words = Words::new(types.spellings.iter().map(|(word, _)| word.clone()));
+        types.words = Words::new(
+            types
+                .spellings
+                .iter()
+                .map(|(word, row)| (word.clone(), u32::from(*row))),
+        );
         types.name_scopes(scopes);
         Ok(types)
     }
@@ -139,8 +144,8 @@ impl ObjectTypes {
     }
 
     fn known(&self, spelling: &str) -> Option<ObjectType> {
-        let index = self.words.find(spelling)?;
-        self.spellings.get(index).map(|(_, row)| ObjectType::Known(*row))
+        let row = self.words.find(spelling)?;
+        u8::try_from(row).ok().map(ObjectType::Known)
     }
 
     /// One value for every spelling: plural, singular, alias, type id (letters in any case), or a
@@ -180,7 +185,7 @@ impl ObjectTypes {
     /// The scopes that open `object`; the empty requirement if none is known.
     pub(super) fn requirement(&self, object: &ObjectType, access: Access) -> Requirement {
         let Some(row) = self.row(object) else {
-            return Arc::from([]);
+            return Requirement::NONE;
         };
         match access {
             Access::Read => &row.access.read,

@@ -45,7 +45,7 @@ fn cover(held: &mut Vec<ScopeIndex>, wanted: &[Wanted], optional: bool) {
             let is_held = terms
                 .iter()
                 .any(|term| term.iter().all(|scope| held.contains(scope)));
-            if is_held || (terms.len() > 1) != choice {
+            if is_held || (terms.iter().nth(1).is_some()) != choice {
                 continue;
             }
             for scope in terms.first().into_iter().flatten() {

@@ -188,7 +188,7 @@ impl Judge<'_> {
         match &rule.opens {
             Opens::Scopes { grants, risks } => {
                 let asked = grants.iter().filter(|grant| self.is_left(grant, *risks));
-                asked.for_each(|grant| add(Arc::from([smallvec![grant.scope]])));
+                asked.for_each(|grant| add([smallvec![grant.scope]].into_iter().collect()));
             }
             Opens::Operations { grants, objects, .. } => {
                 for grant in grants {

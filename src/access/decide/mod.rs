@@ -14,10 +14,12 @@ use jiff::Timestamp;
 pub use permit::Permit;
 
 use super::catalogue::{BodyNeed, Catalogue, Recognised};
+use super::charge::{self, Charge};
 use super::decision::{Decision, Denial};
 use super::facts::{Facts, Need, Touch};
 use super::fields::judge::{self, Stopped};
 use super::fields::{Bounds, Plan, Request};
+use super::limits::Counted;
 use super::object_type::ObjectType;
 use super::policy::ceiling::Ceiling;
 use super::policy::tables::{ConnectionRef, Layers, RuleIndex};
@@ -49,7 +51,7 @@ pub struct Question<'a> {
 /// Every need of the request must be opened by the policy and by the ceiling, and denied by
 /// neither.
 pub fn decide(question: &Question<'_>) -> Decision {
-    let Question { policy, facts, .. } = *question;
+    let facts = question.facts;
     let ruled = match ruled(question) {
         Ok(ruled) => ruled,
         Err(closed) => return deny(denial::of_closed(question, closed)),
@@ -59,14 +61,40 @@ pub fn decide(question: &Question<'_>) -> Decision {
         Err(Stopped::Denied(denied)) => return deny(denial::of_properties(question, denied)),
         Err(Stopped::Refused(refusal)) => return Decision::Refuse(Box::new(refusal)),
     };
+    let charge = match charged(question) {
+        Ok(charge) => charge,
+        Err(beyond) => return deny(denial::of_beyond(question, beyond)),
+    };
     Decision::Allow(Permit::new(
-        Arc::clone(&policy.integration),
         facts.main().operation,
         facts.effect(),
         Arc::clone(ruled.rule),
         ruled.observed,
         plan,
+        charge,
     ))
+}
+
+/// What the request costs under the policy's caps on records, if there is one that counts it; an error
+/// when it alone is more than the cap, so that no waiting helps.
+fn charged(question: &Question<'_>) -> Result<Option<Charge>, Charge> {
+    let facts = question.facts;
+    let Some((_, cap)) = question.policy.limits.cap_on_records(facts.effect()) else {
+        return Ok(None);
+    };
+    let of = |request: Request<'_>| {
+        charge::of(
+            question.catalogue,
+            facts,
+            request.recognised,
+            request.target,
+            request.body,
+        )
+    };
+    match question.request.and_then(of) {
+        Some(charge) if charge.records > cap.most => Err(charge),
+        charge => Ok(charge),
+    }
 }
 
 /// What the rules say of a request, before its properties are looked at.
@@ -93,6 +121,8 @@ pub enum Closed {
     Ceiling,
     /// More records in a batch than the policy lets one request name.
     Batch(u32),
+    /// The policy caps records of a kind whose number nobody can tell before the call.
+    Uncountable(Counted),
 }
 
 /// The part of the decision that rules make: what [`decide`] asks first, and all that listings and
@@ -140,6 +170,10 @@ pub fn ruled<'a>(question: &Question<'a>) -> Result<Ruled<'a>, Closed> {
     {
         return Err(Closed::Batch(most));
     }
+    if let Some(charge::Uncountable(counted)) = charge::uncountable(question.catalogue, facts, &policy.limits)
+    {
+        return Err(Closed::Uncountable(counted));
+    }
     Ok(Ruled {
         rule: observed.map_or(rule, |observe: &Observe| &observe.id),
         observed: observed.is_some(),
@@ -174,7 +208,7 @@ pub fn body_need(
     if recognised.body_need() != BodyNeed::None {
         return recognised.body_need();
     }
-    if policy.limits.batch.is_some() && catalogue.counts_records(recognised) {
+    if policy.limits.count_records() && catalogue.counts_records(recognised) {
         return BodyNeed::Judge;
     }
     if policy.properties.is_none() && ceiling.is_none_or(|ceiling| ceiling.properties.is_none()) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::access::charge::Charge;
 use crate::access::effect::Effect;
 use crate::access::facts::OperationIndex;
 use crate::access::fields::Plan;
@@ -12,36 +13,36 @@ use crate::access::fields::Plan;
 /// Invariant: not `Clone`; one decision, one permit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
-    integration: Arc<str>,
     operation: OperationIndex,
     effect: Effect,
     rule: Arc<str>,
     observed_deny: bool,
     plan: Option<Box<Plan>>,
+    charge: Option<Charge>,
 }
 
 impl Permit {
     pub(super) fn new(
-        integration: Arc<str>,
         operation: OperationIndex,
         effect: Effect,
         rule: Arc<str>,
         observed_deny: bool,
         plan: Option<Box<Plan>>,
+        charge: Option<Charge>,
     ) -> Self {
         Self {
-            integration,
             operation,
             effect,
             rule,
             observed_deny,
             plan,
+            charge,
         }
     }
 
-    /// Whose policy allowed it.
-    pub fn integration(&self) -> &Arc<str> {
-        &self.integration
+    /// What its records cost under the policy's limits; `None` = nothing counts them.
+    pub fn charge(&self) -> Option<Charge> {
+        self.charge
     }
 
     /// The operation itself, not what query or body add.

@@ -1,5 +1,6 @@
 //! What a reviewer should look at although the policy loads, and how to silence it with a reason.
 
+mod limits;
 mod properties;
 
 use jiff::Timestamp;
@@ -53,6 +54,7 @@ pub fn lint(policy: &Policy, catalogue: &Catalogue, now: Timestamp) -> Vec<Mista
         rule_findings(rule, index, &before, &after, catalogue, &mut findings);
     }
     properties::findings(policy, &after, catalogue, &mut findings);
+    limits::findings(policy, &after, catalogue, &mut findings);
     findings.sort_by_key(|finding| (finding.span.line, finding.span.column));
     findings.into_iter().map(|f| f.in_file(&policy.file)).collect()
 }

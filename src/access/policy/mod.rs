@@ -22,6 +22,7 @@ use super::catalogue::Catalogue;
 use super::facts::{Risks, ScopeIndex};
 use super::fields::Properties;
 use super::installer::InstallerRules;
+use super::limits::Limits;
 use super::policy_text::mistake::{Mistake, code, in_order};
 use super::policy_text::properties::WrittenProperties;
 use super::policy_text::read::{self, Reading};
@@ -55,7 +56,7 @@ pub struct Policy {
     pub properties: Option<Arc<Properties>>,
     /// What it may still do when the person behind the credential leaves or loses rights.
     pub installer: InstallerRules,
-    /// How much in one request.
+    /// How much in one request, and in any span of time.
     pub limits: Limits,
     /// The rules, compiled.
     pub(super) tables: Tables,
@@ -64,13 +65,6 @@ pub struct Policy {
     /// Its text: the identity of this version.
     pub text: Arc<str>,
     expires_at: Option<Timestamp>,
-}
-
-/// How much the integration may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Most records that one request may name.
-    pub batch: Option<u32>,
 }
 
 /// Calls that nothing allows pass for a while and are recorded.
@@ -152,12 +146,10 @@ impl Policy {
                     .installer_lost_rights
                     .map_or(defaults.lost_rights, |word| word.value),
             },
-            limits: Limits {
-                batch: written
-                    .limits
-                    .and_then(|limits| limits.batch)
-                    .map(|most| most.value),
-            },
+            limits: written.limits.map_or_else(Limits::default, |limits| {
+                let caps = limits.caps.iter().map(|(counted, cap)| (*counted, cap.value));
+                Limits::new(limits.batch.map(|most| most.value), caps)
+            }),
             tables,
             file: Arc::clone(file),
             text: Arc::clone(text),
@@ -175,6 +167,11 @@ impl Policy {
     /// Whether its last day is over.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// Whether anything of it ends: then a decision by it depends on the time.
+    pub fn depends_on_time(&self) -> bool {
+        self.expires_at.is_some() || self.observe.is_some()
     }
 
     /// The moment from which on it denies everything, for metrics.

@@ -136,13 +136,18 @@ impl PolicySet {
 
     /// What is known of an integration's policy, now.
     pub fn policy(&self, integration: &str, now: Timestamp) -> PolicyState<'_> {
+        self.policy_at(integration, || now)
+    }
+
+    /// The same; only what ends asks for the time.
+    pub fn policy_at(&self, integration: &str, now: impl Fn() -> Timestamp) -> PolicyState<'_> {
         let Some(entry) = self.entries.get(integration) else {
             return PolicyState::Missing;
         };
-        let is_over = entry.stands_in_until.is_some_and(|until| now >= until);
+        let is_over = entry.stands_in_until.is_some_and(|until| now() >= until);
         match &entry.policy {
             Some(policy) if !is_over && self.ceiling_state != CeilingState::Broken => {
-                match policy.is_expired(now) {
+                match policy.expires_at().is_some_and(|_| policy.is_expired(now())) {
                     true => PolicyState::Expired(policy),
                     false => PolicyState::Ready(policy),
                 }

@@ -185,8 +185,15 @@ pub mod code {
     /// A rule by scope that opens what can't be undone.
     pub const LINT_IRREVERSIBLE_BY_SCOPE: &str = "SG174";
 
+    /// A limit on records that no rule lets be met.
+    pub const LINT_IDLE_LIMIT: &str = "SG175";
+    /// A limit that no full batch fits into.
+    pub const LINT_LIMIT_BELOW_BATCH: &str = "SG176";
+    /// A limit on records beside a rule that opens what can't be counted.
+    pub const LINT_UNCOUNTABLE: &str = "SG177";
+
     /// Every code, each once.
-    pub const ALL: [&str; 59] = [
+    pub const ALL: [&str; 62] = [
         NOT_YAML,
         UNKNOWN_KEY,
         MISSING_KEY,
@@ -246,6 +253,9 @@ pub mod code {
         LINT_DENIES_NOTHING,
         LINT_REDUNDANT_DENY,
         LINT_IRREVERSIBLE_BY_SCOPE,
+        LINT_IDLE_LIMIT,
+        LINT_LIMIT_BELOW_BATCH,
+        LINT_UNCOUNTABLE,
     ];
 }
 

@@ -13,10 +13,7 @@ use crate::access::effect::Effect;
 use crate::access::facts::Risks;
 use crate::access::fields::OnExtra;
 use crate::access::installer::InstallerRule;
-
-/// Most that `limits.batch` may be: as many records as any request of HubSpot's API takes (adding
-/// to a list).
-pub const BATCH_MAX: u32 = 100_000;
+use crate::access::limits::{BATCH_MAX, Cap, Counted};
 
 /// A value and the place it was written at.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +76,7 @@ pub struct WrittenPolicy {
     /// The same when that person lost rights: `read-only` (default), `block`, `alert`.
     #[schemars(with = "InstallerSchema")]
     pub installer_lost_rights: Option<At<InstallerRule>>,
-    /// How much in one request.
+    /// How much in one request, and in any span of time. Each connection counts by itself.
     #[schemars(with = "LimitsSchema")]
     pub limits: Option<WrittenLimits>,
     /// Calls that nothing allows pass for a while and are recorded.
@@ -175,6 +172,8 @@ pub struct WrittenObserve {
 pub struct WrittenLimits {
     /// Most records that one request may name.
     pub batch: Option<At<u32>>,
+    /// Most of what is counted in any span of time.
+    pub caps: Vec<(Counted, At<Cap>)>,
 }
 
 /// What `connections` names.
@@ -312,16 +311,28 @@ word_schema!(InstallerSchema, "InstallerRule", |_| {
     let words = InstallerRule::WORDS.map(|(word, _)| word);
     json_schema!({ "type": "string", "enum": words })
 });
-word_schema!(LimitsSchema, "Limits", |_| json_schema!({
-    "type": "object",
-    "properties": {
-        "batch": {
-            "description": "Most records that one request may name.",
-            "type": "integer", "minimum": 1, "maximum": BATCH_MAX
-        }
-    },
-    "required": ["batch"],
-    "additionalProperties": false
+word_schema!(LimitsSchema, "Limits", |generator| {
+    let cap = generator.subschema_for::<CapSchema>();
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "batch": {
+                "description": "Most records that one request may name.",
+                "type": "integer", "minimum": 1, "maximum": BATCH_MAX
+            },
+            "requests": cap,
+            "records_read": cap,
+            "records_written": cap,
+            "records_deleted": cap,
+            "records_irreversible": cap
+        },
+        "minProperties": 1,
+        "additionalProperties": false
+    })
+});
+word_schema!(CapSchema, "Cap", |_| json_schema!({
+    "description": "At most so many in any span of this length: 50/10s, 5000/1h. Units: s, m, h, d; at most 31d.",
+    "type": "string", "pattern": "^[1-9][0-9]{0,9}/[1-9][0-9]{0,6}[smhd]$"
 }));
 word_schema!(AllowSchema, "AllowRule", |generator| {
     let mut schema = WrittenRule::json_schema(generator);

@@ -63,7 +63,7 @@ const WHERE: [&str; 4] = [
     "\n    connections: [b]",
 ];
 const CONNECTIONS: [&str; 4] = ["[a]", "[a, b]", "[a, b, {app: x}]", "\"*\""];
-const NAMES: [&str; 6] = ["email", "phone", "ssn", "old_ssn", "stage", "x"];
+const NAMES: [&str; 7] = ["email", "phone", "ssn", "old_ssn", "ssn_last", "stage", "x"];
 const VALUES: [&str; 3] = ["won", "lost", "else"];
 
 #[derive(Clone, Debug)]

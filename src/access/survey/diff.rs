@@ -15,6 +15,7 @@ use crate::access::decide::{Closed, Ruled};
 use crate::access::effect::Effect;
 use crate::access::facts::{Facts, OperationIndex, Surface};
 use crate::access::fields::Bounds;
+use crate::access::limits::{Cap, Counted};
 use crate::access::object_type::ObjectType;
 
 /// What changes about a call.
@@ -33,6 +34,8 @@ pub enum What {
     Bounded,
     /// How many records one request may name.
     Batch(String),
+    /// How much in a span of time: of what, and in words.
+    Cap(Counted, String),
     /// Everything: one version has expired, and the other has not.
     Expiry,
 }
@@ -161,6 +164,7 @@ impl Comparison<'_> {
             let kept = self.calls(at);
             self.properties(at, &kept);
             self.batches(at, &kept);
+            self.caps(at, &kept);
         }
     }
 
@@ -319,6 +323,31 @@ impl Comparison<'_> {
         let gained = new.is_none_or(|new| old.is_some_and(|old| new > old));
         let what = What::Batch(format!("{} instead of {}", words(new), words(old)));
         self.push_about_all(at, gained, what);
+    }
+
+    /// Compares how much may pass in a span of time, of what both versions allow. Two caps of different
+    /// windows may each let something through that the other does not.
+    fn caps(&mut self, at: At, kept: &Kept) {
+        let within = |inner: Option<Cap>, outer: Option<Cap>| match (inner, outer) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(inner), Some(outer)) => inner.is_within(outer),
+        };
+        let words = |cap: Option<Cap>| cap.map_or("any number".to_owned(), |cap| cap.to_string());
+        for counted in Counted::ALL {
+            let limit = |side: &Side<'_>| side.policy.and_then(|policy| policy.limits.cap(counted));
+            let (old, new) = (limit(self.old), limit(self.new));
+            let is_met = |effect: Effect| kept.values().flatten().any(|(_, of, _)| *of == effect);
+            if kept.is_empty() || !counted.effect().is_none_or(is_met) {
+                continue;
+            }
+            let what = What::Cap(counted, format!("{} instead of {}", words(new), words(old)));
+            for (gained, is_so) in [(true, !within(new, old)), (false, !within(old, new))] {
+                if is_so {
+                    self.push_about_all(at, gained, what.clone());
+                }
+            }
+        }
     }
 }
 

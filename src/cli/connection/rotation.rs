@@ -22,17 +22,3 @@ pub(super) fn text(row: &ConnectionRow, max_age: Duration, now: Timestamp) -> St
         },
     }
 }
-
-/// The same for programs: when it is or becomes due, and why it is.
-pub(super) fn json(row: &ConnectionRow, max_age: Duration, now: Timestamp) -> serde_json::Value {
-    let due = rotation_due(&row.credential_age(), max_age, now);
-    let at = due
-        .map(|due| due.since)
-        .or_else(|| rotation_at(row.credential_at, max_age));
-    serde_json::json!({
-        "due": due.is_some(),
-        "at": at.map(|at| at.to_string()),
-        "why": due.map(|due| due.why.as_str()),
-        "reason": row.rotation_marked.as_ref().and_then(|(_, why)| why.as_deref()),
-    })
-}

@@ -3,13 +3,12 @@
 
 use jiff::Timestamp;
 
-use super::surroundings::{Surroundings, Usage};
-use super::{expires_of, rotation};
-use crate::access::connection::CredentialKind;
+use super::rotation;
 use crate::access::effect::Class;
 use crate::cli::admin::{columns, short};
+use crate::reports::connections::{expires_of, last_refresh, next_refresh, not_granted};
+use crate::reports::{Surroundings, Usage};
 use crate::store::{ClassHealth, ConnectionRow};
-use crate::tokens::expiry::renewed_from;
 
 /// Integrations that are listed; the rest is counted.
 const INTEGRATIONS: usize = 50;
@@ -101,81 +100,6 @@ pub(super) fn mark(row: &ConnectionRow, around: &Surroundings) -> &'static str {
     }
 }
 
-/// Adds what the sheet shows to the JSON of a connection.
-pub(super) fn extend(json: &mut serde_json::Value, row: &ConnectionRow, around: &Surroundings) {
-    let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    let (health, failing) = (around.health(row), around.failing(row));
-    let side = |class: Class| {
-        let side = health.of(class);
-        let is_failing = failing.iter().any(|one| one.class == class);
-        serde_json::json!({
-            "failing": is_failing,
-            "last_success": time(side.success),
-            "last_failure": time(side.failure),
-            "cause": side.cause,
-            "successes": side.successes,
-            "failures": side.failures,
-            "failing_since": time(side.failing_since),
-        })
-    };
-    let labels: std::collections::BTreeMap<&str, &str> = row
-        .labels
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
-    // What an install noted as JSON stays JSON.
-    let rights = row
-        .installer_rights
-        .as_deref()
-        .map(|text| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text)));
-    let integrations: Vec<_> = around
-        .usage(row)
-        .into_iter()
-        .map(|(name, usage)| {
-            serde_json::json!({
-                "integration": name,
-                "keys": usage.keys,
-                "covered": usage.covered,
-                "last_read": time(usage.last_read),
-                "last_write": time(usage.last_write),
-            })
-        })
-        .collect();
-    let stops: Vec<_> = around
-        .kills(row)
-        .into_iter()
-        .map(|kill| {
-            serde_json::json!({
-                "kind": kill.subject.kind().as_str(),
-                "subject": kill.subject.name(),
-                "since": kill.at.to_string(),
-                "actor": kill.actor,
-                "reason": kill.reason,
-            })
-        })
-        .collect();
-    let more = serde_json::json!({
-        "state_beneath": row.shown_standing().as_str(),
-        "stopped_by": stops,
-        "labels": labels,
-        "installer_email": row.installer_email,
-        "installer_rights": rights,
-        "installed": time(row.installed),
-        "requested_scopes": row.requested_scopes,
-        "scopes_not_granted": not_granted(row),
-        "credential_since": row.credential_at.to_string(),
-        "rotation_due": rotation::json(row, around.max_age, around.now()),
-        "last_refresh": time(last_refresh(row)),
-        "next_refresh": time(next_refresh(row)),
-        "health": { "read": side(Class::Read), "write": side(Class::Write) },
-        "integrations": integrations,
-        "findings": around.findings(row),
-    });
-    if let (Some(json), serde_json::Value::Object(more)) = (json.as_object_mut(), more) {
-        json.extend(more);
-    }
-}
-
 /// A time and how many days ago that is.
 fn aged(at: Timestamp, now: Timestamp) -> String {
     let days = now.duration_since(at).as_hours() / 24;
@@ -237,26 +161,6 @@ fn labels_of(row: &ConnectionRow) -> String {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     dash_if_empty(labels.join(" "))
-}
-
-fn not_granted(row: &ConnectionRow) -> Vec<&str> {
-    let requested = row
-        .requested_scopes
-        .iter()
-        .filter(|scope| !row.scopes.contains(scope));
-    requested.map(String::as_str).collect()
-}
-
-fn last_refresh(row: &ConnectionRow) -> Option<Timestamp> {
-    let obtained = row.access.as_ref().map(|token| token.obtained);
-    row.refreshed
-        .or(obtained)
-        .filter(|_| row.kind == CredentialKind::OAuth)
-}
-
-fn next_refresh(row: &ConnectionRow) -> Option<Timestamp> {
-    let token = row.access.as_ref()?;
-    Some(renewed_from(token.obtained, token.expires?))
 }
 
 fn dash_if_empty(text: String) -> String {

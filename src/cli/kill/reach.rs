@@ -3,57 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use jiff::Timestamp;
-
 use crate::access::connection::ConnectionName;
-use crate::access::integration::Binding;
 use crate::access::kill::{KillKind, KillSubject};
 use crate::access::policy_text::nearest::nearest;
 use crate::cli::CommandError;
 use crate::cli::admin::Admin;
 use crate::policy_files;
+use crate::reports::kills::Reach;
 use crate::store::{ConnectionRow, KillRow, kills_covering};
-
-/// What a stop stops now.
-pub(super) struct Reach {
-    pub(super) connections: Vec<ConnectionRow>,
-    pub(super) keys: usize,
-}
-
-impl Reach {
-    pub(super) fn of(subject: &KillSubject, admin: &Admin) -> Result<Self, CommandError> {
-        let mut connections = admin.store.connections()?;
-        connections.retain(|row| subject.covers(row.covered()));
-        let now = Timestamp::now();
-        let keys = admin.store.keys()?;
-        let good = keys
-            .iter()
-            .filter(|key| key.revoked.is_none() && key.expires.is_none_or(|expires| expires > now));
-        let keys = good
-            .filter(|key| match (subject.kind(), key.binding) {
-                (KillKind::All, _) => true,
-                (KillKind::Integration, _) => key.integration == subject.name(),
-                (_, Binding::Connection(id)) => connections.iter().any(|row| row.id == id),
-                (_, Binding::Any) => false,
-            })
-            .count();
-        Ok(Self { connections, keys })
-    }
-}
-
-impl std::fmt::Display for Reach {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
-        let connections = self.connections.len();
-        write!(
-            f,
-            "{connections} connection{}, {} key{}",
-            plural(connections),
-            self.keys,
-            plural(self.keys)
-        )
-    }
-}
 
 /// Says loudly when nothing known has the name; whether something has.
 pub(super) fn warn_if_unknown(

@@ -285,12 +285,12 @@ fn offboarding_again_says_that_somebody_acknowledged_it_and_calls_pass() {
             })
         })
         .collect();
-    let open = admin
+    let began = admin
         .store
-        .reconcile_findings(Timestamp::now(), &found)
+        .change_findings(Timestamp::now(), &[], &found)
         .unwrap()
-        .open;
-    admin.store.acknowledge_finding(open[0].id, &by()).unwrap();
+        .began;
+    admin.store.acknowledge_finding(began[0].id, &by()).unwrap();
     let (_, err, _) = ran(offboard(ANN, false), &admin).unwrap();
     assert!(err.contains("acknowledged for `acme`, where calls pass"), "{err}");
 }
@@ -376,7 +376,7 @@ fn an_acknowledged_finding_is_open_no_more() {
             detail: "{}".to_owned(),
         })
         .collect();
-    let noted = admin.store.reconcile_findings(at(0), &found).unwrap().began;
+    let noted = admin.store.change_findings(at(0), &[], &found).unwrap().began;
     assert_eq!(noted.len(), 3);
     for finding in &noted {
         let args = AcknowledgeArgs {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::opened::short;
 use crate::access::catalogue::Catalogue;
 use crate::access::facts::OperationIndex;
 use crate::access::object_type::ObjectType;
@@ -12,6 +11,7 @@ use crate::access::policy::opens::object_label;
 use crate::access::survey::Space;
 use crate::access::survey::places::Place;
 use crate::access::survey::space::Ends;
+use crate::reports::opened::short;
 
 /// Most types that are named as left out.
 const BUT_MAX: usize = 8;

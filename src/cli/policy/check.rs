@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::folder::Folder;
-use super::granted;
-use super::opened::{by_row, ids, short};
 use super::write_json;
 use crate::access::catalogue::Catalogue;
 use crate::access::decide::bounds;
 use crate::access::fields::OnExtra;
+use crate::access::limits::Limits;
 use crate::access::policy::Policy;
 use crate::access::policy::lint::{lint, silence};
 use crate::access::policy::opens::{Opened, object_label, opened_by, types_of};
@@ -20,6 +19,8 @@ use crate::access::policy_set::{FileKind, PolicyState};
 use crate::access::policy_text::mistake::{Mistake, Severity, Span, code};
 use crate::access::survey::idle::idle;
 use crate::cli::Exit;
+use crate::reports::granted;
+use crate::reports::opened::{by_row, ids, risks, short};
 
 /// How to check.
 pub struct Options {
@@ -131,8 +132,8 @@ fn opens(policy: &Policy, catalogue: &Catalogue, out: &mut dyn Write) -> std::io
         }
     }
     properties(policy, &opened, catalogue, out)?;
-    if let Some(most) = policy.limits.batch {
-        writeln!(out, "  limits: batch {most}")?;
+    if policy.limits != Limits::default() {
+        writeln!(out, "  limits: {}", policy.limits)?;
     }
     writeln!(out)
 }
@@ -193,16 +194,6 @@ fn opens_json(policy: &Policy, catalogue: &Catalogue, out: &mut dyn Write) -> st
         write_json(out, &line)?;
     }
     Ok(())
-}
-
-/// The risks of operations, each once.
-pub fn risks(found: &[&Opened]) -> Vec<&'static str> {
-    let all = found
-        .iter()
-        .fold(crate::access::facts::Risks::default(), |all, opened| {
-            all.union(opened.opening.risks)
-        });
-    all.names().collect()
 }
 
 fn as_json(finding: &Mistake) -> serde_json::Value {

@@ -203,6 +203,7 @@ impl Shown<'_> {
             What::Properties(aspect, names) => (aspect_word(*aspect), Some(names)),
             What::Bounded => ("unbounded", None),
             What::Batch(_) => ("batch", None),
+            What::Cap(counted, _) => (counted.as_str(), None),
             What::Expiry => ("expiry", None),
         };
         let (observed, granted) = match &line.key.what {
@@ -256,6 +257,7 @@ fn detail(line: &Line<Change>) -> String {
         What::Properties(aspect, names) => by_effect(*aspect, names),
         What::Bounded => "calls that can't be judged under a property rule".to_owned(),
         What::Batch(text) => format!("records in one request: {text}"),
+        What::Cap(counted, text) => format!("limits.{}: {text}", counted.as_str()),
         What::Expiry => match line.key.gained {
             true => "everything the new version allows, since the old one expires,".to_owned(),
             false => "everything the old version allows, since the new one expires,".to_owned(),

@@ -202,7 +202,9 @@ fn word(side: &Side<'_>, answer: &Option<Result<Ruled<'_>, Closed>>) -> String {
         }
         Some(Err(Closed::Ceiling)) => "ceiling".to_owned(),
         Some(Err(Closed::Expired)) => "expired".to_owned(),
-        Some(Err(Closed::NoRule | Closed::NothingAsked | Closed::Batch(_))) => "-".to_owned(),
+        Some(Err(Closed::NoRule | Closed::NothingAsked | Closed::Batch(_) | Closed::Uncountable(_))) => {
+            "-".to_owned()
+        }
     }
 }
 

@@ -5,8 +5,6 @@ mod cases;
 mod check;
 mod diff;
 mod folder;
-mod granted;
-mod opened;
 mod schema;
 mod show;
 mod suggest;

@@ -126,7 +126,10 @@ mod tests {
             ("properties: {}\non_extra_property: drop\n", false),
             ("limits: {}\n", false),
             ("limits: {batch: 0}\n", false),
-            ("limits: {requests: 50/10s}\n", false),
+            ("limits: {requests: 50/10s, records_read: 5000/1h}\n", true),
+            ("limits: {requests: 50}\n", false),
+            ("limits: {records_deleted: 0/1h}\n", false),
+            ("limits: {record_read: 5/1h}\n", false),
             (
                 "installer_removed: read-only\ninstaller_lost_rights: block\n",
                 true,

@@ -1,26 +1,24 @@
 //! `scopegate policy show`: the effective permission of one integration as a table.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use jiff::Timestamp;
-use serde_json::json;
 
-use super::check::risks;
 use super::folder::Folder;
-use super::granted;
-use super::opened::{RowName, by_row, ids};
 use super::write_json;
 use crate::access::catalogue::Catalogue;
 use crate::access::decide::bounds;
 use crate::access::effect::Effect;
 use crate::access::facts::Surface;
 use crate::access::fields::{Bounds, OnExtra};
-use crate::access::object_type::ObjectType;
+use crate::access::limits::Limits;
 use crate::access::policy::Policy;
-use crate::access::policy::opens::{Opened, Unbound, everything, object_label, opened_by};
+use crate::access::policy::opens::{Opened, everything, object_label};
 use crate::access::policy_text::written::Selector;
 use crate::cli::Exit;
+use crate::reports::granted;
+use crate::reports::opened::{RowName, by_row, ids, risks};
+use crate::reports::permission::{self, Cells, object, rules};
 
 /// Columns of the table; `auth` and `meta` appear only where something is opened.
 const COLUMNS: [Effect; 4] = [Effect::Read, Effect::Write, Effect::Delete, Effect::Irreversible];
@@ -34,26 +32,11 @@ pub fn run(
     as_json: bool,
     out: &mut dyn Write,
 ) -> std::io::Result<Exit> {
-    let mut opened = opened_by(&policy.allow, &policy.deny, catalogue);
-    if let Some(ceiling) = folder.set.ceiling() {
-        let allowed = ceiling.allow.as_ref().map(|rules| Unbound::new(rules, catalogue));
-        opened.retain(|found| {
-            allowed.as_ref().is_none_or(|all| all.opens(&found.opening)) && !found.is_denied_by(&ceiling.deny)
-        });
-    }
+    let opened = permission::opened(policy, folder.set.ceiling(), catalogue);
     let cells = by_row(catalogue, opened.iter());
     let bounds = bounds(policy, folder.set.ceiling());
     if as_json {
-        for ((row, effect), found) in &cells {
-            let line = json!({
-                "integration": &*policy.integration,
-                "on": row.name,
-                "effect": effect.as_str(),
-                "rules": rules(policy, found),
-                "operations": ids(catalogue, found),
-                "properties": object(found).map(|object| granted::as_json(&bounds.view(object))),
-                "risks": risks(found),
-            });
+        for line in permission::lines(policy, &bounds, catalogue, &cells) {
             write_json(out, &line)?;
         }
         return Ok(Exit::Fine);
@@ -108,8 +91,8 @@ fn head(policy: &Policy, now: Timestamp, out: &mut dyn Write) -> std::io::Result
         policy.installer.removed.as_str(),
         policy.installer.lost_rights.as_str()
     )?;
-    if let Some(most) = policy.limits.batch {
-        writeln!(out, "limits       batch {most}")?;
+    if policy.limits != Limits::default() {
+        writeln!(out, "limits       {}", policy.limits)?;
     }
     writeln!(out)
 }
@@ -121,8 +104,6 @@ fn connection(selector: &Selector) -> String {
         Selector::All => "all".to_owned(),
     }
 }
-
-type Cells<'a> = BTreeMap<(RowName, Effect), Vec<&'a Opened>>;
 
 fn table(
     policy: &Policy,
@@ -170,13 +151,6 @@ fn table(
     )
 }
 
-/// The type of a row; none on a surface without one.
-fn object<'o>(found: &[&'o Opened]) -> Option<&'o ObjectType> {
-    found
-        .first()
-        .and_then(|opened| opened.opening.touch.object.as_ref())
-}
-
 /// What is granted of a type's properties. Definitions are shown as far as those may be read.
 fn properties(bounds: &Bounds, catalogue: &Catalogue, found: &[&Opened]) -> String {
     let Some(object) = object(found) else {
@@ -202,18 +176,6 @@ fn cell(policy: &Policy, found: &[&Opened], open: usize, all: usize) -> String {
         true => format!("{rules} {open}/{all}"),
         false => rules,
     }
-}
-
-/// The ids of the rules behind a cell, without the policy's name.
-fn rules(policy: &Policy, found: &[&Opened]) -> Vec<String> {
-    let mut indices: Vec<usize> = found.iter().flat_map(|o| o.rules.iter().copied()).collect();
-    indices.sort_unstable();
-    indices.dedup();
-    indices
-        .into_iter()
-        .filter_map(|index| policy.allow.get(index))
-        .map(|rule| rule.id.split('#').next_back().unwrap_or(&rule.id).to_owned())
-        .collect()
 }
 
 fn write_table(rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {

@@ -509,6 +509,60 @@ fn a_diff_overlooks_no_property_of_calls_that_concern_a_type_or_list_what_is_lin
 }
 
 #[test]
+fn a_diff_says_which_limits_let_more_through_and_which_less() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let with = |limits: &str| BEFORE.replace("expires: 2027-01-31\n", limits);
+    for (old, new, exit, lines) in [
+        (
+            "limits: {requests: 5/1s}\n",
+            "limits: {requests: 5/1s}\n",
+            Exit::Fine,
+            vec![],
+        ),
+        (
+            "limits: {records_read: 50/1h}\n",
+            "limits: {records_read: 60/1h}\n",
+            Exit::Findings,
+            vec!["+ t: limits.records_read: 60/1h instead of 50/1h"],
+        ),
+        (
+            "limits: {records_read: 50/1h}\n",
+            "",
+            Exit::Findings,
+            vec!["+ t: limits.records_read: any number instead of 50/1h"],
+        ),
+        (
+            "",
+            "limits: {records_written: 50/1h}\n",
+            Exit::Fine,
+            vec!["- t: limits.records_written: 50/1h instead of any number"],
+        ),
+        // More in ten seconds, less in a minute.
+        (
+            "limits: {requests: 50/10s}\n",
+            "limits: {requests: 100/1m}\n",
+            Exit::Findings,
+            vec![
+                "+ t: limits.requests: 100/1m instead of 50/10s",
+                "- t: limits.requests: 100/1m instead of 50/10s",
+            ],
+        ),
+        // Nothing is opened that it would count.
+        (
+            "limits: {records_deleted: 1/1h}\n",
+            "limits: {records_deleted: 9/1h}\n",
+            Exit::Fine,
+            vec![],
+        ),
+    ] {
+        let (old, new) = (with(old), with(new));
+        let (found, printed) = differing(&catalogue, &[("t.yaml", &old)], &[("t.yaml", &new)], false);
+        let said: Vec<&str> = printed.lines().filter(|line| line.contains("limits.")).collect();
+        assert_eq!((found, said), (exit, lines), "{old} {new} {printed}");
+    }
+}
+
+#[test]
 fn only_what_is_newly_allowed_fails_a_diff() {
     let catalogue = Catalogue::embedded().unwrap();
     let narrower = BEFORE.replace(", crm.objects.update", "");

@@ -28,6 +28,8 @@ pub struct State {
     pub tells_portal: bool,
     pub life_seconds: u64,
     pub delay: Duration,
+    /// Nothing is answered while it is set.
+    pub held: bool,
     /// The one good refresh token, and client secret.
     pub refresh: String,
     pub secret: String,
@@ -65,6 +67,7 @@ impl Fake {
             tells_portal: true,
             life_seconds: 1800,
             delay: Duration::ZERO,
+            held: false,
             refresh: "canary-refresh-0".to_owned(),
             secret: "canary-app-secret".to_owned(),
             static_hub: None,
@@ -129,6 +132,9 @@ impl Fake {
             state.in_flight = (now + 1, most.max(now + 1));
         });
         tokio::time::sleep(delay).await;
+        while self.0.lock().unwrap().held {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         self.set(|state| state.in_flight.0 -= 1);
         let (status, text) = match &*path {
             "/oauth/2026-03/token" => match self.token(&field("refresh_token"), &field("client_secret")) {

@@ -6,10 +6,12 @@ mod damage;
 mod enrol;
 mod fake;
 mod kills;
+mod master_key;
 mod refresh;
 mod regrant;
 mod rotate;
 mod sharing;
+mod simulation;
 mod statics;
 mod storm;
 

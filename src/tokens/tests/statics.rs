@@ -1,10 +1,12 @@
 //! Private-app tokens and service keys: nothing to refresh.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::store::Resumed;
 use crate::tokens::{OwnQuestionError, ResumeError, Trouble};
 
-async fn with_static() -> World {
+pub(super) async fn with_static() -> World {
     let world = World::empty().await;
     let endpoints = Endpoints::default();
     let added = world
@@ -30,6 +32,56 @@ async fn an_unverified_static_token_is_lent_as_it_is() {
     assert!(!lease.found_in(b"pat-na1-canar"));
     assert_eq!(format!("{lease:?}"), "Lease(acme #1)");
     world.assert_no_canary_on_disk();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_its_credential_is_replaced_a_connection_is_never_without_a_token() {
+    let world = with_static().await;
+    let gate = world.gate();
+    let connection = Arc::clone(gate.lease().await.unwrap().connection());
+    let (done, looking) = (Arc::<AtomicBool>::default(), Arc::clone(&connection));
+    let told = Arc::clone(&done);
+    let looks = std::thread::spawn(move || {
+        let (mut with, mut without) = (0u64, 0u64);
+        while !told.load(Ordering::Relaxed) {
+            match looking.current(tokio::time::Instant::now()) {
+                Some(_) => with += 1,
+                None => without += 1,
+            }
+        }
+        (with, without)
+    });
+    let endpoints = Endpoints::default();
+    for round in 0..40 {
+        let token = format!("pat-na1-canary-{round}");
+        let (row, plain) = (world.row(), secret(&token));
+        let sealed = world
+            .enrolment(&endpoints)
+            .seal_new(&row.id, row.kind, row.generation + 1, &plain)
+            .unwrap();
+        let new = crate::store::NewCredential {
+            kind: row.kind,
+            data_key: sealed.data_key,
+            access: sealed.access,
+            refresh: None,
+            user_id: None,
+            email: None,
+            scopes: Vec::new(),
+            handed: crate::vault::CredentialDigest::of(&plain),
+            same: false,
+        };
+        world.store.replace_credential(&row, &new, &by_test()).unwrap();
+        gate.follow();
+        let lease = gate.lease().await.unwrap();
+        assert_eq!(token_of(&lease), format!("Bearer {token}"));
+    }
+    done.store(true, Ordering::Relaxed);
+    let (with, without) = looks.join().unwrap();
+    assert!(
+        with > 40 && without == 0,
+        "{without} of {} looks found none",
+        with + without
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,7 +128,7 @@ async fn an_unverified_token_is_verified_as_soon_as_hubspot_tells() {
         eventually("and stored so", || world.standing() == expected).await;
         if expected == Standing::Ok {
             assert_eq!(world.row().user_id, Some(5));
-            assert_eq!(gate.acme().account().scopes, ["oauth"]);
+            assert_eq!(*gate.acme().account().scopes, ["oauth"]);
         } else {
             assert!(gate.lease().await.is_err());
         }

@@ -9,7 +9,7 @@ mod tables;
 use super::*;
 use crate::access::target::Target;
 
-fn shipped() -> &'static Catalogue {
+pub(in crate::access::catalogue) fn shipped() -> &'static Catalogue {
     static CATALOGUE: std::sync::LazyLock<Catalogue> =
         std::sync::LazyLock::new(|| Catalogue::embedded().unwrap());
     &CATALOGUE

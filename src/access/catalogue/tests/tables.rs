@@ -192,8 +192,8 @@ fn what_parts_of_requests_are_judged_as_exists() {
 }
 
 #[test]
-fn every_counted_operation_exists() {
-    for id in row_text::COUNTED {
+fn every_operation_that_is_counted_or_can_not_be_exists() {
+    for id in row_text::COUNTED.iter().chain(&row_text::UNCOUNTED) {
         assert!(shipped().operation_by_id(id).is_some(), "{id}");
     }
 }

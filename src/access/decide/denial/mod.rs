@@ -8,10 +8,12 @@ mod words;
 
 use super::{Closed, Question, concerned, observing};
 use crate::access::catalogue::Catalogue;
+use crate::access::charge::Charge;
 use crate::access::decision::Denial;
 use crate::access::effect::Effect;
 use crate::access::facts::{Need, Risks, ScopeIndex};
 use crate::access::fields::PropertyDenial;
+use crate::access::limits::Counted;
 use crate::access::object_type::ObjectType;
 use crate::access::policy::Policy;
 use crate::access::policy::rule::{AllowRule, DenyRule, Objects};
@@ -26,6 +28,7 @@ pub(super) fn of_closed(question: &Question<'_>, closed: Closed) -> Denial {
         Closed::DenyRule(_) | Closed::NoRule => of(question),
         Closed::Ceiling => beyond_ceiling(question),
         Closed::Batch(most) => of_batch(question, most),
+        Closed::Uncountable(counted) => of_uncountable(question, counted),
     }
 }
 
@@ -82,6 +85,45 @@ fn of_batch(question: &Question<'_>, most: u32) -> Denial {
         required_scopes: Vec::new(),
         rule: Some(format!("{}#limits", question.policy.integration)),
         remedy: format!("send at most {most} records in one request, or raise `limits.batch`"),
+        properties: Vec::new(),
+        place: None,
+    }
+}
+
+/// A cap that can't be kept: nobody knows how many records an export, an import or a query has.
+fn of_uncountable(question: &Question<'_>, counted: Counted) -> Denial {
+    let word = counted.as_str();
+    by_limit(
+        question,
+        counted,
+        format!(
+            "the number of records can't be told before the call, so `limits.{word}` can't be kept: use lists, searches or batches, or take `limits.{word}` out"
+        ),
+    )
+}
+
+/// One request of more records than the cap allows in its whole window.
+pub(super) fn of_beyond(question: &Question<'_>, charge: Charge) -> Denial {
+    let word = charge.counted.as_str();
+    let most = question
+        .policy
+        .limits
+        .cap(charge.counted)
+        .map_or(0, |cap| cap.most);
+    let remedy = match charge.is_page {
+        true => format!("ask for a page of at most {most} records (`limit`), or raise `limits.{word}`"),
+        false => format!("send at most {most} records in one request, or raise `limits.{word}`"),
+    };
+    by_limit(question, charge.counted, remedy)
+}
+
+fn by_limit(question: &Question<'_>, counted: Counted, remedy: String) -> Denial {
+    Denial {
+        reason: counted.reason(),
+        lacks: vec![format!("limit:{}", counted.as_str())],
+        required_scopes: Vec::new(),
+        rule: Some(format!("{}#limits", question.policy.integration)),
+        remedy,
         properties: Vec::new(),
         place: None,
     }

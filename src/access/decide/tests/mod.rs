@@ -215,7 +215,6 @@ fn the_same_question_has_the_same_answer_and_the_permit_says_what_was_judged() {
     for _ in 0..3 {
         let permit = judge(&policy, None, &facts, ACME).permit().unwrap();
         assert_eq!(&**permit.rule(), "t#people");
-        assert_eq!(&**permit.integration(), "t");
         assert_eq!(permit.effect(), Effect::Read);
         assert_eq!(permit.operation(), facts.main().operation);
     }

@@ -30,7 +30,7 @@ fn a_definition_says_which_types_a_link_joins() {
     assert_eq!(engagement.len(), 5, "{engagement:?}");
     assert!(engagement.contains(&"crm-associations.create write notes+contacts".to_owned()));
     let opened = facts(create, Some(&link("1"))).unwrap();
-    let names = catalogue().scope_names(&opened.main().touches[0].requirement[0]);
+    let names = catalogue().scope_names(opened.main().touches[0].requirement.first().unwrap());
     assert_eq!(names[..], ["crm.objects.contacts.write"]);
 }
 

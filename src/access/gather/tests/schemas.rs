@@ -35,7 +35,7 @@ fn schemas_read_in_one_go_are_definitions_of_each_type() {
     let touch = &facts.main().touches[0];
     assert_eq!(touch.surface, Surface::Definitions);
     assert_eq!(
-        catalogue().scope_names(&touch.requirement[0])[..],
+        catalogue().scope_names(touch.requirement.first().unwrap())[..],
         ["crm.schemas.contacts.read"]
     );
 }

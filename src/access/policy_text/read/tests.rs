@@ -88,7 +88,7 @@ allow:
   - scop: d
 deny:
   - reason: none
-limits: {requests: 50/10s}
+limits: {requests: 50}
 ";
     assert_eq!(
         found(text),
@@ -101,7 +101,7 @@ limits: {requests: 50/10s}
             (code::BAD_EFFECT, 8, 15),
             (code::UNKNOWN_KEY, 10, 5),
             (code::RULE_SHAPE, 12, 5),
-            (code::NOT_SUPPORTED_YET, 13, 10),
+            (code::WRONG_KIND, 13, 20),
         ]
     );
     let mistakes = read(text).unwrap_err();
@@ -132,17 +132,44 @@ fn what_happens_when_the_installer_leaves_is_one_of_three_words() {
 }
 
 #[test]
-fn reserved_words_are_errors_and_never_silently_ignored() {
-    for word in [
-        "limits: {requests: 50/10s}",
-        "limits: {batch: 50, records_read: 5000/1h}",
-        "limits: {records_written: 500/1h}",
-        "limits: {records_deleted: 20/1h}",
-        "limits: {records_irreversible: 5/1h}",
-    ] {
-        let codes: Vec<_> = found(&format!("{HEAD}{word}\n")).iter().map(|f| f.0).collect();
-        assert_eq!(codes, [code::NOT_SUPPORTED_YET], "{word}");
-    }
+fn limits_are_read_with_their_windows_and_every_mistake_in_them_is_named() {
+    let all = "limits: {requests: 50/10s, records_read: 5000/1h, records_written: 500/1h, records_deleted: 20/1h, records_irreversible: 5/1d, batch: 50}";
+    let limits = read(&format!("{HEAD}{all}\n")).unwrap().limits.unwrap();
+    let caps: Vec<String> = limits
+        .caps
+        .iter()
+        .map(|(counted, cap)| format!("{} {}", counted.as_str(), cap.value))
+        .collect();
+    assert_eq!(
+        caps,
+        [
+            "requests 50/10s",
+            "records_read 5000/1h",
+            "records_written 500/1h",
+            "records_deleted 20/1h",
+            "records_irreversible 5/1d"
+        ]
+    );
+    let text = format!("{HEAD}limits:\n  requests: 50\n  record_read: 5/1h\n  records_deleted: 0/1h\n");
+    let mistakes = read(&text).unwrap_err();
+    let found: Vec<_> = mistakes
+        .iter()
+        .map(|m| (m.code, m.span.column, m.help.clone().unwrap_or_default()))
+        .collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    let of = |code, column| found.iter().find(|f| f.0 == code && f.1 == column).map(|f| &f.2);
+    assert!(
+        of(code::WRONG_KIND, 13).is_some_and(|help| help.contains("50/10s")),
+        "{found:?}"
+    );
+    assert_eq!(
+        of(code::UNKNOWN_KEY, 3).map(String::as_str),
+        Some("did you mean `records_read`?")
+    );
+    assert!(
+        of(code::WRONG_KIND, 20).is_some_and(|help| help.contains("`deny`")),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -270,6 +297,9 @@ fn what_a_property_block_can_t_mean_is_a_mistake_at_its_place() {
         ("limits: {batch: 2.5}\n", code::WRONG_KIND),
         ("limits: {batch: \"5\"}\n", code::WRONG_KIND),
         ("limits: {batches: 5}\n", code::UNKNOWN_KEY),
+        ("limits: {requests: 5/1y}\n", code::WRONG_KIND),
+        ("limits: {requests: [5/1s]}\n", code::WRONG_KIND),
+        ("limits: {records_read: 5/32d}\n", code::WRONG_KIND),
         ("limits: 5\n", code::WRONG_KIND),
     ] {
         let codes: Vec<_> = found(&format!("{HEAD}{rest}")).iter().map(|f| f.0).collect();

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use super::names::Named;
 use crate::access::catalogue::Catalogue;
@@ -222,7 +221,7 @@ impl Draft {
         let wanted = |(need, is_optional): &(Need, bool)| {
             let is_optional = *is_optional;
             let of_touch = |touch: &Touch| Wanted {
-                requirement: Arc::clone(&touch.requirement),
+                requirement: touch.requirement.clone(),
                 is_optional,
             };
             need.touches.iter().map(of_touch).collect::<Vec<_>>()

@@ -106,7 +106,7 @@ fn facts(request: &Request<'_>, parsed: Option<&JudgedBody>, touched: &[&str]) -
     let touch = |name: &&str| Touch {
         object: catalogue().object_type(name),
         surface: Surface::Records,
-        requirement: Arc::from([]),
+        requirement: crate::access::facts::Requirement::NONE,
     };
     let touches: SmallVec<[Touch; 2]> = touched.iter().map(touch).collect();
     Facts {

@@ -1,0 +1,49 @@
+//! Any answer of the token endpoint: tokens are taken only if headers can carry them, their life is what was said, and
+//! nothing but a word for it makes a grant count as dead.
+//!
+//! The first byte chooses the status.
+#![no_main]
+
+use http::StatusCode;
+use libfuzzer_sys::fuzz_target;
+use scopegate::hubspot::errors::TokenFailure;
+use scopegate::hubspot::oauth;
+
+const STATUSES: [u16; 12] = [200, 204, 302, 400, 401, 403, 404, 423, 429, 477, 500, 503];
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((first, body)) = bytes.split_first() else {
+        return;
+    };
+    let status = StatusCode::from_u16(STATUSES[usize::from(*first) % STATUSES.len()]).expect("a status");
+    let (tokens, failure, _) = oauth::read_hostile(status, body);
+    if let Some(tokens) = tokens {
+        for token in [Some(&tokens.access), tokens.refresh.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            let text = token.expose();
+            assert!(!text.is_empty() && text.len() <= 8 * 1024);
+            assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+        let scopes = tokens.scopes.unwrap_or_default();
+        assert!(scopes.len() <= 2_000);
+        assert!(scopes.iter().all(|scope| !scope.contains([' ', '\n', '\r'])));
+    }
+    if failure == TokenFailure::DeadGrant {
+        assert!(!status.is_server_error(), "a server that is down buries nobody");
+        let words = [
+            "invalid_grant",
+            "bad_refresh_token",
+            "bad_hub",
+            "unknown hub id",
+            "refresh token",
+        ];
+        let text = String::from_utf8_lossy(body).to_lowercase();
+        let said = words.iter().any(|word| text.contains(word));
+        assert!(
+            said || text.contains('\\'),
+            "buried without a word for it: {text}"
+        );
+    }
+});

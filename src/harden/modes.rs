@@ -1,0 +1,237 @@
+//! Who else could read what the gate keeps secret, or replace that and what it goes by: by the modes of files
+//! and folders.
+//!
+//! Readable by others is a finding; writable by others is a reason not to start: whoever can replace the
+//! store, the audit log, a policy or the configuration need not break in.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, MasterKeySource};
+use crate::store::real_path;
+
+const OTHERS_WRITE: u32 = 0o002;
+const OTHERS_ALL: u32 = 0o007;
+/// Nobody removes or renames another's file in such a folder.
+const STICKY: u32 = 0o1000;
+
+/// How deep policies are looked for, and how many: as far as they are read.
+const DEPTH: usize = 8;
+const POLICIES: usize = 20_000;
+
+/// A file or folder that others can get at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which.
+    pub path: PathBuf,
+    /// What it is to the gate.
+    pub what: &'static str,
+    /// Others can replace it, or what is in it.
+    pub writable: bool,
+    /// The command that mends it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let can = if self.writable { "changed" } else { "read" };
+        write!(
+            f,
+            "{} `{}` can be {can} by everybody on this machine: run `{}`",
+            self.what,
+            self.path.display(),
+            self.remedy
+        )
+    }
+}
+
+/// Every file and folder that others can get at, of a gate that is configured by `file`. What is not there is
+/// somebody else's finding.
+pub fn findings(config: &Config, file: &Path) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let real = real_path(&config.store);
+    for store in [&config.store, &real] {
+        let folder = store.parent().unwrap_or(Path::new(""));
+        found.extend(look(folder, "the store's folder"));
+    }
+    found.extend(look(&config.store, "the store"));
+    found.extend(look(&config.audit.dir, "the audit log's folder"));
+    found.extend(look(
+        &config.audit.dir.join(&config.instance),
+        "the audit log's folder",
+    ));
+    if let MasterKeySource::File(path) = &config.master_key {
+        found.extend(look(path, "the master key"));
+        found.extend(
+            path.parent()
+                .and_then(|folder| look(folder, "the master key's folder")),
+        );
+    }
+    for tls in config.tls.iter().chain(&config.admin.tls) {
+        found.extend(look(&tls.key, "the TLS key"));
+    }
+    gone_by(config, file, &mut found);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.dedup_by(|a, b| a.path == b.path);
+    found
+}
+
+/// What says what the gate lets through, and whom it believes: anybody may read it.
+fn gone_by(config: &Config, file: &Path, found: &mut Vec<Finding>) {
+    let mut add = |path: &Path, what| found.extend(look(path, what).and_then(writable_alone));
+    add(file, "the configuration");
+    add(
+        file.parent().unwrap_or(Path::new("")),
+        "the configuration's folder",
+    );
+    let trust = config.tls.iter().chain(&config.admin.tls);
+    for ca in trust
+        .filter_map(|tls| tls.client_ca.as_ref())
+        .chain(&config.upstream.ca)
+    {
+        add(ca, "a file of trusted certificates");
+    }
+    if let Some(extra) = &config.catalogue.extra {
+        add(extra, "the additions to the catalogue");
+    }
+    add(&config.policies, "the policies folder");
+    let mut left = POLICIES;
+    policies(&config.policies, DEPTH, &mut left, &mut |path, what| {
+        add(path, what)
+    });
+}
+
+fn policies(folder: &Path, depth: usize, left: &mut usize, add: &mut dyn FnMut(&Path, &'static str)) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        if path.is_dir() {
+            add(&path, "a folder of policies");
+            if depth > 0 {
+                policies(&path, depth - 1, left, add);
+            }
+        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+            add(&path, "a policy");
+        }
+    }
+}
+
+/// That others can read it is as it should be.
+fn writable_alone(finding: Finding) -> Option<Finding> {
+    finding.writable.then(|| Finding {
+        remedy: format!("chmod o-w {}", finding.path.display()),
+        ..finding
+    })
+}
+
+fn look(path: &Path, what: &'static str) -> Option<Finding> {
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    let metadata = std::fs::metadata(path).ok()?;
+    let (mode, folder) = (metadata.mode(), metadata.is_dir());
+    let writable = mode & OTHERS_WRITE != 0 && !(folder && mode & STICKY != 0);
+    // What lies in an open folder has modes of its own: that names can be seen is no finding.
+    let open = !folder && mode & OTHERS_ALL != 0;
+    (writable || open).then(|| Finding {
+        path: path.to_owned(),
+        what,
+        writable,
+        remedy: match folder {
+            true => format!("chmod o-w {}", path.display()),
+            false => format!("chmod o= {}", path.display()),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_others_can_read_is_found_and_what_they_can_replace_is_worse() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::in_folder(dir.path());
+        let data = dir.path().join("data");
+        std::fs::create_dir_all(data.join("audit")).unwrap();
+        let key = data.join("master.key");
+        std::fs::write(&key, "x").unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        // File or folder, its mode, what is found: nothing, that it can be read, that it can be changed.
+        for (path, mode, found) in [
+            (&key, 0o600, None),
+            (&key, 0o640, None),
+            (&key, 0o604, Some(false)),
+            (&key, 0o602, Some(true)),
+            (&data, 0o700, None),
+            (&data, 0o755, None),
+            (&data, 0o777, Some(true)),
+            (&data, 0o1777, None),
+            (&data.join("audit"), 0o703, Some(true)),
+        ] {
+            set(&key, 0o600);
+            set(&data, 0o700);
+            set(&data.join("audit"), 0o700);
+            set(path, mode);
+            let findings = findings(&config, &dir.path().join("scopegate.yaml"));
+            assert_eq!(
+                findings.first().map(|finding| finding.writable),
+                found,
+                "{path:?} {mode:o} {findings:?}"
+            );
+            for finding in findings {
+                assert!(finding.to_string().contains("chmod o"), "{finding}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_gate_goes_by_may_be_read_by_others_and_not_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let mut config = Config::in_folder(dir.path());
+        config.upstream.ca = Some(at("ca.pem"));
+        config.catalogue.extra = Some(at("extra.tsv"));
+        std::fs::create_dir_all(at("policies/team")).unwrap();
+        let file = at("scopegate.yaml");
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for name in [
+            "scopegate.yaml",
+            "ca.pem",
+            "extra.tsv",
+            "policies/reader.yaml",
+            "policies/team/writer.yaml",
+        ] {
+            std::fs::write(at(name), "x").unwrap();
+            set(&at(name), 0o644);
+            assert_eq!(findings(&config, &file), [], "{name}");
+            set(&at(name), 0o666);
+            let found = findings(&config, &file);
+            assert!(
+                found.len() == 1 && found[0].writable && found[0].remedy.starts_with("chmod o-w "),
+                "{name} {found:?}"
+            );
+            set(&at(name), 0o644);
+        }
+        for name in ["", "policies", "policies/team"] {
+            set(&at(name), 0o777);
+            assert!(
+                findings(&config, &file).iter().any(|finding| finding.writable),
+                "{name}"
+            );
+            set(&at(name), 0o755);
+        }
+        assert_eq!(findings(&config, &file), []);
+    }
+}

@@ -1,0 +1,381 @@
+//! What of an answer's header comes down: an allow-list of names, and for each of them the values that
+//! its grammar has.
+//!
+//! A value that is not of its field's grammar is left out, as is a field that stands twice and may
+//! stand once: a client never has to choose. Free text is in one of them only, a file's name in
+//! `Content-Disposition`, which no path may be in. Framing, and what the gate says itself, is written
+//! elsewhere.
+
+use http::header::{self, HeaderMap, HeaderName};
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use super::stop::CORRELATION;
+
+/// Whether a value is of a field's grammar.
+type Grammar = fn(&[u8]) -> bool;
+
+/// Longest value of any field here but `Content-Disposition`.
+const VALUE_BYTES: usize = 256;
+
+/// What comes down, but for HubSpot's limits, and whether a value is of the field's grammar. `Location`, cookies,
+/// and whatever says how a connection is used do not.
+fn grammar(name: &HeaderName) -> Option<Grammar> {
+    Some(match *name {
+        header::CONTENT_TYPE => is_media_type,
+        header::CONTENT_DISPOSITION => is_disposition,
+        header::CONTENT_LANGUAGE => is_language_list,
+        header::CACHE_CONTROL | header::VARY => is_directive_list,
+        header::DATE | header::EXPIRES | header::LAST_MODIFIED => is_date,
+        header::RETRY_AFTER => is_delay,
+        header::ETAG => is_etag,
+        ref name if *name == CORRELATION => is_uuid,
+        _ => return None,
+    })
+}
+
+/// The name of an answer's field that the gate reads, however it is spelled. What nobody reads is not made into a
+/// header.
+pub fn read_name(name: &[u8]) -> Option<HeaderName> {
+    let is = |one: HeaderName| name.eq_ignore_ascii_case(one.as_str().as_bytes()).then_some(one);
+    match name.len() {
+        4 => is(header::DATE)
+            .or_else(|| is(header::ETAG))
+            .or_else(|| is(header::VARY)),
+        7 => is(header::EXPIRES),
+        11 => is(header::RETRY_AFTER),
+        12 => is(header::CONTENT_TYPE),
+        13 => is(header::CACHE_CONTROL).or_else(|| is(header::LAST_MODIFIED)),
+        16 => is(header::CONTENT_ENCODING).or_else(|| is(header::CONTENT_LANGUAGE)),
+        19 => is(header::CONTENT_DISPOSITION),
+        // A limit's name may be of any length, the correlation id's included.
+        24 => is(CORRELATION).or_else(|| rate_limit_name(name)),
+        _ => rate_limit_name(name),
+    }
+}
+
+fn rate_limit_name(name: &[u8]) -> Option<HeaderName> {
+    let (begin, rest) = name.split_at_checked(RATE_LIMIT.len())?;
+    if rest.is_empty() || !begin.eq_ignore_ascii_case(RATE_LIMIT.as_bytes()) {
+        return None;
+    }
+    let known = RATE_LIMITS_KNOWN.into_iter().find(|known| {
+        let known = known.get(RATE_LIMIT.len()..).unwrap_or_default();
+        rest.eq_ignore_ascii_case(known.as_bytes())
+    });
+    match known {
+        Some(known) => Some(HeaderName::from_static(known)),
+        None => HeaderName::from_bytes(name).ok(),
+    }
+}
+
+/// HubSpot's limits, with a number each.
+const RATE_LIMIT: &str = "x-hubspot-ratelimit-";
+
+/// Those that it sends today: found without a look at their words.
+const RATE_LIMITS_KNOWN: [&str; 7] = [
+    "x-hubspot-ratelimit-max",
+    "x-hubspot-ratelimit-remaining",
+    "x-hubspot-ratelimit-interval-milliseconds",
+    "x-hubspot-ratelimit-daily",
+    "x-hubspot-ratelimit-daily-remaining",
+    "x-hubspot-ratelimit-secondly",
+    "x-hubspot-ratelimit-secondly-remaining",
+];
+
+/// The words of their names: from others a name could be put together that says something.
+const RATE_LIMIT_WORDS: [&str; 16] = [
+    "max",
+    "remaining",
+    "interval",
+    "milliseconds",
+    "seconds",
+    "daily",
+    "secondly",
+    "minutely",
+    "hourly",
+    "monthly",
+    "burst",
+    "limit",
+    "reset",
+    "used",
+    "search",
+    "ten",
+];
+
+/// Most of them. HubSpot sends seven.
+const RATE_LIMITS: usize = 16;
+
+/// Takes out of an answer's header fields what does not come down. `changed`: the body is not byte for byte the
+/// upstream's, so that no validator of its holds.
+pub fn downward(mut fields: HeaderMap, changed: bool) -> HeaderMap {
+    let has_repeats = fields.len() > fields.keys_len();
+    let mut limits = 0;
+    // Mostly nothing, as what nobody reads was not made into a field.
+    let mut withheld: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    for (name, value) in &fields {
+        let grammar = match grammar(name) {
+            Some(_) if changed && *name == header::ETAG => None,
+            None if limits < RATE_LIMITS && is_rate_limit(name.as_str()) => {
+                limits += 1;
+                Some(is_number as Grammar)
+            }
+            grammar => grammar,
+        };
+        let comes = grammar.is_some_and(|grammar| grammar(value.as_bytes()));
+        if !comes || has_repeats && stands_twice(&fields, name) {
+            withheld.push(name.clone());
+        }
+    }
+    for name in withheld {
+        fields.remove(name);
+    }
+    fields
+}
+
+/// Whether an answer says twice, or not in its grammar, what its body is: then nobody can say how a
+/// client would read it.
+pub fn has_doubtful_type(from: &HeaderMap) -> bool {
+    from.get(header::CONTENT_TYPE)
+        .is_some_and(|value| stands_twice(from, &header::CONTENT_TYPE) || !is_media_type(value.as_bytes()))
+}
+
+fn stands_twice(from: &HeaderMap, name: &HeaderName) -> bool {
+    from.get_all(name).iter().nth(1).is_some()
+}
+
+fn is_rate_limit(name: &str) -> bool {
+    let is_made_of_words = |rest: &str| rest.split('-').all(|word| RATE_LIMIT_WORDS.contains(&word));
+    RATE_LIMITS_KNOWN.contains(&name)
+        || name
+            .strip_prefix(RATE_LIMIT)
+            .is_some_and(|rest| rest.len() <= 40 && is_made_of_words(rest))
+}
+
+fn is_number(value: &[u8]) -> bool {
+    (1..=15).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
+}
+
+/// Seconds, at most eleven days, or a date.
+fn is_delay(value: &[u8]) -> bool {
+    (value.len() <= 6 && is_number(value)) || is_date(value)
+}
+
+fn is_uuid(value: &[u8]) -> bool {
+    value.len() == 36 && Uuid::try_parse_ascii(value).is_ok()
+}
+
+/// RFC 9110 §5.6.7's preferred form, byte by byte: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn is_date(value: &[u8]) -> bool {
+    const FORM: &[u8; 29] = b"aaa, 00 aaa 0000 00:00:00 GMT";
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'a' => byte.is_ascii_alphabetic(),
+        b'0' => byte.is_ascii_digit(),
+        other => byte == other,
+    };
+    value.len() == FORM.len() && value.iter().zip(FORM).all(fits)
+}
+
+/// `type/subtype`, and parameters.
+fn is_media_type(value: &[u8]) -> bool {
+    let mut parts = value.split(|byte| *byte == b';');
+    let media = parts.next().unwrap_or_default().trim_ascii();
+    let mut halves = media.split(|byte| *byte == b'/');
+    value.len() <= VALUE_BYTES
+        && halves.next().is_some_and(is_token)
+        && halves.next().is_some_and(is_token)
+        && halves.next().is_none()
+        && parts.all(is_parameter)
+}
+
+/// `name=value` or `name="value"`, or nothing: a last semicolon is common.
+fn is_parameter(part: &[u8]) -> bool {
+    let part = part.trim_ascii();
+    let Some(at) = memchr::memchr(b'=', part) else {
+        return part.is_empty();
+    };
+    let (name, value) = (
+        part.get(..at).unwrap_or_default(),
+        part.get(at + 1..).unwrap_or_default(),
+    );
+    let quoted = value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""));
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    is_token(name) && (is_token(value) || quoted.is_some_and(|value| value.iter().all(is_plain)))
+}
+
+/// A kind and a file's name, in which is no path.
+fn is_disposition(value: &[u8]) -> bool {
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    let lower = value.to_ascii_lowercase();
+    let climbs = [&b"/"[..], b"\\", b"%2f", b"%5c", b".."]
+        .iter()
+        .any(|part| memchr::memmem::find(&lower, part).is_some());
+    value.len() <= 2 * VALUE_BYTES
+        && is_token(kind.trim_ascii())
+        && value.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        && !climbs
+}
+
+fn is_language_list(value: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-, ".contains(byte);
+    value.len() <= 64 && value.iter().all(fits)
+}
+
+/// `name`, `name=number`, separated by commas; `*`.
+fn is_directive_list(value: &[u8]) -> bool {
+    let fits = |byte: &u8| is_token_byte(*byte) || b", =".contains(byte);
+    value.len() <= VALUE_BYTES && value.iter().all(fits)
+}
+
+/// `"tag"` or `W/"tag"`.
+fn is_etag(value: &[u8]) -> bool {
+    let tag = value.strip_prefix(b"W/").unwrap_or(value);
+    let tag = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+    tag.is_some_and(|tag| {
+        tag.len() <= 128
+            && tag
+                .iter()
+                .all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'"')
+    })
+}
+
+fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn comes(name: &'static str, value: &str) -> bool {
+        let mut from = HeaderMap::new();
+        from.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+        let down = downward(from, false);
+        assert!(down.is_empty() || down.get(name).unwrap().as_bytes() == value.as_bytes());
+        !down.is_empty()
+    }
+
+    #[test]
+    fn a_value_comes_down_only_in_its_fields_grammar() {
+        let uuid = "11111111-2222-3333-4444-55555555555a";
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let long = "x".repeat(300);
+        #[rustfmt::skip]
+        let table: &[(&str, &[&str], &[&str])] = &[
+            ("content-type",
+                &["application/json;charset=utf-8", "application/json; charset=\"utf-8\"", "text/csv;", "image/svg+xml"],
+                &["", "json", "a/b/c", "a/ b", "application/json; x", "a/b;c=\"d\"e\"", "a/b; c=\u{e9}", "a/b\tc", &format!("a/{long}")]),
+            ("content-disposition",
+                &["attachment", "attachment; filename=\"q3 report.csv\"", "inline; filename*=UTF-8''%e2%82%ac.csv"],
+                &["", "attachment; filename=\"../../etc/passwd\"", "attachment; filename=a\\b", "attachment; filename*=UTF-8''..%2Fx", "attachment; filename=\u{e9}", &format!("attachment; filename={long}{long}")]),
+            ("content-language", &["en", "en-GB, de"], &["en;q=1", &long]),
+            ("cache-control", &["no-cache, no-store, max-age=0", "private"], &["private=\"x\"", "a:b", &long]),
+            ("vary", &["origin, Accept-Encoding", "*"], &["a/b", &long]),
+            ("date", &[date], &["now", "Sun, 06 Nov 1994 08:49:37 CET", "1994-11-06"]),
+            ("expires", &[date], &["0", "-1"]),
+            ("last-modified", &[date], &["", "x"]),
+            ("retry-after", &["0", "7", "86400", date], &["", "-1", "1.5", "1e9", "9999999", "soon", "1, 2"]),
+            ("x-hubspot-correlation-id", &[uuid, &uuid.to_uppercase()], &["", "x", &uuid[1..], "pat-na1-1111-2222-3333-4444-55555555"]),
+            ("x-hubspot-ratelimit-max", &["100", "0"], &["", "a", "1 ", "-1", "1234567890123456"]),
+            ("x-hubspot-ratelimit-secondly-remaining", &["3"], &["x"]),
+            ("x-hubspot-ratelimit-pat-na1-token", &[], &["1"]),
+            ("x-hubspot-ratelimit-", &[], &["1"]),
+            ("x-hubspot-ratelimit-max-max-max-max-max-max-max-max-max-max-max", &[], &["1"]),
+            ("etag", &["\"abc\"", "W/\"abc\""], &["abc", "\"a\"b\"", "\"a b\"", "W/abc", "\""]),
+            ("location", &[], &["/x"]),
+            ("set-cookie", &[], &["a=b"]),
+            ("x-hubspot-auth-failure", &[], &["401 Unauthorized"]),
+        ];
+        for (name, good, bad) in table {
+            assert!(
+                good.is_empty()
+                    || [(*name).to_owned(), name.to_uppercase()]
+                        .iter()
+                        .all(|spelled| read_name(spelled.as_bytes()).unwrap() == *name),
+                "{name}"
+            );
+            for value in *good {
+                assert!(comes(name, value), "{name}: {value}");
+            }
+            for value in *bad {
+                assert!(!comes(name, value), "{name}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_limit_would_come_down_is_read() {
+        for first in RATE_LIMIT_WORDS {
+            for name in [first.to_owned(), format!("{first}-used")] {
+                let name = format!("{RATE_LIMIT}{name}");
+                assert!(
+                    is_rate_limit(&name) && read_name(name.as_bytes()).is_some(),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn limits_that_are_known_are_made_of_the_words() {
+        for known in RATE_LIMITS_KNOWN {
+            let rest = known.strip_prefix(RATE_LIMIT).unwrap();
+            assert!(
+                rest.split('-').all(|word| RATE_LIMIT_WORDS.contains(&word)),
+                "{known}"
+            );
+            assert_eq!(read_name(known.to_uppercase().as_bytes()).unwrap(), known);
+        }
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_comes_not_at_all_and_a_validator_only_with_the_same_bytes() {
+        let mut from = HeaderMap::new();
+        for name in ["content-type", "retry-after", "x-hubspot-ratelimit-max", "etag"] {
+            let value = match name {
+                "content-type" => "a/b",
+                "etag" => "\"x\"",
+                _ => "1",
+            };
+            from.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        assert_eq!(downward(from.clone(), false).len(), 4);
+        assert_eq!(downward(from.clone(), true).len(), 3);
+        assert!(!has_doubtful_type(&from));
+        for (name, value) in from.clone() {
+            from.append(name.unwrap(), value);
+        }
+        assert!(downward(from.clone(), false).is_empty());
+        for name in [&b"content-encoding"[..], b"Content-Encoding"] {
+            assert_eq!(
+                read_name(name),
+                Some(header::CONTENT_ENCODING),
+                "it says how the body is packed"
+            );
+        }
+        for name in [
+            &b""[..],
+            b"x",
+            b"set-cookie",
+            b"location",
+            b"x-hubspot-ratelimit-",
+            b"x-hubspot-ratelimi-max",
+        ] {
+            assert_eq!(read_name(name), None);
+        }
+        assert!(has_doubtful_type(&from));
+        assert!(!has_doubtful_type(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,90 @@
+//! Errors of HubSpot's on their way down: read whole, within a bound, searched for the token in every
+//! form, and written anew from what is known of them.
+//!
+//! The status is HubSpot's, and so are the words if they come in HubSpot's shape. What is no JSON (a
+//! page of an edge), is too long, or has no known member, is replaced by words of the gate's: clients
+//! always get an error that they can read.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::answer::Answer;
+use super::case::Case;
+use super::download::Download;
+use super::echo_forms;
+use super::filtered::with_links;
+use super::headers;
+use super::judged::Share;
+use super::stop::{self, Stop};
+use crate::access::facts::Facts;
+use crate::hubspot::error_body;
+
+/// What an error is read against.
+#[derive(Clone, Copy)]
+pub(super) struct Failure<'a> {
+    /// The call's.
+    pub(super) facts: &'a Facts,
+    /// The token it went up with.
+    pub(super) token: &'a str,
+}
+
+impl Case {
+    /// An error, where no property rule says what of it may be read.
+    pub(super) async fn rebuild_error(
+        &mut self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        mut download: Download,
+        error: Failure<'_>,
+    ) -> Result<Answer, Stop> {
+        let links = download.stages.links.take();
+        let body = match self.read_error(status, &headers, &mut download, error).await? {
+            None => return Ok(self.reworded(status, headers)),
+            Some(whole) if whole.is_empty() => return Ok(Answer::Whole(status, headers, whole)),
+            Some(whole) => whole,
+        };
+        let says_json = !headers.contains_key(header::CONTENT_TYPE) || headers::is_json_in_utf8(&headers);
+        headers.remove(header::CONTENT_DISPOSITION);
+        headers.remove(header::ETAG);
+        match error_body::rebuild(&body).filter(|_| says_json) {
+            None => Ok(self.reworded(status, headers)),
+            Some(rebuilt) => {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
+                Ok(Answer::Whole(status, headers, with_links(rebuilt.into(), links)))
+            }
+        }
+    }
+
+    /// The whole of an error, which holds no token; `None` when it is longer than the bound. What a 403
+    /// says is counted and kept.
+    pub(super) async fn read_error(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        download: &mut Download,
+        error: Failure<'_>,
+    ) -> Result<Option<Bytes>, Stop> {
+        let most = self.worker.limits().error_body_bytes;
+        let mut whole = BytesMut::new();
+        let mut share = Share::of(&self.worker.gate().answers);
+        while let Some(piece) = self.next_piece(download).await? {
+            if whole.len() + piece.len() > most || share.grow(piece.len()).is_err() {
+                if status == StatusCode::FORBIDDEN {
+                    self.note_forbidden(error.facts, headers, None);
+                }
+                return Ok(None);
+            }
+            whole.extend_from_slice(&piece);
+        }
+        if echo_forms::holds(error.token.as_bytes(), &whole) {
+            self.outcome.echoed("body", false);
+            return Err(Stop::TokenEcho {
+                unsure: self.outcome.changed_data(),
+            });
+        }
+        if status == StatusCode::FORBIDDEN {
+            self.note_forbidden(error.facts, headers, Some(&whole));
+        }
+        Ok(Some(whole.freeze()))
+    }
+}

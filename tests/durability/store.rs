@@ -1,0 +1,326 @@
+//! A store that fails while the gate runs: it can't be written, its files are taken away, the disk is full or
+//! read-only.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::child::Gate;
+use crate::place::{Faults, Place, copy, metric, read, ready, search, start, until, write};
+use crate::{oauth, row};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_can_not_be_written_stops_refreshes_alone_and_is_caught_up_with() {
+    let mut place = oauth::Place::new().await;
+    let (sync, reader) = (place.key.clone(), place.other.clone());
+    place.world.stop().await;
+    let faults = Faults::at(place.world.dir.path());
+    let gate = start(&place.world.config(), &faults);
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    faults.set(&["store-commit=return"]).await;
+    assert_eq!(
+        read(&gate, &sync).await.status,
+        200,
+        "a token in memory needs no store"
+    );
+    place.world.sim.expire_access_tokens();
+    let asked = Instant::now();
+    let reply = read(&gate, &sync).await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(asked.elapsed() < Duration::from_secs(15));
+    assert!(reply.text().contains("scopegate.credential"), "{reply:?}");
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    assert_eq!(read(&gate, &reader).await.status, 200, "others are not touched");
+    assert!(gate.log().contains("refresh not begun"), "{}", gate.log());
+    // A revocation by a command, whose own commit works, is in force all the same.
+    let output = place
+        .command(&["key", "revoke", &reader[5..17], "--reason", "test"])
+        .await;
+    assert!(output.status.success());
+    until("the revocation is in force", async || {
+        read(&gate, &reader).await.status == 401
+    })
+    .await;
+    faults.set(&[]).await;
+    until("refreshes go on", async || read(&gate, &sync).await.status == 200).await;
+    assert_eq!(
+        place
+            .world
+            .sim
+            .received()
+            .iter()
+            .filter(|one| one.status == Some(500))
+            .count(),
+        0
+    );
+    row(
+        "the store can't be written",
+        "calls with a live token pass, stops and revocations hold; a due refresh is 503 `scopegate.credential` with \
+         `Retry-After`; `scopegate_store_errors_total`",
+        "by itself",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_panics_gives_its_lease_back() {
+    let mut place = oauth::Place::new().await;
+    let sync = place.key.clone();
+    place.world.stop().await;
+    let faults = Faults::at(place.world.dir.path());
+    let gate = start(&place.world.config(), &faults);
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    faults.set(&["refresh-after-answer=1*panic(test)"]).await;
+    place.world.sim.expire_access_tokens();
+    assert_eq!(read(&gate, &sync).await.status, 503);
+    let began = Instant::now();
+    until("the next refresh is not held up", async || {
+        read(&gate, &sync).await.status == 200
+    })
+    .await;
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "a lease is 90 s: {:?}",
+        began.elapsed()
+    );
+    row(
+        "a defect in a refresh (a panic)",
+        "503 for that connection, `panic.id` in the log",
+        "by itself: the lease is given back, the intent kept",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_taken_away_beneath_the_gate_stop_it_and_lose_nothing() {
+    for end in ["-wal", "-shm", ""] {
+        let place = Place::new("").await;
+        let mut gate = place.start();
+        assert_eq!(read(&gate, &place.reader).await.status, 200);
+        let (code, said) = place
+            .command(&["key", "revoke", &place.writer[5..17], "--reason", "test"])
+            .await;
+        assert_eq!(code, 0, "{said}");
+        let name = format!("{}{end}", place.store().display());
+        let kept = place.world.dir.path().join("kept");
+        if end.is_empty() {
+            // Renamed: the same file, elsewhere; another one is put in its place.
+            std::fs::rename(&name, &kept).unwrap();
+            std::fs::copy(&kept, &name).unwrap();
+            std::fs::set_permissions(&name, std::fs::Permissions::from_mode(0o600)).unwrap();
+        } else {
+            std::fs::remove_file(&name).unwrap();
+        }
+        let gone = Instant::now();
+        until("nothing is let through", async || {
+            read(&gate, &place.reader).await.status == 503
+        })
+        .await;
+        let after = gone.elapsed();
+        assert!(
+            gate.log().contains("removed or replaced beneath"),
+            "{}",
+            gate.log()
+        );
+        assert!(metric(&gate, "scopegate_store_errors_total", "{op=\"poll\"}").await > 0.0);
+        assert!(ready(&gate).await.contains("store"));
+        if end.is_empty() {
+            std::fs::rename(&kept, &name).unwrap();
+            until("put back, it goes on by itself", async || {
+                read(&gate, &place.reader).await.status == 200
+            })
+            .await;
+        } else {
+            gate.signal(Signal::KILL);
+            gate.wait();
+            gate = place.start();
+        }
+        assert_eq!(read(&gate, &place.reader).await.status, 200, "`{end}`");
+        assert_eq!(
+            read(&gate, &place.writer).await.status,
+            401,
+            "`{end}`: revoked stays revoked"
+        );
+        row(
+            &format!("`scopegate.db{end}` is removed or replaced beneath the gate"),
+            &format!("503 from {after:.1?} on, `/readyz` says so, log and metric name the file"),
+            if end.is_empty() {
+                "by itself when the file is put back; else start the gate anew"
+            } else {
+                "start the gate anew; what the log held was saved into the store"
+            },
+        );
+    }
+}
+
+/// A small disk with a copy of what lies in the second folder, in place of the first.
+const SMALL: &str =
+    r#"mount -t tmpfs -o size=8m,mode=700 none "$0" && cp -a "$1"/. "$0" && shift && exec "$@""#;
+
+/// The same, read-only from then on.
+const READ_ONLY: &str =
+    r#"mount -t tmpfs none "$0" && cp -a "$1"/. "$0" && mount -o remount,ro "$0" && shift && exec "$@""#;
+
+/// Words before the gate's: its data lies on a disk of its own, of which it has a copy of `from`.
+fn on_a_disk<'a>(script: &'a str, data: &'a str, from: &'a str) -> Vec<&'a str> {
+    let unshare = if rustix::process::getuid().is_root() {
+        "-m"
+    } else {
+        "-rm"
+    };
+    vec!["unshare", unshare, "sh", "-c", script, data, from]
+}
+
+/// Whether this machine lets a test mount anything.
+fn can_mount() -> bool {
+    let (dir, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let words = on_a_disk(
+        SMALL,
+        crate::support::path(dir.path()),
+        crate::support::path(from.path()),
+    );
+    Command::new(words[0])
+        .args(&words[1..])
+        .arg("true")
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// The gate's data as the gate sees it.
+fn inside(gate: &Gate, data: &Path) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/root{}", gate.pid(), data.display()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_what_can_not_be_recorded_and_goes_on_when_there_is_room() {
+    if !can_mount() {
+        row(
+            "a full disk",
+            "not tried: this machine lets nobody mount a disk",
+            "-",
+        );
+        return;
+    }
+    let place = Place::new("").await;
+    let data = place.world.home().join("data");
+    let staged = place.world.dir.path().join("staged");
+    copy(&data, &staged);
+    let words = on_a_disk(SMALL, crate::support::path(&data), crate::support::path(&staged));
+    let mut gate = Gate::start_through(&words, &place.world.config(), "info", &[]);
+    assert_eq!(write(&gate, &place.writer).await.status, 200);
+    let filler = inside(&gate, &data).join("filler");
+    let full = fill(&filler);
+    assert!(full > 0, "the disk is small");
+    // The last page of the log may have room for a few records more.
+    until("the log has no room left", async || {
+        write(&gate, &place.writer).await.status == 503
+    })
+    .await;
+    let seen = place.world.sim.received().len();
+
+    let asked = Instant::now();
+    let reply = write(&gate, &place.writer).await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(reply.text().contains("scopegate.audit"), "{reply:?}");
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    // A page that is given back may have room for one more, which is then recorded: so both are waited for.
+    let refused =
+        |reply: &crate::wire::Reply| reply.status == 503 && reply.text().contains("scopegate.audit");
+    until("reads stop, too", async || {
+        refused(&read(&gate, &place.reader).await)
+    })
+    .await;
+    let stopped = asked.elapsed();
+    until("searches stop, too", async || {
+        refused(&search(&gate, &place.reader).await)
+    })
+    .await;
+    assert!(
+        gate.log().contains("the audit log can't be written"),
+        "{}",
+        gate.log()
+    );
+    until("the metric shows it", async || {
+        metric(&gate, "scopegate_audit_oldest_unwritten_seconds", "").await > 0.0
+    })
+    .await;
+    assert!(ready(&gate).await.contains("audit"));
+    let received = place.world.sim.received();
+    assert!(
+        received[seen..].iter().all(|one| one.method != "PATCH"),
+        "no write went up without its record"
+    );
+
+    std::fs::remove_file(&filler).unwrap();
+    until("it goes on by itself", async || {
+        write(&gate, &place.writer).await.status == 200 && read(&gate, &place.reader).await.status == 200
+    })
+    .await;
+    assert!(gate.log().contains("can be written again"), "{}", gate.log());
+
+    // And nothing of it is torn.
+    let lines = lines_of(&inside(&gate, &data).join("audit/test"));
+    let numbers: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert!(
+        numbers.windows(2).all(|pair| pair[1] > pair[0]),
+        "numbers only grow: {numbers:?}"
+    );
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.wait().code(), Some(0), "{}", gate.log());
+
+    // A disk that nobody can write to is a clear error of the start.
+    let words = on_a_disk(
+        READ_ONLY,
+        crate::support::path(&data),
+        crate::support::path(&staged),
+    );
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .args([env!("CARGO_BIN_EXE_scopegate"), "--config"])
+        .arg(place.world.config())
+        .arg("run")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+    row(
+        "the disk is full (store and audit on it)",
+        &format!(
+            "writes are 503 `scopegate.audit`, reads after {stopped:.1?}; none went up without its record; `/readyz` not ready"
+        ),
+        "by itself, at the next attempt",
+    );
+}
+
+fn fill(filler: &Path) -> u64 {
+    use std::io::Write;
+    let mut file = std::fs::File::create(filler).unwrap();
+    let mut written = 0;
+    for size in [64 * 1024, 4096, 512, 1] {
+        let block = vec![b'x'; size];
+        while file.write_all(&block).is_ok() {
+            written += size as u64;
+        }
+    }
+    written
+}
+
+fn lines_of(folder: &Path) -> Vec<serde_json::Value> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .collect();
+    files.sort();
+    files
+        .iter()
+        .flat_map(|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            text.lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}

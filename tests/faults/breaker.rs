@@ -1,0 +1,266 @@
+//! What bounds the harm: the breaker, the retry budget, and the places in line.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
+use crate::certificates::Certificates;
+use crate::place::{Credential, Got, Place, SHORT};
+use crate::script::{Act, Door, Tls, html, json};
+
+/// With these lines in place of the breaker that is switched off.
+fn limits(more: &str) -> String {
+    SHORT.replace("breaker_failures: 0", more)
+}
+
+async fn is_in_state(place: &Place, state: &str) -> bool {
+    let labels = format!("{{state=\"{state}\"}}");
+    place.sample("scopegate_upstream_breaker_state", &labels).await == 1.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_brings_no_answers_is_left_alone_and_taken_up_again_by_one_probe() {
+    const CALLS: usize = 60;
+    const FAILURES: usize = 5;
+    let config = limits(&format!(
+        "breaker_failures: {FAILURES}, breaker_window: 30s, breaker_pause: 1s"
+    ));
+    let mut place = Place::new(&config).await;
+    place.recovers().await;
+    let storms: [(&str, Option<Act>, &str); 3] = [
+        (
+            "no answer",
+            Some(Act::Close(Vec::new())),
+            "connections bring no answer of HubSpot's",
+        ),
+        (
+            "an edge's 502",
+            Some(Act::Answer(html("502 Bad Gateway"))),
+            "connections bring no answer of HubSpot's",
+        ),
+        ("nobody listens", None, "no connection can be made"),
+    ];
+    for (storm, act, cause) in storms {
+        let log = place.gate.log().len();
+        let opened = place.sample("scopegate_upstream_breaker_opened_total", "").await;
+        match act {
+            Some(act) => place.upstream.act(act),
+            None => place.upstream.door(Door::Shut).await,
+        }
+        place.upstream.forget();
+        let begun = Instant::now();
+        let (mut tried, mut held, mut waits) = (0, 0, Vec::new());
+        for call in 0..CALLS {
+            // Writes are held as reads are.
+            let got = if call % 4 == 0 {
+                place.write().await
+            } else {
+                place.read().await
+            };
+            let Got::Whole(reply) = &got else {
+                panic!("{storm}: {got:?}")
+            };
+            match reply.status {
+                502 => tried += 1,
+                503 => {
+                    held += 1;
+                    assert_eq!(got.sub_category(), "scopegate.upstream", "{storm}: {reply:?}");
+                    assert!(reply.text().contains("nothing was sent"), "{storm}: {reply:?}");
+                    waits.push(reply.header("retry-after").unwrap().parse::<u32>().unwrap());
+                }
+                other => panic!("{storm}: {other}"),
+            }
+        }
+        let took = begun.elapsed();
+        // One for each second it took, as a probe.
+        let most = FAILURES + 1 + took.as_secs() as usize * 2;
+        assert!(
+            tried <= most && held >= CALLS - most,
+            "{storm}: {tried} tried, {held} held"
+        );
+        let sent = place.upstream.count("GET") + place.upstream.count("POST");
+        assert!(sent <= tried, "{storm}: HubSpot saw {sent} of {tried}");
+        assert!(
+            waits.iter().all(|wait| (1..=10).contains(wait)),
+            "{storm}: {waits:?}"
+        );
+        assert!(
+            waits.iter().any(|wait| wait != &waits[0]),
+            "{storm}: all come back at once: {waits:?}"
+        );
+        let is_held = is_in_state(&place, "open").await || is_in_state(&place, "half_open").await;
+        assert!(is_held, "{storm}: {}", place.metrics().await);
+        assert!(place.errors("breaker_open").await >= held as f64, "{storm}");
+        place.upstream.act(Act::Good);
+        place.upstream.door(Door::Open).await;
+        let recovered = place.recovers().await;
+        assert!(is_in_state(&place, "closed").await, "{storm}");
+        let again = place.sample("scopegate_upstream_breaker_opened_total", "").await;
+        assert_eq!(again - opened, 1.0, "{storm}");
+        let log = place.gate.log()[log..].to_owned();
+        for said in ["upstream.breaker_opened", cause, "upstream.breaker_closed"] {
+            assert!(log.contains(said), "{storm}: no `{said}` in {log}");
+        }
+        println!(
+            "breaker: {storm}: {tried} of {CALLS} tried, {held} answered at once, {:.2} s for all, {:.2} s to recover",
+            took.as_secs_f64(),
+            recovered.as_secs_f64()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hubspot_itself_says_never_has_it_left_alone_and_is_never_repeated() {
+    const CALLS: usize = 30;
+    let place = Place::new(&limits("breaker_failures: 1, breaker_percent: 1")).await;
+    place.recovers().await;
+    let error = r#"{"status":"error","message":"no"}"#;
+    for status in [
+        "429 Too Many Requests",
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+        "504 Gateway Timeout",
+        "404 Not Found",
+    ] {
+        place.upstream.act(Act::Answer(json(status, "", error)));
+        place.upstream.forget();
+        let answers = join_all((0..CALLS).map(|_| place.read())).await;
+        for got in &answers {
+            let Got::Whole(reply) = got else {
+                panic!("{status}: {got:?}")
+            };
+            assert_eq!(&status[..3], reply.status.to_string(), "{reply:?}");
+            assert_eq!(reply.header("x-scopegate-source"), Some("upstream"), "{reply:?}");
+        }
+        assert_eq!(place.upstream.count("GET"), CALLS, "{status}");
+        assert!(is_in_state(&place, "closed").await, "{status}");
+    }
+    for result in ["ok", "failed", "no_budget"] {
+        for why in ["unsent", "closed", "unauthorised"] {
+            assert_eq!(place.retries(why, result).await, 0.0, "{why} {result}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_reads_lose_their_connections_a_tenth_and_the_reserve_are_repeated() {
+    const CALLS: usize = 100;
+    const RESERVE: usize = 3;
+    let place = Place::new(&limits(&format!("breaker_failures: 0, retry_reserve: {RESERVE}"))).await;
+    place.recovers().await;
+    place.upstream.act(Act::CloseWhenReused);
+    place.upstream.forget();
+    let (mut passed, mut failed) = (0, 0);
+    for _ in 0..CALLS {
+        match place.read().await.word().as_str() {
+            "200" => passed += 1,
+            "502" => failed += 1,
+            other => panic!("{other}"),
+        }
+    }
+    let sent = place.upstream.count("GET");
+    let (ok, refused) = (
+        place.retries("closed", "ok").await,
+        place.retries("closed", "no_budget").await,
+    );
+    println!(
+        "retries: {CALLS} reads, {sent} attempts, {ok} repeated, {refused} over the budget, {passed} passed, {failed} failed"
+    );
+    assert!(
+        sent <= CALLS + CALLS / 10 + RESERVE,
+        "{sent} attempts for {CALLS} calls"
+    );
+    assert!(ok >= RESERVE as f64 && refused == failed as f64 && failed > 0);
+    assert!(place.gate.log().contains("upstream.retry_budget"));
+    place.upstream.act(Act::Good);
+    place.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_bounded_and_so_is_who_waits_for_one() {
+    let place = Place::new(&limits(
+        "breaker_failures: 0, upstream_connections: 2, upstream_waiting: 3",
+    ))
+    .await;
+    place.recovers().await;
+    place.upstream.act(Act::Hang(Vec::new()));
+    place.upstream.forget();
+    let answers = join_all((0..12).map(|_| place.read())).await;
+    let mut words: Vec<(String, String)> = answers
+        .iter()
+        .map(|got| (got.word(), got.sub_category()))
+        .collect();
+    words.sort();
+    let of = |status: &str, sub: &str| {
+        let wanted = (status.to_owned(), sub.to_owned());
+        words.iter().filter(|word| **word == wanted).count()
+    };
+    let (upstream, overloaded) = (of("504", "scopegate.upstream"), of("503", "scopegate.overloaded"));
+    assert_eq!(upstream + overloaded, 12, "{words:?}");
+    // Two, and those of the three in line who got a place when the first two had given up.
+    assert!((2..=5).contains(&upstream), "{words:?}");
+    assert_eq!(
+        place.upstream.count("GET"),
+        upstream,
+        "who was turned away was not sent"
+    );
+    assert!(place.errors("no_connection").await >= overloaded as f64);
+    assert!(place.gate.log().contains("\"kind\":\"no_connection\""));
+    for got in &answers {
+        let Got::Whole(reply) = got else { panic!("{got:?}") };
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    }
+    // In line, served as soon as there is a place.
+    place.upstream.act(Act::Keep);
+    place.recovers().await;
+    let before = place.upstream.connections();
+    let served = join_all((0..5).map(|_| place.read())).await;
+    assert!(served.iter().all(|got| got.word() == "200"), "{served:?}");
+    assert!(place.upstream.connections() - before <= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_accounts_trouble_never_stops_another() {
+    let config = limits("breaker_failures: 5, breaker_window: 60s");
+    let place = Place::with(&config, Credential::Two, None).await;
+    place.recovers().await;
+    assert_eq!(place.read_other().await.word(), "200");
+    let edge = html("504 Gateway Timeout");
+    for trouble in [Act::Close(Vec::new()), Act::Answer(edge)] {
+        place.upstream.act_on(&place.token, trouble);
+        for _ in 0..40 {
+            let got = place.read().await;
+            assert!(matches!(got.word().as_str(), "502" | "504"), "{got:?}");
+            assert_eq!(place.read_other().await.word(), "200");
+        }
+        assert!(is_in_state(&place, "closed").await, "{}", place.gate.log());
+    }
+    place.upstream.act_on(&place.token, Act::Good);
+    place.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_lets_every_attempt_hang_is_not_given_all_of_them_at_once() {
+    const CALLS: usize = 16;
+    let certificates = Certificates::new();
+    let config = limits("breaker_failures: 0, upstream_connecting: 2");
+    let mut place = Place::with(&config, Credential::Static, Some(&certificates.ca_pem)).await;
+    place.upstream.tls(Tls::On(certificates.good.clone()));
+    place.recovers().await;
+    place.upstream.door(Door::Mute).await;
+    place.upstream.forget();
+    let begun = Instant::now();
+    let answers = join_all((0..CALLS).map(|_| place.read())).await;
+    let longest = begun.elapsed();
+    for got in &answers {
+        assert!(matches!(got.word().as_str(), "503" | "504"), "{got:?}");
+    }
+    // Two at once; an end that is still on its way may overlap with the next two beginnings.
+    let most = place.upstream.most_open();
+    assert!((1..=4).contains(&most), "{most} at once for {CALLS} calls");
+    assert!(longest.as_secs() < 15, "{longest:?}");
+    assert!(place.errors("no_connection").await >= 1.0);
+    place.upstream.door(Door::Open).await;
+    place.recovers().await;
+}
