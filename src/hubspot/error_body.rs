@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_written_so_that_it_is_read_as_the_same_again() {
+        for number in [
+            "6.9999999999999995e+53",
+            "0.1",
+            "5e-324",
+            "700000000000000000000000000000200000000000000000601994270",
+        ] {
+            let once = rebuilt(&format!(r#"{{"index":1,"numErrors":{number}}}"#)).unwrap();
+            assert_eq!(rebuilt(&once).unwrap(), once, "{number}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_left_out() {
         for (body, expected) in [
             (

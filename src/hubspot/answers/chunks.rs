@@ -13,6 +13,9 @@ const DIGITS: u8 = 15;
 /// Most bytes of all trailers together.
 const TRAILER_BYTES: u16 = 8 * 1024;
 
+/// What a trailer counts beside its bytes, so that their number is bounded too: to 124.
+const TRAILER_OVERHEAD: u16 = 64;
+
 /// Where in a chunked body one is.
 #[derive(Debug)]
 pub(super) enum Chunks {
@@ -107,9 +110,10 @@ impl Chunks {
             {
                 return Err(Violation::Chunk);
             }
-            (Self::Line { dropped } | Self::Name { dropped }, _) if is_token(byte) => {
-                Self::Name { dropped: dropped + 1 }
-            }
+            (Self::Line { dropped }, _) if is_token(byte) => Self::Name {
+                dropped: dropped + 1 + TRAILER_OVERHEAD,
+            },
+            (Self::Name { dropped }, _) if is_token(byte) => Self::Name { dropped: dropped + 1 },
             (Self::Name { dropped }, b':') | (Self::Trailer { dropped }, b'\t' | b' '..=b'~' | 0x80..) => {
                 Self::Trailer { dropped: dropped + 1 }
             }

@@ -51,13 +51,17 @@ fn trailers_are_bounded_all_together_to_the_byte() {
         let many = "T: 12345\r\n".repeat(count);
         format!("{CHUNKED}0\r\n{many}L:{}\r\n\r\n", "x".repeat(last)).into_bytes()
     };
-    let room = 8 * 1024 - 8 * 1000 - "L:".len();
+    let room = 8 * 1024 - (64 + 8) * 100 - (64 + "L:".len());
     for piece in [1, 4096, usize::MAX] {
-        let judged = judge(&mut asked(), &fields(1000, room), piece);
+        let judged = judge(&mut asked(), &fields(100, room), piece);
         assert_eq!(judged, (Vec::new(), Ok(true)), "{piece}");
-        let (_, verdict) = judge(&mut asked(), &fields(1000, room + 1), piece);
+        let (_, verdict) = judge(&mut asked(), &fields(100, room + 1), piece);
         assert_eq!(verdict, Err(Violation::Chunk), "{piece}");
     }
+    let short = |count: usize| format!("{CHUNKED}0\r\n{}\r\n", "T:\r\n".repeat(count)).into_bytes();
+    assert_eq!(judge(&mut asked(), &short(124), usize::MAX).1, Ok(true));
+    let (_, verdict) = judge(&mut asked(), &short(125), usize::MAX);
+    assert_eq!(verdict, Err(Violation::Chunk), "many that are short");
 }
 
 #[test]
