@@ -3,7 +3,11 @@
 //! Deliberately absent: `Display`, `Serialize`, `PartialEq`. Whoever needs the plain text says
 //! [`Secret::expose`], which is easy to search for.
 
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::InvalidHeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 /// A credential in plain text, for as short a time as possible.
 #[derive(Clone)]
@@ -27,6 +31,25 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Bytes that hold a secret, wiped when the last one who shares them lets go.
+pub fn wiped(text: Zeroizing<String>) -> Bytes {
+    struct Text(Zeroizing<String>);
+    impl AsRef<[u8]> for Text {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+    Bytes::from_owner(Text(text))
+}
+
+/// `Bearer …`, marked sensitive, and wiped as [`wiped`] says. An error: no header can hold this token.
+pub fn bearer(token: &Secret) -> Result<HeaderValue, InvalidHeaderValue> {
+    let text = Zeroizing::new(["Bearer ", token.expose()].concat());
+    let mut value = HeaderValue::from_maybe_shared(wiped(text))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +59,11 @@ mod tests {
         let secret = Secret::new("pat-na1-canary".to_owned());
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(secret.expose(), "pat-na1-canary");
+        let value = bearer(&secret).unwrap();
+        assert_eq!(
+            (value.as_bytes(), value.is_sensitive()),
+            (&b"Bearer pat-na1-canary"[..], true)
+        );
+        assert!(bearer(&Secret::new("a\nb".to_owned())).is_err());
     }
 }

@@ -15,7 +15,7 @@ pub mod guard;
 #[path = "../../src/heads.rs"]
 pub mod heads;
 #[path = "../../src/secret.rs"]
-mod secret;
+pub mod secret;
 
 use std::sync::OnceLock;
 

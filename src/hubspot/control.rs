@@ -12,9 +12,11 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGEN
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::Zeroizing;
 
 use crate::hubspot::client::{Connection, RequestHead, WireError};
 use crate::hubspot::connect::{SharedUpstream, UpstreamStream};
+use crate::secret::wiped;
 
 /// Answers of the token endpoint are about 2 KiB; scope lists may double that.
 const ANSWER_MAX: usize = 256 * 1024;
@@ -83,9 +85,13 @@ impl ControlClient {
         self.connect_deadline + self.deadline
     }
 
-    /// Posts a form. The form may hold secrets; it is not kept.
-    pub async fn post_form(&self, path: &str, form: &str) -> Result<ControlAnswer, ControlError> {
-        let body = Bytes::copy_from_slice(form.as_bytes());
+    /// Posts a form. The form may hold secrets; it is wiped when it is sent.
+    pub async fn post_form(
+        &self,
+        path: &str,
+        form: Zeroizing<String>,
+    ) -> Result<ControlAnswer, ControlError> {
+        let body = wiped(form);
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded;charset=utf-8");
         self.send(Method::POST, path, Some((kind, body)), None).await
     }
@@ -227,6 +233,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    fn form(text: &str) -> Zeroizing<String> {
+        Zeroizing::new(text.to_owned())
+    }
+
     async fn client_of(listener: &TcpListener) -> ControlClient {
         let ca = include_bytes!("../../tests/data/ca.pem");
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -257,7 +267,10 @@ mod tests {
     async fn a_form_is_posted_and_the_answer_read() {
         let (client, server) =
             answering(b"HTTP/1.1 429 x\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}").await;
-        let answer = client.post_form("/oauth/2026-03/token", "a=b").await.unwrap();
+        let answer = client
+            .post_form("/oauth/2026-03/token", form("a=b"))
+            .await
+            .unwrap();
         assert_eq!(answer.status, 429);
         assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
         assert_eq!(&answer.body[..], b"{}");
@@ -274,7 +287,7 @@ mod tests {
         let lines = "x: y\r\n".repeat(HEAD_FIELDS - 1);
         let answer = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\n{{}}");
         let (client, _server) = answering(answer.leak().as_bytes()).await;
-        let answer = client.post_form("/x", "").await.unwrap();
+        let answer = client.post_form("/x", form("")).await.unwrap();
         assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"{}"[..]));
     }
 
@@ -284,7 +297,7 @@ mod tests {
         let client = client_of(&listener).await;
         drop(listener);
         assert!(matches!(
-            client.post_form("/x", "").await,
+            client.post_form("/x", form("")).await,
             Err(ControlError::NotSent(_))
         ));
     }
@@ -299,7 +312,10 @@ mod tests {
         ] {
             let (client, _server) = answering(broken).await;
             assert!(
-                matches!(client.post_form("/x", "").await, Err(ControlError::NoAnswer(_))),
+                matches!(
+                    client.post_form("/x", form("")).await,
+                    Err(ControlError::NoAnswer(_))
+                ),
                 "{broken:?}"
             );
         }
@@ -315,7 +331,7 @@ mod tests {
             b"HTTP/1.1 101 canary\r\nupgrade: h2c\r\n\r\n",
         ] {
             let (client, _server) = answering(doubtful).await;
-            let error = client.post_form("/x", "").await.unwrap_err().to_string();
+            let error = client.post_form("/x", form("")).await.unwrap_err().to_string();
             assert!(
                 error.contains("it was refused: ") && !error.contains("canary"),
                 "{error}"
@@ -328,7 +344,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client_of(&listener).await;
         let started = std::time::Instant::now();
-        let outcome = client.post_form("/x", "").await;
+        let outcome = client.post_form("/x", form("")).await;
         assert!(matches!(outcome, Err(ControlError::NoAnswer(_))));
         assert!(started.elapsed() < Duration::from_secs(5));
     }
@@ -348,7 +364,7 @@ mod tests {
             {}
         });
         assert!(matches!(
-            client.post_form("/x", "").await,
+            client.post_form("/x", form("")).await,
             Err(ControlError::NoAnswer(_))
         ));
     }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::hubspot::control::{ControlAnswer, ControlClient, ControlError};
 use crate::hubspot::endpoints::Introspect;
 use crate::hubspot::errors::{CodeFailure, TokenFailure, classify, classify_code, object};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 pub use crate::hubspot::endpoints::Endpoints;
 
@@ -105,7 +105,7 @@ pub async fn refresh(
         ("client_secret", credentials.secret.expose()),
         ("refresh_token", refresh_token.expose()),
     ]);
-    let answer = client.post_form(&endpoints.token, &form).await?;
+    let answer = client.post_form(&endpoints.token, form).await?;
     if answer.status != StatusCode::OK {
         let failure = classify(answer.status, answer.retry_after, &answer.body);
         return Err(RefreshError::Refused(failure));
@@ -156,7 +156,7 @@ pub async fn exchange(
         fields.push(("code_verifier", verifier.expose()));
     }
     let form = form(&fields);
-    let answer = client.post_form(&endpoints.token, &form).await?;
+    let answer = client.post_form(&endpoints.token, form).await?;
     if answer.status != StatusCode::OK {
         return Err(ExchangeError::Refused(classify_code(answer.status, &answer.body)));
     }
@@ -246,7 +246,7 @@ pub async fn introspect_grant(
                 ("token", refresh_token.expose()),
                 ("token_type_hint", "refresh_token"),
             ]);
-            client.post_form(path, &form).await
+            client.post_form(path, form).await
         }
         Introspect::InPath(before) => client.get(&token_path(before, refresh_token), None).await,
     };
@@ -320,7 +320,7 @@ pub async fn standpoint(
         ("token", access.expose()),
         ("token_type_hint", "access_token"),
     ]);
-    let answer = client.post_form(path, &form).await.ok()?;
+    let answer = client.post_form(path, form).await.ok()?;
     let body: Body = object(&answer.body)?;
     Some(Standpoint {
         user_level: body.signed_access_token.is_user_level,
@@ -335,11 +335,9 @@ pub async fn introspect_static(
     endpoints: &Endpoints,
     static_token: &Secret,
 ) -> (StaticKind, Introspection) {
-    let text = Zeroizing::new(format!("Bearer {}", static_token.expose()));
-    let Ok(mut authorization) = HeaderValue::from_str(&text) else {
+    let Ok(authorization) = secret::bearer(static_token) else {
         return (StaticKind::Unknown, Introspection::NotGood);
     };
-    authorization.set_sensitive(true);
     match private_app_info(client, endpoints, static_token, authorization.clone()).await {
         Ok(Some(identity)) => return (StaticKind::PrivateApp, Introspection::Known(identity)),
         Ok(None) => {}

@@ -56,7 +56,7 @@ pub async fn revoke(
         ("token", refresh_token.expose()),
         ("token_type_hint", "refresh_token"),
     ]);
-    let answer = client.post_form(&endpoints.revoke, &form).await?;
+    let answer = client.post_form(&endpoints.revoke, form).await?;
     if answer.status.is_success() {
         return Ok(());
     }

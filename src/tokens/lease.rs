@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::access::connection::Standing;
 use crate::access::refusal::Reason;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::tokens::connection::ConnectionState;
 use crate::tokens::expiry::{Phase, Validity};
 
@@ -40,11 +40,8 @@ impl LiveToken {
         validity: Validity,
         expires: Option<Timestamp>,
     ) -> Option<Self> {
-        let text = zeroize::Zeroizing::new(format!("Bearer {}", plain.expose()));
-        let mut authorization = HeaderValue::from_str(&text).ok()?;
-        authorization.set_sensitive(true);
         Some(Self {
-            authorization,
+            authorization: secret::bearer(&plain).ok()?,
             search: Arc::new(Finder::new(plain.expose()).into_owned()),
             plain,
             generation,
