@@ -313,6 +313,10 @@ impl<'k> Parts<'k> {
 /// Whether something of the form of a key, or of an admin credential, stands anywhere in `text`, whatever
 /// its checksum: a key with a typo is still most of a secret.
 pub fn stands_in(text: &str) -> bool {
+    // As nearly always: then there is nothing to look for.
+    if text.len() < KEY_LENGTH.min(admin_key::ADMIN_KEY_LENGTH) {
+        return false;
+    }
     memchr::memmem::find_iter(text.as_bytes(), b"sg")
         .filter_map(|at| text.as_bytes().get(at..))
         .any(|rest| rest.get(..KEY_LENGTH).is_some_and(has_form) || admin_key::begins(rest))

@@ -205,7 +205,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::HeaderValue;
+    use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
     use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -224,9 +225,10 @@ mod tests {
         method: &Method,
         body: B,
     ) {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-length", "7".parse().unwrap());
-        headers.insert("transfer-encoding", "gzip".parse().unwrap());
+        let headers = [
+            (CONTENT_LENGTH, HeaderValue::from_static("7")),
+            (TRANSFER_ENCODING, HeaderValue::from_static("gzip")),
+        ];
         let head = RequestHead {
             method,
             target: &"/a?b=c".parse().unwrap(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
@@ -85,7 +85,7 @@ impl ControlClient {
         self.connect_deadline + self.deadline
     }
 
-    /// Posts a form. The form may hold secrets; it is wiped when it is sent.
+    /// Posts a form. The form may hold secrets; it is wiped when the exchange is over, wherever it stands.
     pub async fn post_form(
         &self,
         path: &str,
@@ -145,15 +145,14 @@ impl ControlClient {
         let upstream = self.upstream.load().upstream.clone();
         let host = HeaderValue::from_str(upstream.authority())
             .map_err(|_| ControlError::NotSent("the upstream's name is not valid".to_owned()))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION"))),
-        );
+        let agent = HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION")));
+        let mut headers = vec![
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+            (USER_AGENT, agent),
+        ];
         let body = body.map_or_else(Full::default, |(kind, bytes)| {
-            headers.insert(CONTENT_TYPE, kind);
+            headers.push((CONTENT_TYPE, kind));
             Full::new(bytes)
         });
         let stream = timeout(self.connect_deadline, upstream.connect())

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use http_body::Body;
 use tokio::io::AsyncWrite;
@@ -33,7 +33,7 @@ pub struct RequestHead<'a> {
     /// Overrides what stands in `headers`.
     pub authorization: Option<&'a HeaderValue>,
     /// All others. A length or transfer coding is left out.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a [(HeaderName, HeaderValue)],
 }
 
 /// What of a request has not gone up.
@@ -200,7 +200,7 @@ mod tests {
                 target: &Uri::from_static("/"),
                 host: &HeaderValue::from_static("example.com"),
                 authorization: None,
-                headers: &HeaderMap::new(),
+                headers: &[],
             };
             sending.begin(&head, Full::new(Bytes::from(vec![b'x'; length])));
             let mut cx = Context::from_waker(Waker::noop());
@@ -215,14 +215,11 @@ mod tests {
     #[test]
     fn of_a_token_that_has_gone_up_nothing_stays() {
         let mut sending = Sending::default();
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("authorization", "canary"),
-            ("accept", "*/*"),
-            ("host", "elsewhere"),
-        ] {
-            headers.insert(name, value.parse().unwrap());
-        }
+        let headers = [
+            (header::AUTHORIZATION, HeaderValue::from_static("canary")),
+            (header::ACCEPT, HeaderValue::from_static("*/*")),
+            (header::HOST, HeaderValue::from_static("elsewhere")),
+        ];
         let head = RequestHead {
             method: &Method::GET,
             target: &Uri::from_static("/a?b=c"),

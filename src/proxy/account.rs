@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use smallvec::SmallVec;
 
-use super::headers::SELECTOR;
 use super::stop::Stop;
 use crate::access::connection::Selector;
 use crate::access::integration::{Binding, KeyEntry};
@@ -20,12 +18,6 @@ pub fn as_ref(connection: &ConnectionState) -> ConnectionRef<'_> {
         name: connection.name().as_str(),
         app: connection.app(),
     }
-}
-
-/// Takes the selector header out of the map.
-pub fn take_selector(headers: &mut HeaderMap) -> Option<Selector> {
-    let value = headers.remove(SELECTOR)?;
-    Some(value.to_str().map_or(Selector::Unreadable, Selector::of_request))
 }
 
 /// Chooses the connection, in the order of the contract: the key's own, the one named, the policy's

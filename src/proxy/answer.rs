@@ -107,6 +107,7 @@ impl Case {
         let failure = Failure { facts, token };
         let download = Download {
             first: Bytes::new(),
+            left: answer.size_hint().exact(),
             answer,
             stages,
             rights,
@@ -146,8 +147,24 @@ impl Case {
             .filter(|_| download.stages.gunzip.is_none());
         match length {
             Some(1..=SHORT_BYTES) => self.read_short(parts.status, headers, download).await,
-            _ => Ok(Answer::Upstream(parts.status, headers, Box::new(download))),
+            _ => self.begin_stream(parts.status, headers, download).await,
         }
+    }
+
+    /// An answer that streams. What of it is here already is judged before its head is sent: what is wrong with
+    /// that becomes a 502, too.
+    async fn begin_stream(
+        &mut self,
+        status: StatusCode,
+        headers: HeaderMap,
+        mut download: Download,
+    ) -> Result<Answer, Stop> {
+        while download.first.is_empty()
+            && let Some(piece) = self.next_piece_at_hand(&mut download).await?
+        {
+            download.first = piece;
+        }
+        Ok(Answer::Upstream(status, headers, Box::new(download)))
     }
 
     /// An answer that is read whole before its head is sent. It goes down with its length in one piece, where

@@ -1,10 +1,11 @@
 //! A request as read: its head checked, its target canonical, its body untouched.
 
-use http::request::Parts;
-use http::{Method, Request};
+use http::Method;
 use http_body::Body;
 
 use super::client_body::ClientBody;
+use super::fields::{Fields, Known};
+use super::guard::request::Line;
 use super::headers;
 use super::judged::TOO_LARGE;
 use super::stop::Stop;
@@ -22,10 +23,22 @@ const GET_WITH_BODY: Refusal = Refusal::new(
     "send the request without a body",
 );
 
+/// A request as its connection has read it.
+pub struct Request {
+    /// What it asks for.
+    pub line: Line,
+    /// What of its fields is read.
+    pub fields: Fields,
+    /// What follows its head.
+    pub body: ClientBody,
+}
+
 /// A request that is being carried.
 pub struct Ask {
-    /// The head; credential and selector leave it as they are taken.
-    pub parts: Parts,
+    /// What it asks for, as it came.
+    pub line: Line,
+    /// Its fields; credential and selector leave them as they are taken.
+    pub fields: Fields,
     /// The body, until somebody reads or forwards it.
     pub body: Option<ClientBody>,
     target: Result<Target, Refusal>,
@@ -33,17 +46,17 @@ pub struct Ask {
 
 impl Ask {
     /// Checks the head. A target that was not understood is reported later, to callers with a key.
-    pub fn read(request: Request<ClientBody>, limits: &Limits) -> Result<Self, Stop> {
-        let (parts, body) = request.into_parts();
-        headers::check(&parts).map_err(Stop::Refused)?;
+    pub fn read(request: Request, limits: &Limits) -> Result<Self, Stop> {
+        let Request { line, fields, body } = request;
+        headers::check(&line, &fields).map_err(Stop::Refused)?;
         if body.size_hint().lower() > limits.body_bytes {
             return Err(Stop::Refused(TOO_LARGE));
         }
-        if parts.method == Method::GET && !body.is_end_stream() {
+        if line.method == Method::GET && !body.is_end_stream() {
             return Err(Stop::Refused(GET_WITH_BODY));
         }
-        let target = parts
-            .uri
+        let target = line
+            .target
             .path_and_query()
             .map_or("", http::uri::PathAndQuery::as_str);
         let target = if target.len() > limits.target_bytes {
@@ -53,10 +66,11 @@ impl Ask {
                 "use a batch read instead",
             ))
         } else {
-            Target::parse(parts.method.as_str(), target)
+            Target::parse(line.method.as_str(), target)
         };
         Ok(Self {
-            parts,
+            line,
+            fields,
             body: Some(body),
             target,
         })
@@ -82,11 +96,12 @@ impl Ask {
 
     /// Takes the credential, if there is one.
     pub fn take_optional_credential(&mut self) -> Result<Option<Secret>, Stop> {
-        headers::take_bearer(&mut self.parts.headers).map_err(|_| Stop::Key(Reason::KeyMalformed))
+        headers::take_bearer(&mut self.fields).map_err(|_| Stop::Key(Reason::KeyMalformed))
     }
 
     /// Takes the selector header, if there is one.
     pub fn take_selector(&mut self) -> Option<Selector> {
-        super::account::take_selector(&mut self.parts.headers)
+        let value = self.fields.take(Known::Selector)?;
+        Some(value.to_str().map_or(Selector::Unreadable, Selector::of_request))
     }
 }

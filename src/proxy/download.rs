@@ -149,6 +149,8 @@ pub struct Download {
     pub answer: AnswerBody<UpBody>,
     /// What is done to it.
     pub stages: Stages,
+    /// How much is still to be handed on, unless the stages change it; `None`: nobody knows.
+    pub left: Option<u64>,
     /// What ends a read when it is withdrawn.
     pub rights: Rights,
     /// When it must be over.
@@ -315,6 +317,7 @@ impl Body for GateBody {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(data))) => {
                 outcome.response_bytes += data.len() as u64;
+                download.left = download.left.map(|left| left.saturating_sub(data.len() as u64));
                 outcome.open = !download.answer.is_end_stream() || download.stages.change_bytes();
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
@@ -348,7 +351,7 @@ impl Body for GateBody {
         match &self.kind {
             Kind::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Upstream(download) if download.stages.change_bytes() => SizeHint::default(),
-            Kind::Upstream(download) => download.answer.size_hint(),
+            Kind::Upstream(download) => download.left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

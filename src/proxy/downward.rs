@@ -11,9 +11,10 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::stop::CORRELATION;
+use crate::heads;
 
 /// Whether a value is of a field's grammar.
-type Grammar = fn(&[u8]) -> bool;
+pub(super) type Grammar = fn(&[u8]) -> bool;
 
 /// Longest value of any field here but `Content-Disposition`.
 const VALUE_BYTES: usize = 256;
@@ -59,28 +60,25 @@ fn rate_limit_name(name: &[u8]) -> Option<HeaderName> {
     if rest.is_empty() || !begin.eq_ignore_ascii_case(RATE_LIMIT.as_bytes()) {
         return None;
     }
-    let known = RATE_LIMITS_KNOWN.into_iter().find(|known| {
-        let known = known.get(RATE_LIMIT.len()..).unwrap_or_default();
-        rest.eq_ignore_ascii_case(known.as_bytes())
+    let known = RATE_LIMITS_KNOWN.iter().find(|known| {
+        let known = known.as_str().as_bytes();
+        rest.eq_ignore_ascii_case(known.get(RATE_LIMIT.len()..).unwrap_or_default())
     });
-    match known {
-        Some(known) => Some(HeaderName::from_static(known)),
-        None => HeaderName::from_bytes(name).ok(),
-    }
+    known.cloned().or_else(|| HeaderName::from_bytes(name).ok())
 }
 
 /// HubSpot's limits, with a number each.
 const RATE_LIMIT: &str = "x-hubspot-ratelimit-";
 
 /// Those that it sends today: found without a look at their words.
-const RATE_LIMITS_KNOWN: [&str; 7] = [
-    "x-hubspot-ratelimit-max",
-    "x-hubspot-ratelimit-remaining",
-    "x-hubspot-ratelimit-interval-milliseconds",
-    "x-hubspot-ratelimit-daily",
-    "x-hubspot-ratelimit-daily-remaining",
-    "x-hubspot-ratelimit-secondly",
-    "x-hubspot-ratelimit-secondly-remaining",
+static RATE_LIMITS_KNOWN: [HeaderName; 7] = [
+    HeaderName::from_static("x-hubspot-ratelimit-max"),
+    HeaderName::from_static("x-hubspot-ratelimit-remaining"),
+    HeaderName::from_static("x-hubspot-ratelimit-interval-milliseconds"),
+    HeaderName::from_static("x-hubspot-ratelimit-daily"),
+    HeaderName::from_static("x-hubspot-ratelimit-daily-remaining"),
+    HeaderName::from_static("x-hubspot-ratelimit-secondly"),
+    HeaderName::from_static("x-hubspot-ratelimit-secondly-remaining"),
 ];
 
 /// The words of their names: from others a name could be put together that says something.
@@ -146,7 +144,7 @@ fn stands_twice(from: &HeaderMap, name: &HeaderName) -> bool {
 
 fn is_rate_limit(name: &str) -> bool {
     let is_made_of_words = |rest: &str| rest.split('-').all(|word| RATE_LIMIT_WORDS.contains(&word));
-    RATE_LIMITS_KNOWN.contains(&name)
+    RATE_LIMITS_KNOWN.iter().any(|known| known == name)
         || name
             .strip_prefix(RATE_LIMIT)
             .is_some_and(|rest| rest.len() <= 40 && is_made_of_words(rest))
@@ -177,7 +175,7 @@ fn is_date(value: &[u8]) -> bool {
 }
 
 /// `type/subtype`, and parameters.
-fn is_media_type(value: &[u8]) -> bool {
+pub(super) fn is_media_type(value: &[u8]) -> bool {
     let mut parts = value.split(|byte| *byte == b';');
     let media = parts.next().unwrap_or_default().trim_ascii();
     let mut halves = media.split(|byte| *byte == b'/');
@@ -225,7 +223,7 @@ fn is_language_list(value: &[u8]) -> bool {
 
 /// `name`, `name=number`, separated by commas; `*`.
 fn is_directive_list(value: &[u8]) -> bool {
-    let fits = |byte: &u8| is_token_byte(*byte) || b", =".contains(byte);
+    let fits = |byte: &u8| heads::is_token(*byte) || b", =".contains(byte);
     value.len() <= VALUE_BYTES && value.iter().all(fits)
 }
 
@@ -242,12 +240,7 @@ fn is_etag(value: &[u8]) -> bool {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    !text.is_empty() && heads::leading_token(text) == text.len()
 }
 
 #[cfg(test)]
@@ -330,7 +323,8 @@ mod tests {
 
     #[test]
     fn limits_that_are_known_are_made_of_the_words() {
-        for known in RATE_LIMITS_KNOWN {
+        for known in &RATE_LIMITS_KNOWN {
+            let known = known.as_str();
             let rest = known.strip_prefix(RATE_LIMIT).unwrap();
             assert!(
                 rest.split('-').all(|word| RATE_LIMIT_WORDS.contains(&word)),

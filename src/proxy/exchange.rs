@@ -7,7 +7,7 @@
 //! said no. The replay after a 401 is `forward`'s: that was answered, and not executed.
 
 use bytes::Bytes;
-use http::header::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, Response, Uri};
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ pub(super) type Sent = Result<Response<AnswerBody<UpBody>>, Unanswered<UpBody>>;
 pub(super) struct Head {
     pub(super) method: Method,
     pub(super) target: Uri,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A body as it goes up, and what is kept of it.

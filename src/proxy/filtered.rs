@@ -7,6 +7,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -208,7 +209,27 @@ impl Case {
 
     /// The next piece, which may be empty; `None` at the end.
     pub(super) async fn next_piece(&mut self, download: &mut Download) -> Result<Option<Bytes>, Stop> {
-        match poll_fn(|cx| download.poll_piece(cx, &mut self.outcome)).await {
+        let next = poll_fn(|cx| download.poll_piece(cx, &mut self.outcome)).await;
+        self.read_piece(next, download)
+    }
+
+    /// The same as far as something has come; `None` otherwise, too.
+    pub(super) async fn next_piece_at_hand(
+        &mut self,
+        download: &mut Download,
+    ) -> Result<Option<Bytes>, Stop> {
+        match poll_fn(|cx| Poll::Ready(download.poll_piece(cx, &mut self.outcome))).await {
+            Poll::Ready(next) => self.read_piece(next, download),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    fn read_piece(
+        &self,
+        next: Option<Result<Bytes, DownloadError>>,
+        download: &Download,
+    ) -> Result<Option<Bytes>, Stop> {
+        match next {
             None => Ok(None),
             Some(Ok(piece)) => Ok(Some(piece)),
             // A misshapen answer is an event of its own.

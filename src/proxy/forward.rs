@@ -4,7 +4,7 @@
 //! sent once more, if all of its body is still held. The integration never sees that 401.
 
 use bytes::Bytes;
-use http::header::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri};
 
 use super::answer::{is_no_http, no_http};
@@ -43,7 +43,7 @@ pub struct Call {
     /// Canonical path and query.
     pub target: Uri,
     /// From the allow-list.
-    pub headers: HeaderMap,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What follows the head.
     pub body: Outgoing,
     /// Bounds of a streamed body.

@@ -17,6 +17,10 @@ const FREE_BYTES: u64 = 4 * 1024 * 1024;
 /// lists of the same value over and over to a hundredth; a bomb's bytes become a thousand each.
 const RATIO: u64 = 250;
 
+/// A packed body is hardly longer than what it unpacks to. One that is twice as long and this is members of
+/// nothing, each of which costs a new decoder.
+const SPENT_BYTES: u64 = 256 * 1024;
+
 /// An answer whose coding is broken or which unpacks to more than the bound.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
@@ -68,10 +72,14 @@ impl Gunzip {
         let plain = self.decoder.get_mut();
         self.left = self.left.checked_sub(plain.len() as u64).ok_or(GunzipError)?;
         self.made_bytes += plain.len() as u64;
-        if self.made_bytes > FREE_BYTES && self.made_bytes / RATIO > self.fed_bytes {
+        let is_bomb = self.made_bytes > FREE_BYTES && self.made_bytes / RATIO > self.fed_bytes;
+        if is_bomb || self.fed_bytes > 2 * self.made_bytes + SPENT_BYTES {
             return Err(GunzipError);
         }
-        out.append(plain);
+        match out.is_empty() {
+            true => *out = std::mem::take(plain),
+            false => out.append(plain),
+        }
         Ok(())
     }
 }
@@ -128,6 +136,30 @@ mod tests {
         assert_eq!(
             unpack(&gzip(mixed.as_bytes()), 4096, u64::MAX).unwrap().len(),
             mixed.len()
+        );
+    }
+
+    #[test]
+    fn members_of_nothing_are_stopped_and_what_does_not_pack_is_not() {
+        let nothing = gzip(b"").repeat(20_000);
+        let mut gunzip = Gunzip::new(u64::MAX);
+        let fed = nothing
+            .chunks(STEP_BYTES)
+            .take_while(|step| gunzip.push(step).is_ok());
+        let fed = fed.count() * STEP_BYTES;
+        assert!((200_000..300_000).contains(&fed), "{fed}");
+
+        let mut byte = 1_u8;
+        let mut noise = std::iter::repeat_with(|| {
+            byte = byte.wrapping_mul(141).wrapping_add(byte >> 3).wrapping_add(7);
+            byte
+        });
+        let noise: Vec<u8> = noise.by_ref().take(1 << 20).collect();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        encoder.write_all(&noise).unwrap();
+        assert_eq!(
+            unpack(&encoder.finish().unwrap(), 5_000, u64::MAX).unwrap(),
+            noise
         );
     }
 

@@ -5,48 +5,25 @@
 //! tracing fields never travel; what HubSpot needs of them the gate writes itself.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{Method, Version};
 
+use super::downward::{self, Grammar};
+use super::fields::{Fields, Known};
+use super::guard::request::Line;
+use crate::access::key;
 use crate::access::refusal::{Reason, Refusal};
+use crate::heads;
 use crate::secret::Secret;
 
-/// Names a client may not send twice: two of them could be read two ways.
-const SINGULAR: [HeaderName; 8] = [
-    header::AUTHORIZATION,
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_ENCODING,
-    header::TRANSFER_ENCODING,
-    header::HOST,
-    header::EXPECT,
-    SELECTOR,
+/// What goes up as it came, if it is of its grammar.
+const UP: [(Known, Grammar); 3] = [
+    (Known::ContentType, downward::is_media_type),
+    (Known::Accept, is_plain_list),
+    (Known::AcceptLanguage, is_plain_list),
 ];
 
-/// The header by which an unbound key's request names its connection.
-pub const SELECTOR: HeaderName = HeaderName::from_static("x-scopegate-connection");
-
-/// What goes up as it came.
-const UP: [HeaderName; 3] = [header::CONTENT_TYPE, header::ACCEPT, header::ACCEPT_LANGUAGE];
-
-/// The name of a request's field that the gate reads, however it is spelled. What nobody reads is not made into a
-/// header.
-pub fn read_name(name: &[u8]) -> Option<HeaderName> {
-    let is = |one: HeaderName| name.eq_ignore_ascii_case(one.as_str().as_bytes()).then_some(one);
-    match name.len() {
-        4 => is(header::HOST),
-        6 => is(header::ACCEPT).or_else(|| is(header::EXPECT)),
-        7 => is(header::UPGRADE),
-        12 => is(header::CONTENT_TYPE),
-        13 => is(header::AUTHORIZATION),
-        14 => is(header::CONTENT_LENGTH),
-        15 => is(header::ACCEPT_LANGUAGE),
-        16 => is(header::CONTENT_ENCODING),
-        17 => is(header::TRANSFER_ENCODING),
-        22 => is(SELECTOR),
-        _ => None,
-    }
-}
+/// Longest list of what a client takes. Browsers' have 150.
+const LIST_BYTES: usize = 512;
 
 /// Names one value may be read from two places, or that open another protocol.
 fn refuse(cause: &'static str, remedy: &'static str) -> Refusal {
@@ -54,53 +31,45 @@ fn refuse(cause: &'static str, remedy: &'static str) -> Refusal {
 }
 
 /// Checks a request's head beyond its target.
-pub fn check(parts: &Parts) -> Result<(), Refusal> {
-    // As nearly always, each name stands once: then there is nothing to look for.
-    let has_repeats = parts.headers.len() > parts.headers.keys_len();
-    for name in SINGULAR.iter().filter(|_| has_repeats) {
-        if parts.headers.get_all(name).iter().nth(1).is_some() {
-            return Err(refuse(
-                "a header field that may stand once stands twice",
-                "send it once",
-            ));
-        }
+pub fn check(line: &Line, fields: &Fields) -> Result<(), Refusal> {
+    if fields.has_repeats() {
+        return Err(refuse(
+            "a header field that may stand once stands twice",
+            "send it once",
+        ));
     }
-    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+    if line.method == Method::CONNECT || line.method == Method::TRACE {
         return Err(Refusal::new(
             Reason::RefusedMethod,
             "this method is never served",
             "use GET, POST, PUT, PATCH or DELETE",
         ));
     }
-    if parts.headers.contains_key(header::UPGRADE) {
+    if fields.has(Known::Upgrade) {
         return Err(refuse("protocol upgrades are not served", "leave `Upgrade` out"));
     }
-    if parts
-        .headers
-        .get(header::EXPECT)
-        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-    {
+    let is_other = |known: Known, only: &[u8]| {
+        let value = fields.get(known);
+        value.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(only))
+    };
+    if is_other(Known::Expect, b"100-continue") {
         return Err(refuse(
             "only `Expect: 100-continue` is understood",
             "leave `Expect` out",
         ));
     }
-    if parts
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
+    if is_other(Known::ContentEncoding, b"identity") {
         return Err(refuse(
             "a compressed request body can't be judged",
             "send the body uncompressed",
         ));
     }
-    check_authority(parts)
+    check_authority(line, fields)
 }
 
 /// One authority, and an origin-form target. HTTP/2 carries it in `:authority`.
-fn check_authority(parts: &Parts) -> Result<(), Refusal> {
-    let host = parts.headers.get(header::HOST);
+fn check_authority(line: &Line, fields: &Fields) -> Result<(), Refusal> {
+    let host = fields.get(Known::Host);
     let bad = || {
         Refusal::new(
             Reason::RefusedHost,
@@ -108,8 +77,8 @@ fn check_authority(parts: &Parts) -> Result<(), Refusal> {
             "send `Host`, once",
         )
     };
-    if parts.version == Version::HTTP_2 {
-        let authority = parts.uri.authority().ok_or_else(bad)?;
+    if line.version == Version::HTTP_2 {
+        let authority = line.target.authority().ok_or_else(bad)?;
         if authority.as_str().contains('@')
             || host.is_some_and(|host| host.as_bytes() != authority.as_str().as_bytes())
         {
@@ -117,7 +86,7 @@ fn check_authority(parts: &Parts) -> Result<(), Refusal> {
         }
         return Ok(());
     }
-    if parts.uri.authority().is_some() || parts.uri.scheme().is_some() {
+    if line.target.authority().is_some() || line.target.scheme().is_some() {
         return Err(Refusal::new(
             Reason::RefusedHost,
             "the request target must be a path, not a URL",
@@ -128,13 +97,10 @@ fn check_authority(parts: &Parts) -> Result<(), Refusal> {
 }
 
 /// The host the client asked for, as it spelled it.
-pub fn authority(parts: &Parts) -> Option<&str> {
-    match parts.uri.authority() {
+pub fn authority<'a>(line: &'a Line, fields: &'a Fields) -> Option<&'a str> {
+    match line.target.authority() {
         Some(authority) => Some(authority.as_str()),
-        None => parts
-            .headers
-            .get(header::HOST)
-            .and_then(|value| value.to_str().ok()),
+        None => fields.get(Known::Host).and_then(|value| value.to_str().ok()),
     }
 }
 
@@ -142,11 +108,11 @@ pub fn authority(parts: &Parts) -> Option<&str> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotBearer;
 
-/// Takes the credential out of the map, so that nothing later can see it.
+/// Takes the credential out of the fields, so that nothing later can see it.
 ///
 /// `Ok(None)`: there is none.
-pub fn take_bearer(headers: &mut HeaderMap) -> Result<Option<Secret>, NotBearer> {
-    let Some(value) = headers.remove(header::AUTHORIZATION) else {
+pub fn take_bearer(fields: &mut Fields) -> Result<Option<Secret>, NotBearer> {
+    let Some(value) = fields.take(Known::Authorization) else {
         return Ok(None);
     };
     let text = value.to_str().map_err(|_| NotBearer)?;
@@ -163,20 +129,32 @@ pub fn take_bearer(headers: &mut HeaderMap) -> Result<Option<Secret>, NotBearer>
 /// The coding of the answer is the gate's own choice: it reads every answer, so it asks for plain
 /// bytes, or for gzip, which it undoes. `Range` and conditions don't go up: a part of an answer, or
 /// the word that it is unchanged, can't be judged.
-pub fn upward(from: &HeaderMap, compression: bool) -> HeaderMap {
-    let mut up = HeaderMap::with_capacity(8);
-    for name in &UP {
-        if let Some(value) = from.get(name) {
-            up.insert(name.clone(), value.clone());
+pub fn upward(from: &Fields, compression: bool) -> Vec<(HeaderName, HeaderValue)> {
+    let mut up = Vec::with_capacity(UP.len() + 3);
+    for (known, grammar) in UP {
+        let fits = |value: &&HeaderValue| grammar(value.as_bytes()) && !holds_key(value);
+        for value in from.all(known).filter(fits) {
+            up.push((known.name(), value.clone()));
         }
     }
     let coding = if compression { "gzip" } else { "identity" };
-    up.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
-    up.insert(
+    up.push((header::ACCEPT_ENCODING, HeaderValue::from_static(coding)));
+    up.push((
         header::USER_AGENT,
         HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION"))),
-    );
+    ));
     up
+}
+
+/// Words, their parameters and the marks between them: RFC 9110 §12.5.1, §12.5.4.
+fn is_plain_list(value: &[u8]) -> bool {
+    let fits = |byte: &u8| heads::is_token(*byte) || b" ,;=/\t\"".contains(byte);
+    value.len() <= LIST_BYTES && value.iter().all(fits)
+}
+
+/// A key of the gate's goes nowhere.
+fn holds_key(value: &HeaderValue) -> bool {
+    value.to_str().map_or(true, key::stands_in)
 }
 
 /// Whether a content type is JSON: then links are looked for.
@@ -214,65 +192,53 @@ pub fn is_json_in_utf8(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_field_that_is_judged_or_goes_up_is_read() {
-        let judged = [
-            header::UPGRADE,
-            header::EXPECT,
-            header::CONTENT_ENCODING,
-            header::HOST,
-        ];
-        for name in SINGULAR.iter().chain(&UP).chain(&judged) {
-            for spelled in [name.as_str().to_owned(), name.as_str().to_uppercase()] {
-                assert_eq!(read_name(spelled.as_bytes()).as_ref(), Some(name));
-            }
+    fn fields(of: &[(&'static str, &'static str)]) -> Fields {
+        let mut map = HeaderMap::new();
+        for (name, value) in of {
+            map.append(*name, HeaderValue::from_static(value));
         }
-        for other in [
-            &b""[..],
-            b"cookie",
-            b"user-agent",
-            b"x-scopegate-connectiom",
-            b"hosts",
-        ] {
-            assert_eq!(read_name(other), None);
-        }
+        Fields::of(&map)
     }
 
-    fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
-        build(http::Request::builder().uri("/x").header("host", "gate"))
-            .body(())
-            .unwrap()
-            .into_parts()
-            .0
+    fn line(method: Method, target: &'static str) -> Line {
+        Line {
+            method,
+            target: target.parse().unwrap(),
+            version: Version::HTTP_11,
+        }
     }
 
     #[test]
     fn doubled_singular_fields_upgrades_and_odd_expectations_are_refused() {
-        assert!(check(&parts(|b| b)).is_ok());
-        assert!(check(&parts(|b| b.header("expect", "100-Continue"))).is_ok());
-        let bad: Vec<Parts> = vec![
-            parts(|b| {
-                b.header("authorization", "Bearer a")
-                    .header("authorization", "Bearer a")
-            }),
-            parts(|b| {
-                b.header("x-scopegate-connection", "a")
-                    .header("x-scopegate-connection", "b")
-            }),
-            parts(|b| b.header("host", "gate")),
-            parts(|b| b.header("upgrade", "h2c")),
-            parts(|b| b.header("expect", "1")),
-            parts(|b| b.header("content-encoding", "gzip")),
-            parts(|b| b.method("TRACE")),
-            parts(|b| b.uri("http://api.hubapi.com/x")),
-        ];
-        for parts in bad {
-            assert!(check(&parts).is_err(), "{parts:?}");
+        let with = |more: &[(&'static str, &'static str)]| {
+            let all = [&[("host", "gate")], more].concat();
+            check(&line(Method::GET, "/x"), &fields(&all))
+        };
+        assert!(with(&[]).is_ok());
+        assert!(with(&[("expect", "100-Continue"), ("content-encoding", "Identity")]).is_ok());
+        for bad in [
+            &[("authorization", "Bearer a"), ("authorization", "Bearer a")][..],
+            &[("x-scopegate-connection", "a"), ("x-scopegate-connection", "b")],
+            &[("host", "gate")],
+            &[("upgrade", "h2c")],
+            &[("expect", "1")],
+            &[("content-encoding", "gzip")],
+        ] {
+            assert!(with(bad).is_err(), "{bad:?}");
         }
+        let host = fields(&[("host", "gate")]);
+        for bad in [
+            line(Method::TRACE, "/x"),
+            line(Method::CONNECT, "/x"),
+            line(Method::GET, "http://api.hubapi.com/x"),
+        ] {
+            assert!(check(&bad, &host).is_err(), "{bad:?}");
+        }
+        assert!(check(&line(Method::GET, "/x"), &fields(&[])).is_err());
     }
 
     #[test]
-    fn the_credential_leaves_the_map_even_when_it_is_malformed() {
+    fn the_credential_leaves_the_fields_even_when_it_is_malformed() {
         for value in [
             "Bearer sg_x",
             "bearer  sg_x",
@@ -281,10 +247,9 @@ mod tests {
             "Bearer a b",
             "sg_x",
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
-            let taken = take_bearer(&mut headers);
-            assert!(headers.is_empty());
+            let mut fields = fields(&[("authorization", value)]);
+            let taken = take_bearer(&mut fields);
+            assert!(!fields.has(Known::Authorization));
             assert_eq!(
                 taken.is_ok(),
                 value.contains("sg_x") && value.contains(' '),
@@ -331,7 +296,6 @@ mod tests {
             "x-hubspot-anything",
             "referer",
             "origin",
-            "content-type",
             "range",
             "user-agent",
             "set-cookie",
@@ -342,17 +306,47 @@ mod tests {
         ] {
             from.insert(HeaderName::from_static(name), HeaderValue::from_static("v"));
         }
-        let names = |map: HeaderMap| {
-            let mut names: Vec<String> = map.keys().map(|name| name.to_string()).collect();
-            names.sort();
-            names
+        for (name, value) in [
+            ("content-type", "multipart/form-data; boundary=\"a b\""),
+            ("accept", "application/json, text/*;q=0.5"),
+            ("accept", "*/*"),
+            ("accept-language", "de-CH, en;q=0.8"),
+        ] {
+            from.append(name, HeaderValue::from_static(value));
+        }
+        let up = |compression| -> Vec<(String, String)> {
+            let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+            let all = upward(&Fields::of(&from), compression);
+            all.iter()
+                .map(|(name, value)| (name.to_string(), text(value)))
+                .collect()
         };
-        assert_eq!(
-            names(upward(&from, false)),
-            ["accept-encoding", "content-type", "user-agent"]
-        );
-        assert_eq!(upward(&from, false)["accept-encoding"], "identity");
-        assert_eq!(upward(&from, true)["accept-encoding"], "gzip");
-        assert_ne!(upward(&from, false)["user-agent"], "v");
+        let agent = concat!("scopegate/", env!("CARGO_PKG_VERSION"));
+        for (compression, coding) in [(false, "identity"), (true, "gzip")] {
+            let expected = [
+                ("content-type", "multipart/form-data; boundary=\"a b\""),
+                ("accept", "application/json, text/*;q=0.5"),
+                ("accept", "*/*"),
+                ("accept-language", "de-CH, en;q=0.8"),
+                ("accept-encoding", coding),
+                ("user-agent", agent),
+            ];
+            let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert_eq!(up(compression), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_its_grammar_or_holds_a_key_does_not_go_up() {
+        let long = "a".repeat(LIST_BYTES + 1);
+        let key = format!("sg_L_{}_{}_{}", "A".repeat(12), "b".repeat(43), "0".repeat(6));
+        assert!(key::stands_in(&key));
+        for bad in [&long, &key, "a{b}", "\u{e9}", "a(b)", "a\\b"] {
+            let mut from = HeaderMap::new();
+            for name in ["accept", "accept-language", "content-type"] {
+                from.insert(name, HeaderValue::from_bytes(bad.as_bytes()).unwrap());
+            }
+            assert_eq!(upward(&Fields::of(&from), false).len(), 2, "{bad}");
+        }
     }
 }

@@ -8,14 +8,16 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 
-use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::ask::Request;
 use super::client_body::ClientBody;
 use super::connection::Peer;
+use super::fields::Fields;
+use super::guard::request::Line;
 use super::io::Io;
 use super::stream::Streams;
 use super::worker::Worker;
@@ -42,6 +44,19 @@ mod h2_limits {
     pub(super) const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 }
 
+fn read(request: http::Request<Incoming>) -> Request {
+    let (parts, body) = request.into_parts();
+    Request {
+        fields: Fields::of(&parts.headers),
+        line: Line {
+            method: parts.method,
+            target: parts.uri,
+            version: parts.version,
+        },
+        body: ClientBody::Http2(body),
+    }
+}
+
 /// Serves one connection until it ends, or until the worker goes down and its requests are done.
 pub async fn serve(worker: &Rc<Worker>, io: Box<Io>, peer: Rc<Peer>) -> io::Result<()> {
     let limits = worker.limits();
@@ -49,8 +64,8 @@ pub async fn serve(worker: &Rc<Worker>, io: Box<Io>, peer: Rc<Peer>) -> io::Resu
     let streams = Streams::new(limits.answer_idle, Rc::clone(worker));
     let serving = Rc::clone(worker);
     let watching = streams.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let request = request.map(ClientBody::Http2);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let request = read(request);
         watching.watch(super::call(Rc::clone(&serving), Rc::clone(&peer), request))
     });
     let connection = http2::Builder::new(streams)

@@ -191,7 +191,7 @@ impl Case {
         let differs =
             authorization.is_some_and(|sent| key.as_ref().is_none_or(|key| sent.expose() != key.expose()));
         let known = match &key {
-            Some(key) if !differs => self.usable(key.clone(), selector, ask.parts.version).await,
+            Some(key) if !differs => self.usable(key.clone(), selector, ask.line.version).await,
             Some(_) => Err(Stop::Key(Reason::KeyUnknown)),
             None => Err(Stop::Key(Reason::KeyMissing)),
         };

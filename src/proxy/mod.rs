@@ -19,6 +19,7 @@ mod echo_forms;
 mod error_answer;
 mod exchange;
 mod face;
+pub mod fields;
 pub mod filtered;
 mod forbidden;
 pub mod forward;
@@ -55,11 +56,11 @@ pub mod worker;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use http::{Request, Response};
+use http::Response;
 
 use self::answer::Answer;
+use self::ask::Request;
 use self::case::Case;
-use self::client_body::ClientBody;
 use self::connection::Peer;
 use self::download::GateBody;
 use self::stop::Stop;
@@ -69,7 +70,7 @@ use self::worker::Worker;
 pub async fn call(
     worker: Rc<Worker>,
     peer: Rc<Peer>,
-    request: Request<ClientBody>,
+    request: Request,
 ) -> Result<Response<GateBody>, Infallible> {
     let mut case = Case::open(&worker, &peer);
     let carried = carry(&mut case, request).await;
@@ -79,14 +80,14 @@ pub async fn call(
     })
 }
 
-async fn carry(case: &mut Case, request: Request<ClientBody>) -> Result<Answer, Stop> {
+async fn carry(case: &mut Case, request: Request) -> Result<Answer, Stop> {
     let mut ask = case.read(request)?;
     if let Some((question, key)) = ask.question() {
         return case.introspect(question, key, ask).await;
     }
     let credential = ask.take_credential()?;
     let caller = case.identify(credential, ask.take_selector()).await?;
-    case.admit(&caller, ask.parts.version).await?;
+    case.admit(&caller, ask.line.version).await?;
     let mut at = case.locate(&caller, &ask)?;
     let body = case.judge_body(&caller, &mut ask, &mut at).await?;
     let facts = case.gather(&ask, &at.recognised, body.judged())?;

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, header};
 use http_body::Body;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::account;
-use super::ask::Ask;
+use super::ask::{Ask, Request};
 use super::case::Case;
-use super::client_body::ClientBody;
+use super::fields::Known;
 use super::forward::{self, Answered, Call, Outgoing};
 use super::headers;
 use super::judged::{self, ReadBody};
@@ -109,13 +109,13 @@ impl Case {
     }
 
     /// Reads and checks the head.
-    pub fn read(&mut self, request: Request<ClientBody>) -> Result<Ask, Stop> {
-        self.bodiless = request.method() == Method::HEAD;
+    pub fn read(&mut self, request: Request) -> Result<Ask, Stop> {
+        self.bodiless = request.line.method == Method::HEAD;
         if !self.worker.gate().may_decide(self.outcome.started()) {
             return Err(Stop::Unready);
         }
         let ask = Ask::read(request, self.worker.limits())?;
-        self.authority = headers::authority(&ask.parts).map(str::to_owned);
+        self.authority = headers::authority(&ask.line, &ask.fields).map(str::to_owned);
         Ok(ask)
     }
 
@@ -233,9 +233,8 @@ impl Case {
             };
         };
         let content_type = ask
-            .parts
-            .headers
-            .get(header::CONTENT_TYPE)
+            .fields
+            .get(Known::ContentType)
             .map(|value| value.to_str().unwrap_or("?"));
         let limits = self.worker.limits();
         let bounds = judged::Bounds {
@@ -428,7 +427,7 @@ impl Case {
             None => ask.target()?.path_and_query(),
         };
         let narrowed = plan.body.map(JudgedBody::from);
-        let mut headers = headers::upward(&ask.parts.headers, self.worker.gate().compression);
+        let mut headers = headers::upward(&ask.fields, self.worker.gate().compression);
         let (content_type, outgoing) = match (body, narrowed, ask.body.take()) {
             (ReadBody::Import(import), narrowed, _) => {
                 let (content_type, outgoing) = import.send(narrowed)?;
@@ -446,12 +445,13 @@ impl Case {
             (ReadBody::Nothing, None, _) => (None, Outgoing::Judged(Bytes::new())),
         };
         if let Some(content_type) = content_type {
-            headers.insert(header::CONTENT_TYPE, content_type);
+            headers.retain(|(name, _)| *name != header::CONTENT_TYPE);
+            headers.push((header::CONTENT_TYPE, content_type));
         }
         let call = Call {
             target: target.parse().map_err(|_| Stop::Refused(UNWRITABLE))?,
             headers,
-            method: ask.parts.method,
+            method: ask.line.method,
             body: outgoing,
             bounds: UploadBounds {
                 body_bytes: limits.body_bytes,

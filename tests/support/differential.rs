@@ -132,18 +132,18 @@ fn served(input: &[u8], cut: usize) -> Vec<Seen> {
 }
 
 fn serve_head(head: &Bytes) -> Seen {
-    let (request, terms) =
-        request::read(head, |name| http::HeaderName::from_bytes(name).ok()).expect("a head that passed");
-    let mut fields: Vec<(String, Vec<u8>)> = request
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-        .collect();
-    fields.sort_by(|one, other| one.0.cmp(&other.0));
-    assert_eq!(terms.is_old, request.version() == http::Version::HTTP_10);
+    let mut fields = Vec::new();
+    let (line, terms) = request::read(head, |field| {
+        let name = http::HeaderName::from_bytes(field.name).expect("a name that passed");
+        http::HeaderValue::from_bytes(field.value).expect("a value that passed");
+        fields.push((name.as_str().to_owned(), field.value.to_vec()));
+    })
+    .expect("a head that passed");
+    fields.sort_by(|one: &(String, Vec<u8>), other| one.0.cmp(&other.0));
+    assert_eq!(terms.is_old, line.version == http::Version::HTTP_10);
     Seen {
-        method: request.method().as_str().to_owned(),
-        target: request.uri().to_string(),
+        method: line.method.as_str().to_owned(),
+        target: line.target.to_string(),
         fields,
         ..Seen::default()
     }

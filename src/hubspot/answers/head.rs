@@ -47,10 +47,17 @@ pub(super) fn end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Violati
         Some(at) if from + at <= HEAD_BYTES => Ok(Some(from + at)),
         Some(_) => Err(Violation::TooLarge),
         None if bytes.len() > HEAD_BYTES => Err(Violation::TooLarge),
-        // Bare LF LF would never be seen as the end of a head: say so at once.
-        None if memchr::memmem::find(fresh, b"\n\n").is_some() => Err(Violation::LineEnding),
+        // It would never be seen as the end of a line: say so at once.
+        None if has_bare_lf(fresh) => Err(Violation::LineEnding),
         None => Ok(None),
     }
+}
+
+/// Whether a LF follows anything but a CR. The first byte is the one before those that are looked at.
+fn has_bare_lf(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes)
+        .filter(|at| *at > 0)
+        .any(|at| bytes.get(at - 1) != Some(&b'\r'))
 }
 
 /// Reads a whole head, CR LF CR LF included. `bodiless`: it answers `HEAD`.

@@ -138,6 +138,8 @@ pub struct Reader {
     is_last: bool,
     /// What has come and is not taken.
     buffer: BytesMut,
+    /// The buffer's memory is more than what is kept at rest, however little of it is still in use.
+    is_large: bool,
 }
 
 impl Reader {
@@ -148,6 +150,7 @@ impl Reader {
             state: State::Silent,
             is_last: false,
             buffer: BytesMut::new(),
+            is_large: false,
         }
     }
 
@@ -190,13 +193,14 @@ impl Reader {
         };
         if self.buffer.capacity() - self.buffer.len() < worth {
             self.buffer.reserve(worth);
+            self.is_large |= self.buffer.capacity() > AT_REST_BYTES;
         }
         &mut self.buffer
     }
 
     /// Lets go of the room, if it is worth it.
     pub fn rest(&mut self) {
-        if self.buffer.capacity() > AT_REST_BYTES {
+        if std::mem::take(&mut self.is_large) {
             self.buffer = BytesMut::new();
         }
     }

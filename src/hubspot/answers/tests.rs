@@ -366,4 +366,16 @@ fn room_is_for_what_is_worth_reading_at_once_and_a_large_one_is_given_up_at_rest
     let large = reader.room().capacity();
     reader.rest();
     assert!(large > AT_REST_BYTES && reader.buffer.capacity() <= AT_REST_BYTES);
+
+    // Though all of it is handed on, its memory is the buffer's as long as the buffer is there.
+    let mut reader = Reader::new(every_name);
+    reader.expect(false);
+    let head = format!("{OK}Content-Length: {PIECE_BYTES}\r\n\r\n");
+    reader.room().extend_from_slice(head.as_bytes());
+    assert!(reader.head().unwrap().is_some());
+    reader.room().extend_from_slice(&[b'x'; PIECE_BYTES]);
+    drop(reader.piece().unwrap().unwrap());
+    assert!(reader.may_serve_again());
+    reader.rest();
+    assert!(!reader.buffer.try_reclaim(AT_REST_BYTES + 1));
 }

@@ -88,13 +88,14 @@ fn write_status(out: &mut Vec<u8>, status: StatusCode, is_old: bool) {
 /// `X-Hubspot-Correlation-Id`: some clients look names up in the spelling HubSpot uses.
 fn write_name(out: &mut Vec<u8>, name: &HeaderName) {
     let from = out.len();
-    out.extend_from_slice(name.as_str().as_bytes());
-    let mut begins = true;
-    for byte in out.get_mut(from..).unwrap_or_default() {
-        if begins {
-            byte.make_ascii_uppercase();
+    let text = name.as_str().as_bytes();
+    out.extend_from_slice(text);
+    if let Some((first, rest)) = out.get_mut(from..).and_then(<[u8]>::split_first_mut) {
+        first.make_ascii_uppercase();
+        // Without a branch, so that it is done sixteen at a time.
+        for (byte, before) in rest.iter_mut().zip(text) {
+            *byte ^= u8::from((*before == b'-') & byte.is_ascii_lowercase()) << 5;
         }
-        begins = *byte == b'-';
     }
     out.extend_from_slice(b": ");
 }

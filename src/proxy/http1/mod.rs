@@ -19,17 +19,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderValue, Response};
 use http_body::Body;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::ask::Request;
 use super::client_body::ClientBody;
 use super::connection::Peer;
 use super::download::GateBody;
 use super::drain::Listener;
+use super::fields::{Fields, Known};
 use super::guard::Violation;
-use super::guard::request::{self, Terms};
-use super::headers;
+use super::guard::request::{self, Line, Terms};
 use super::io::Io;
 use super::presence::Presence;
 use super::stop::Stop;
@@ -93,6 +94,22 @@ pub async fn serve(
     drop(connection);
     Box::pin(end(worker, io, Network::of(peer.address.ip()))).await?;
     ended
+}
+
+/// A head that the guard has passed.
+fn read(head: &Bytes) -> Option<(Line, Fields, Terms)> {
+    let mut fields = Fields::with_room();
+    let mut is_good = true;
+    let (line, terms) = request::read(head, |field| {
+        let Some(known) = Known::of(field.name) else {
+            return;
+        };
+        match HeaderValue::from_maybe_shared(head.slice_ref(field.value)) {
+            Ok(value) => fields.push(known, value),
+            Err(_) => is_good = false,
+        }
+    })?;
+    is_good.then_some((line, fields, terms))
 }
 
 /// Outside of a future, which would keep the place it is moved through.
@@ -161,7 +178,7 @@ impl Connection {
 
     /// One request and its answer; whether another request may follow.
     async fn exchange(&self, head: &Bytes, outbox: &mut Outbox) -> io::Result<bool> {
-        let (request, terms) = request::read(head, headers::read_name).ok_or(io::ErrorKind::InvalidData)?;
+        let (line, fields, terms) = read(head).ok_or(io::ErrorKind::InvalidData)?;
         let body = ClientBody::http1(&self.io);
         if terms.expects && !body.is_end_stream() {
             self.io.borrow_mut().expect_body();
@@ -171,7 +188,7 @@ impl Connection {
             let call = pin!(super::call(
                 Rc::clone(&self.worker),
                 Rc::clone(&self.peer),
-                request.map(|()| body),
+                Request { line, fields, body },
             ));
             self.carry(call).await?
         };
@@ -198,22 +215,32 @@ impl Connection {
         let is_unwanted = poll_fn(|cx| self.io.borrow_mut().poll_answer(cx)).await?;
         let is_last = is_unwanted || self.drain.is_told_already();
         let (mut body, keeps_alive) = answer::begin(response, terms, is_last, outbox);
-        let written = self.in_turn(|cx| self.poll_write(cx, outbox, &mut body)).await;
+        let mut broke = None;
+        let written = self
+            .in_turn(|cx| self.poll_write(cx, outbox, &mut body, &mut broke))
+            .await;
         if written.is_err() && outbox.framing() == Framing::Close {
             self.io.borrow_mut().cut();
         }
         written.map(|()| keeps_alive)
     }
 
+    /// What was at hand before a body broke is written, too: an answer that has begun is no empty reply, which
+    /// clients repeat.
     fn poll_write(
         &self,
         cx: &mut Context<'_>,
         outbox: &mut Outbox,
         body: &mut Option<GateBody>,
+        broke: &mut Option<io::Error>,
     ) -> Poll<io::Result<()>> {
         loop {
             // The connection is not borrowed meanwhile: the body may be reading the request's.
-            let waits = outbox.fill(body, cx).map_err(broken)?;
+            let waits = broke.is_none()
+                && outbox.fill(body, cx).unwrap_or_else(|error| {
+                    *broke = Some(broken(error));
+                    false
+                });
             let mut io = self.io.borrow_mut();
             while let Some(bytes) = outbox.next() {
                 let count = ready!(Pin::new(&mut *io).poll_write(cx, bytes))?;
@@ -227,8 +254,9 @@ impl Connection {
                 ready!(Pin::new(&mut *io).poll_flush(cx))?;
                 return io.poll_gone(cx).map(Err);
             }
-            if body.is_none() {
-                return Pin::new(&mut *io).poll_flush(cx);
+            if broke.is_some() || body.is_none() {
+                ready!(Pin::new(&mut *io).poll_flush(cx))?;
+                return Poll::Ready(broke.take().map_or(Ok(()), Err));
             }
         }
     }
