@@ -100,6 +100,27 @@ impl From<Json> for JudgedBody {
     }
 }
 
+/// Most keys of an object that are compared each with each.
+const FEW: usize = 16;
+
+/// The keys of an object so far.
+#[derive(Default)]
+struct Seen(HashSet<String>);
+
+impl Seen {
+    /// Whether the object has no such key yet, of which these are the members. Few are looked through; of many a set is
+    /// made, by a hash that nobody outside can aim at.
+    fn is_new(&mut self, key: &str, members: &[(String, Json)]) -> bool {
+        if members.len() < FEW {
+            return members.iter().all(|(one, _)| one != key);
+        }
+        if self.0.is_empty() {
+            self.0.extend(members.iter().map(|(one, _)| one.clone()));
+        }
+        self.0.insert(key.to_owned())
+    }
+}
+
 struct Parser<'b> {
     bytes: &'b [u8],
     text: &'b str,
@@ -194,7 +215,7 @@ impl Parser<'_> {
     fn object(&mut self, depth: usize) -> Result<Json, Refusal> {
         self.at += 1;
         let mut members: Vec<(String, Json)> = Vec::new();
-        let mut seen: HashSet<String> = HashSet::new();
+        let mut seen = Seen::default();
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -212,7 +233,7 @@ impl Parser<'_> {
             if key.len() > KEY_BYTES {
                 return Err(LONG_KEY);
             }
-            if !seen.insert(key.clone()) {
+            if !seen.is_new(&key, &members) {
                 return Err(DUPLICATE_KEY);
             }
             self.space();
@@ -259,9 +280,7 @@ impl Parser<'_> {
         let mut out = String::new();
         loop {
             let start = self.at;
-            while self.peek().is_some_and(|b| b != b'"' && b != b'\\' && b >= 0x20) {
-                self.at += 1;
-            }
+            self.at += leading_plain(self.bytes.get(start..).unwrap_or_default());
             // Only ASCII bytes end a run, so both ends are character boundaries.
             out.push_str(self.text.get(start..self.at).ok_or(MALFORMED)?);
             match self.next() {
@@ -385,15 +404,45 @@ fn write(out: &mut String, value: &Json) {
 
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+    let mut rest = text;
+    // What is not plain is ASCII: both ends are character boundaries.
+    while let Some((plain, behind)) = rest.split_at_checked(leading_plain(rest.as_bytes())) {
+        out.push_str(plain);
+        let mut characters = behind.chars();
+        match characters.next() {
+            None => break,
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
+        rest = characters.as_str();
     }
     out.push('"');
+}
+
+/// How many bytes at the beginning stand in a string as they are: all but `"`, `\`, and control characters
+/// below 0x20. Eight are looked at together.
+fn leading_plain(bytes: &[u8]) -> usize {
+    const fn each(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    // The high bit of the first byte that is zero, and of none before it.
+    const fn zero(word: u64) -> u64 {
+        word.wrapping_sub(each(1)) & !word & each(0x80)
+    }
+    let mut rest = bytes;
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(each(0x20)) & !word & each(0x80);
+        let marks = control | zero(word ^ each(b'"')) | zero(word ^ each(b'\\'));
+        if marks != 0 {
+            return bytes.len() - rest.len() + (marks.trailing_zeros() / 8) as usize;
+        }
+        rest = behind;
+    }
+    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | ..0x20);
+    let tail = rest.iter().take_while(|byte| is_plain(byte)).count();
+    bytes.len() - rest.len() + tail
 }
 
 const fn body(cause: &'static str, remedy: &'static str) -> Refusal {

@@ -74,6 +74,48 @@ fn what_parsers_disagree_on_is_refused() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_seen_wherever_and_among_however_many() {
+    for count in [1, 2, FEW - 1, FEW, FEW + 1, FEW + 2, 100] {
+        let keys: Vec<String> = (0..count).map(|n| format!("\"k{n}\":{n}")).collect();
+        let object = |keys: &[String]| format!("{{{}}}", keys.join(","));
+        assert!(rebuilt(&object(&keys)).is_ok(), "{count}");
+        for at in 0..count {
+            let doubled = object(&[&keys[..], &keys[at..=at]].concat());
+            assert_eq!(rebuilt(&doubled), Err(DUPLICATE_KEY.cause), "{at} of {count}");
+            let doubled = object(&[&keys[at..=at], &keys[..]].concat());
+            assert_eq!(rebuilt(&doubled), Err(DUPLICATE_KEY.cause), "{at} of {count}");
+        }
+    }
+}
+
+#[test]
+fn every_byte_of_a_string_is_judged_alike_wherever_it_stands() {
+    for (byte, length) in (0..=0x7f_u8).flat_map(|byte| (0..20).map(move |length| (byte, length))) {
+        for at in 0..=length {
+            let mut text = "é".repeat(length);
+            text.insert(at * 2, char::from(byte));
+            let plain = !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+            assert_eq!(
+                leading_plain(text.as_bytes()),
+                if plain { text.len() } else { at * 2 }
+            );
+            let escaped = match byte {
+                b'"' | b'\\' => format!("\\{}", char::from(byte)),
+                0..=0x1f => format!("\\u{byte:04x}"),
+                _ => char::from(byte).to_string(),
+            };
+            let body = format!("[\"{}\"]", text.replacen(char::from(byte), &escaped, 1));
+            assert_eq!(rebuilt(&body).as_deref(), Ok(&body[..]));
+            assert_eq!(
+                rebuilt(&format!("[\"{text}\"]")).is_ok(),
+                plain,
+                "{byte:#x} at {at}"
+            );
+        }
+    }
+}
+
+#[test]
 fn size_is_bounded_in_depth_elements_and_keys() {
     let fits = format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
     assert!(rebuilt(&fits).is_ok());
