@@ -62,6 +62,15 @@ pub(super) fn text<'j>(parent: &'j Json, name: &str, at: &At<'_>) -> Result<Opti
     }
 }
 
+/// Members that stand for one thing each: an object or a list in the place of one could carry what nobody judged.
+pub(super) fn scalars(parent: &Json, names: &[&str], at: &At<'_>) -> Result<(), Stopped> {
+    let is_scalar = |name: &&&str| !matches!(parent.get(name), Some(Json::Array(_) | Json::Object(_)));
+    match names.iter().find(|name| !is_scalar(name)) {
+        None => Ok(()),
+        Some(name) => Err(refused(OTHER_FORM, at.key(name).place())),
+    }
+}
+
 /// A list of names, or nothing if the member does not stand or is `null`.
 pub(super) fn name_list<'j>(
     parent: &'j Json,

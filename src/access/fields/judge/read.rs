@@ -1,6 +1,6 @@
 //! Bodies that ask for records: which of them, by which property, with which properties.
 
-use super::body::{each, members, name_list, strings, text, with};
+use super::body::{each, members, name_list, scalars, strings, text, with};
 use super::names::{ID, granted, must_read};
 use super::query::visible_defaults;
 use super::whose::Whose;
@@ -20,6 +20,7 @@ pub(super) fn batch(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
     look_up(case, whose, body, &At::BODY)?;
     each(body, "inputs", &At::BODY, |input, at| {
         members(input, at, &["id", "idProperty"])?;
+        scalars(input, &["id"], at)?;
         look_up(case, whose, input, at)
     })?;
     narrow_body(case, whose, body)
@@ -36,9 +37,15 @@ pub(super) fn ids(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
     ];
     let body = case.body()?;
     members(body, &At::BODY, &KNOWN)?;
+    scalars(
+        body,
+        &["objectId", "primaryObjectId", "objectIdToMerge"],
+        &At::BODY,
+    )?;
     look_up(case, whose, body, &At::BODY)?;
     each(body, "inputs", &At::BODY, |input, at| {
         members(input, at, &["id", "idProperty"])?;
+        scalars(input, &["id"], at)?;
         look_up(case, whose, input, at)
     })
 }

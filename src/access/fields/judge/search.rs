@@ -1,7 +1,7 @@
 //! Searches: a filter or a sort on a hidden property is refused, never left out: without it the
 //! request would find more, and with it the property can be guessed.
 
-use super::body::{each, items, members, text};
+use super::body::{each, items, members, scalars, text};
 use super::free_text;
 use super::names::must_read;
 use super::read::narrow_body;
@@ -27,6 +27,7 @@ const FILTER: [&str; 5] = ["highValue", "operator", "propertyName", "value", "va
 pub(super) fn judge(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
     let body = case.body()?;
     members(body, &At::BODY, &BODY)?;
+    scalars(body, &["after", "direction", "limit"], &At::BODY)?;
     each(body, "filterGroups", &At::BODY, |group, at| {
         members(group, at, &["filters"])?;
         each(group, "filters", at, |filter, at| {
@@ -45,6 +46,7 @@ pub(super) fn judge(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
 
 fn check_filter(case: &Case<'_>, whose: &Whose, filter: &Json, at: &At<'_>) -> Result<(), Stopped> {
     members(filter, at, &FILTER)?;
+    scalars(filter, &["operator"], at)?;
     for member in ["highValue", "value", "values"] {
         if !filter.get(member).is_none_or(is_plain) {
             return Err(refused(OTHER_FORM, at.key(member).place()));
@@ -92,6 +94,7 @@ fn check_sorts(case: &Case<'_>, whose: &Whose, body: &Json) -> Result<(), Stoppe
             Json::String(name) => (name.strip_prefix('-').unwrap_or(name), at),
             Json::Object(_) => {
                 members(sort, &at, &["direction", "propertyName"])?;
+                scalars(sort, &["direction"], &at)?;
                 let Some(Json::String(name)) = sort.get("propertyName") else {
                     return Err(refused(OTHER_FORM, at.place()));
                 };

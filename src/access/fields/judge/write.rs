@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::body::{each, members, object, text};
+use super::body::{each, members, object, scalars, text};
 use super::names::{must_read, must_write};
 use super::query::{is_the_id, must_take};
 use super::whose::Whose;
@@ -38,6 +38,7 @@ fn record(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(
         false => &KNOWN[1..],
     };
     members(value, at, known)?;
+    scalars(value, &["id", "objectWriteTraceId"], at)?;
     if let Some(property) = text(value, "idProperty", at)? {
         let place = || at.key("idProperty").place();
         must_read(case, whose, property, place())?;

@@ -340,3 +340,50 @@ fn records_of_another_ones_are_held_to_their_own_rule() {
         ),
     ]);
 }
+
+/// What stands for one thing is one thing: what is nested in its place nobody has judged.
+#[test]
+fn nothing_is_nested_where_a_plain_value_stands() {
+    let batch = "POST /crm/v3/objects/contacts/batch";
+    let search = "POST /crm/v3/objects/contacts/search";
+    for (request, body, place) in [
+        (
+            "read",
+            r#"{"inputs":[{"id":{"sorts":"salary"}}]}"#,
+            "/inputs/0/id",
+        ),
+        ("read", r#"{"inputs":[{"id":["1"]}]}"#, "/inputs/0/id"),
+        ("archive", r#"{"inputs":[{"id":{"id":"1"}}]}"#, "/inputs/0/id"),
+        (
+            "update",
+            r#"{"inputs":[{"id":["1"],"properties":{}}]}"#,
+            "/inputs/0/id",
+        ),
+        (
+            "upsert",
+            r#"{"inputs":[{"id":["1"],"idProperty":"email","properties":{}}]}"#,
+            "/inputs/0/id",
+        ),
+    ] {
+        let expected = format!("refuse refused_body at {place}");
+        check(&[(&format!("{batch}/{request}"), body, HIDES_ONE, &expected)]);
+    }
+    for (body, place) in [
+        (r#"{"limit":{"sorts":["salary"]}}"#, "/limit"),
+        (r#"{"after":["1"]}"#, "/after"),
+        (
+            r#"{"sorts":[{"propertyName":"email","direction":{"a":1}}]}"#,
+            "/sorts/0/direction",
+        ),
+        (
+            r#"{"filterGroups":[{"filters":[{"propertyName":"email","operator":["EQ"],"value":"x"}]}]}"#,
+            "/filterGroups/0/filters/0/operator",
+        ),
+    ] {
+        let expected = format!("refuse refused_body at {place}");
+        check(&[(search, body, HIDES_ONE, &expected)]);
+    }
+    let merge = "POST /crm/v3/objects/contacts/merge";
+    let body = r#"{"primaryObjectId":["1"],"objectIdToMerge":"2"}"#;
+    check(&[(merge, body, HIDES_ONE, "refuse refused_body at /primaryObjectId")]);
+}
