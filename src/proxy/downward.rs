@@ -176,44 +176,55 @@ fn is_date(value: &[u8]) -> bool {
 
 /// `type/subtype`, and parameters.
 pub(super) fn is_media_type(value: &[u8]) -> bool {
-    let mut parts = value.split(|byte| *byte == b';');
-    let media = parts.next().unwrap_or_default().trim_ascii();
-    let mut halves = media.split(|byte| *byte == b'/');
-    value.len() <= VALUE_BYTES
-        && halves.next().is_some_and(is_token)
-        && halves.next().is_some_and(is_token)
-        && halves.next().is_none()
-        && parts.all(is_parameter)
-}
-
-/// `name=value` or `name="value"`, or nothing: a last semicolon is common.
-fn is_parameter(part: &[u8]) -> bool {
-    let part = part.trim_ascii();
-    let Some(at) = memchr::memchr(b'=', part) else {
-        return part.is_empty();
+    let is_media = |media: &[u8]| {
+        let mut halves = media.split(|byte| *byte == b'/');
+        halves.next().is_some_and(is_token) && halves.next().is_some_and(is_token) && halves.next().is_none()
     };
-    let (name, value) = (
-        part.get(..at).unwrap_or_default(),
-        part.get(at + 1..).unwrap_or_default(),
-    );
-    let quoted = value
-        .strip_prefix(b"\"")
-        .and_then(|value| value.strip_suffix(b"\""));
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    is_token(name) && (is_token(value) || quoted.is_some_and(|value| value.iter().all(is_plain)))
+    value.len() <= VALUE_BYTES
+        && with_parameters(value, |_| {}).is_some_and(|media| is_media(media.trim_ascii()))
 }
 
-/// A kind and a file's name, in which is no path.
+/// What stands before a value's parameters, each of which is `name=value`, `name="value"` or nothing (a last semicolon
+/// is common), if they are; `note` is told their names.
+fn with_parameters(value: &[u8], mut note: impl FnMut(&[u8])) -> Option<&[u8]> {
+    let (first, mut rest) = value.split_at(memchr::memchr(b';', value).unwrap_or(value.len()));
+    while let Some(behind) = rest.strip_prefix(b";") {
+        let behind = behind.trim_ascii_start();
+        let (name, behind) = behind.split_at(heads::leading_token(behind));
+        if name.is_empty() {
+            rest = behind;
+            continue;
+        }
+        note(name);
+        let behind = behind.strip_prefix(b"=")?;
+        let behind = match behind.strip_prefix(b"\"") {
+            Some(quoted) => {
+                let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+                let (text, behind) = quoted.split_at(memchr::memchr(b'"', quoted)?);
+                text.iter().all(is_plain).then_some(())?;
+                behind.strip_prefix(b"\"")?
+            }
+            None => {
+                let length = heads::leading_token(behind);
+                (length > 0).then_some(())?;
+                behind.get(length..)?
+            }
+        };
+        rest = behind.trim_ascii_start();
+    }
+    rest.is_empty().then_some(first)
+}
+
+/// A kind and a file's name, said once, in which is no path.
 fn is_disposition(value: &[u8]) -> bool {
-    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
     let lower = value.to_ascii_lowercase();
     let climbs = [&b"/"[..], b"\\", b"%2f", b"%5c", b".."]
         .iter()
         .any(|part| memchr::memmem::find(&lower, part).is_some());
-    value.len() <= 2 * VALUE_BYTES
-        && is_token(kind.trim_ascii())
-        && value.iter().all(|byte| matches!(byte, b' '..=b'~'))
-        && !climbs
+    let mut names = 0;
+    let kind = with_parameters(&lower, |name| names += usize::from(name == b"filename"));
+    let is_of_its_grammar = kind.is_some_and(|kind| is_token(kind.trim_ascii())) && names <= 1;
+    value.len() <= 2 * VALUE_BYTES && !climbs && is_of_its_grammar
 }
 
 fn is_language_list(value: &[u8]) -> bool {
@@ -268,11 +279,11 @@ mod tests {
         #[rustfmt::skip]
         let table: &[(&str, &[&str], &[&str])] = &[
             ("content-type",
-                &["application/json;charset=utf-8", "application/json; charset=\"utf-8\"", "text/csv;", "image/svg+xml"],
+                &["application/json;charset=utf-8", "application/json; charset=\"utf-8\"", "text/csv;", "text/csv ; a=b;; c=\"; d\" ", "image/svg+xml"],
                 &["", "json", "a/b/c", "a/ b", "application/json; x", "a/b;c=\"d\"e\"", "a/b; c=\u{e9}", "a/b\tc", &format!("a/{long}")]),
             ("content-disposition",
-                &["attachment", "attachment; filename=\"q3 report.csv\"", "inline; filename*=UTF-8''%e2%82%ac.csv"],
-                &["", "attachment; filename=\"../../etc/passwd\"", "attachment; filename=a\\b", "attachment; filename*=UTF-8''..%2Fx", "attachment; filename=\u{e9}", &format!("attachment; filename={long}{long}")]),
+                &["attachment", "attachment; filename=\"q3 report.csv\"", "inline; filename*=UTF-8''%e2%82%ac.csv", "attachment; filename=\"a; b=c.pdf\";", "attachment; filename=a.csv; filename*=utf-8''a.csv"],
+                &["", "attachment; filename=\"a", "attachment; filename=\"a\"; filename=\"b\"", "attachment; filename=a; FileName=b", "attachment;;=", "attachment; filename", "attachment; filename=\"a\"b", "attachment filename=a", "attachment; filename=\"../../etc/passwd\"", "attachment; filename=a\\b", "attachment; filename*=UTF-8''..%2Fx", "attachment; filename=\u{e9}", &format!("attachment; filename={long}{long}")]),
             ("content-language", &["en", "en-GB, de"], &["en;q=1", &long]),
             ("cache-control", &["no-cache, no-store, max-age=0", "private"], &["private=\"x\"", "a:b", &long]),
             ("vary", &["origin, Accept-Encoding", "*"], &["a/b", &long]),
