@@ -185,10 +185,10 @@ async fn records_are_counted_as_the_answer_holds_them_and_no_page_passes_that_co
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_with_more_records_than_are_left_never_gets_through_whole() {
     const FILTER: &str = "properties: {contacts: {read: [email]}}\n";
-    // A long one streams where nothing is filtered.
+    // A long one streams where nothing is filtered, and has begun when its records come.
     for (properties, padding, is_held) in [
         ("", 0, true),
-        ("", 40_000, false),
+        ("", 400_000, false),
         (FILTER, 0, true),
         (FILTER, 40_000, true),
     ] {
@@ -208,7 +208,7 @@ async fn an_answer_with_more_records_than_are_left_never_gets_through_whole() {
             )
         };
         let records: Vec<String> = (0..11).map(record).collect();
-        let body = format!(r#"{{"results":[{}]{}}}"#, records.join(","), " ".repeat(padding));
+        let body = format!(r#"{{{}"results":[{}]}}"#, " ".repeat(padding), records.join(","));
         world.sim.fault(Fault::once(
             Matching::path("/crm/v3/objects/contacts"),
             Action::Answer(Canned::new(200, body)),
