@@ -279,6 +279,25 @@ fn what_could_be_read_two_ways_is_refused() {
 }
 
 #[test]
+fn a_bare_lf_is_refused_before_the_head_is_whole_wherever_it_is_cut() {
+    for head in [
+        "HTTP/1.1 200 OK\r\nA: b\n\r\n",
+        "HTTP/1.1 200 OK\nA: b\r\n",
+        "HTTP/1.1 200 OK\r\n\n",
+    ] {
+        for piece in 1..=head.len() {
+            let mut reader = Reader::new(every_name);
+            reader.expect(false);
+            let seen = head.as_bytes().chunks(piece).find_map(|piece| {
+                reader.room().extend_from_slice(piece);
+                reader.head().err()
+            });
+            assert_eq!(seen, Some(Violation::LineEnding), "{head:?} in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
 fn heads_interim_answers_and_trailers_are_bounded() {
     let long = format!("{OK}X: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(HEAD_BYTES));
     assert_eq!(judge(&long), Err(Violation::TooLarge));
