@@ -13,6 +13,7 @@ use scopegate::access::effect::Effect;
 use scopegate::access::key::KeyId;
 use scopegate::access::refusal::Reason;
 use scopegate::access::verdict::{Source, Verdict};
+use scopegate::answer_fields::Name;
 use scopegate::audit::{DecisionRecord, Network, OutcomeRecord, Record};
 use scopegate::hubspot::answers;
 use scopegate::proxy::guard;
@@ -53,7 +54,7 @@ fn guards(criterion: &mut Criterion) {
             fed
         });
     });
-    let mut answers = answers::Reader::new(|name| HeaderName::from_bytes(name).ok());
+    let mut answers = answers::Reader::new(|name| HeaderName::from_bytes(name).ok().map(Name::Other));
     criterion.bench_function("answers: a head and a short body", |b| {
         b.iter(|| {
             answers.expect(false);

@@ -1,8 +1,7 @@
 //! The lines of an HTTP/1 head, as the guard of requests and the reader of answers take them apart: where a
 //! head ends, its first line, its fields.
 //!
-//! Every byte of every head is looked at, so it is done in few steps: names by a table, values eight bytes
-//! at a time.
+//! Every byte of every head is looked at, so it is done in few steps: sixteen at a time.
 //!
 //! What it does not do: say what fields mean. That is each one's own.
 
@@ -69,54 +68,48 @@ fn read_field(lines: &[u8]) -> Option<(Field<'_>, &[u8])> {
 
 /// How many bytes at the beginning are a token's.
 pub fn leading_token(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    // Four at a time: one branch a word of them, not one a byte.
-    while let Some(([a, b, c, d], after)) = rest.split_first_chunk()
-        && is_token(*a) & is_token(*b) & is_token(*c) & is_token(*d)
-    {
-        rest = after;
-    }
-    while let Some((byte, after)) = rest.split_first()
-        && is_token(*byte)
-    {
-        rest = after;
-    }
-    bytes.len() - rest.len()
+    // What all names have that anybody uses.
+    let is_common =
+        |byte: u8| ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10) | (byte == b'-');
+    leading(bytes, is_common, is_token)
 }
 
 /// How many bytes at the beginning may stand in a value.
-fn leading_text(bytes: &[u8]) -> usize {
+pub fn leading_text(bytes: &[u8]) -> usize {
+    leading(bytes, |byte| (byte >= b' ') & (byte != 0x7f), is_text)
+}
+
+/// How many bytes at the beginning are of a class. `is_common` says so of most of them, without a branch or a look
+/// into memory: sixteen are looked at together.
+#[inline(always)]
+fn leading(bytes: &[u8], is_common: impl Fn(u8) -> bool, is_of_class: impl Fn(u8) -> bool) -> usize {
     let mut rest = bytes;
-    while let Some((word, after)) = rest.split_first_chunk() {
-        let marks = unprintable(*word);
-        if marks == 0 {
+    while let Some((sixteen, after)) = rest.split_first_chunk() {
+        let first = first_uncommon(sixteen, &is_common);
+        if first == sixteen.len() {
             rest = after;
             continue;
         }
-        let first = (marks.trailing_zeros() / 8) as usize;
         rest = rest.get(first..).unwrap_or_default();
         match rest.split_first() {
-            Some((byte, after)) if is_text(*byte) => rest = after,
+            Some((byte, after)) if is_of_class(*byte) => rest = after,
             _ => return bytes.len() - rest.len(),
         }
     }
     while let Some((byte, after)) = rest.split_first()
-        && is_text(*byte)
+        && is_of_class(*byte)
     {
         rest = after;
     }
     bytes.len() - rest.len()
 }
 
-/// Marks the first of eight bytes that is not printable ASCII by its high bit; zero if all are. They are
-/// looked at together: a byte below 0x20 borrows, 0x7f gets the high bit, and those from 0x80 on have it.
-/// What is said of bytes behind the first marked one is nothing, as it may have borrowed from them.
-fn unprintable(word: [u8; 8]) -> u64 {
-    const fn each(byte: u8) -> u64 {
-        u64::from_le_bytes([byte; 8])
-    }
-    let word = u64::from_le_bytes(word);
-    (word.wrapping_sub(each(0x20)) | word.wrapping_add(each(1)) | word) & each(0x80)
+/// Where the first byte is that is not common; their number if all are. A map over an array is what the compiler makes
+/// vector instructions of: 30 of them, where a loop that writes marks takes 300.
+#[inline(always)]
+fn first_uncommon(bytes: &[u8; 16], is_common: impl Fn(u8) -> bool) -> usize {
+    let marks = bytes.map(|byte| if is_common(byte) { 0 } else { u8::MAX });
+    (u128::from_le_bytes(marks).trailing_zeros() / 8) as usize
 }
 
 /// Whether a byte may stand in a token: RFC 9110 §5.6.2.

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod answer_fields;
 pub mod audit;
 pub mod catalogue_file;
 pub mod cli;

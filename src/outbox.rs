@@ -4,12 +4,13 @@
 //! Small pieces join the head in one buffer, so that a message at hand is one write and one TLS record. Where
 //! that buffer has to grow, what it leaves behind is wiped: a head that goes up holds a token.
 
-use std::io::Write;
+use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http_body::Body;
+use tokio::io::AsyncWrite;
 use zeroize::Zeroize;
 
 /// Pieces up to here, what a TLS record has, are copied behind what waits to be written; longer ones are written
@@ -180,23 +181,47 @@ impl Outbox {
         Some(())
     }
 
-    /// What is written next; `None`: nothing waits.
-    pub fn next(&self) -> Option<&[u8]> {
-        let waiting = self.buffer.get(self.written..).unwrap_or_default();
-        [waiting, &self.piece, self.tail]
-            .into_iter()
-            .find(|bytes| !bytes.is_empty())
+    /// What waits to be written, in this order; some of it may be empty.
+    fn waiting(&self) -> [&[u8]; 3] {
+        let buffer = self.buffer.get(self.written..).unwrap_or_default();
+        [buffer, &self.piece, self.tail]
     }
 
-    /// So many bytes of it are written.
-    pub fn advance(&mut self, count: usize) {
-        if self.written < self.buffer.len() {
-            self.written += count;
-        } else if !self.piece.is_empty() {
-            self.piece.advance(count);
-        } else {
-            self.tail = self.tail.get(count..).unwrap_or_default();
+    /// Whether nothing waits.
+    pub fn is_written(&self) -> bool {
+        self.waiting().iter().all(|bytes| bytes.is_empty())
+    }
+
+    /// Writes as much as may be written now: a head and the long piece behind it in one system call.
+    pub fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let waiting = self.waiting();
+        let mut parts = waiting.iter().filter(|bytes| !bytes.is_empty());
+        let count = match (parts.next(), parts.next()) {
+            (None, _) => return Poll::Ready(Ok(())),
+            (Some(_), Some(_)) if stream.is_write_vectored() => {
+                let slices = waiting.map(IoSlice::new);
+                ready!(Pin::new(stream).poll_write_vectored(cx, &slices))?
+            }
+            (Some(first), _) => ready!(Pin::new(stream).poll_write(cx, first))?,
+        };
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        self.advance(count);
+        Poll::Ready(Ok(()))
+    }
+
+    /// So many bytes of what waits are written.
+    fn advance(&mut self, count: usize) {
+        let of_buffer = count.min(self.buffer.len() - self.written);
+        self.written += of_buffer;
+        let of_piece = (count - of_buffer).min(self.piece.len());
+        self.piece.advance(of_piece);
+        self.tail = self.tail.get(count - of_buffer - of_piece..).unwrap_or_default();
     }
 
     /// Forgets all that waits.
@@ -245,9 +270,10 @@ mod tests {
         let (mut body, mut all) = (body(frames), Vec::new());
         while body.is_some() {
             assert!(!outbox.fill(&mut body, &mut Context::from_waker(Waker::noop()))?);
-            while let Some(bytes) = outbox.next() {
-                let count = bytes.len().min(at_once);
-                all.extend_from_slice(&bytes[..count]);
+            while !outbox.is_written() {
+                let waiting = outbox.waiting().concat();
+                let count = waiting.len().min(at_once);
+                all.extend_from_slice(&waiting[..count]);
                 outbox.advance(count);
             }
             outbox.clear();
@@ -292,11 +318,7 @@ mod tests {
                 .unwrap()
         );
         assert!(body.is_none(), "it says itself that it has ended");
-        while let Some(bytes) = outbox.next() {
-            let count = bytes.len();
-            all.extend_from_slice(bytes);
-            outbox.advance(count);
-        }
+        all.extend_from_slice(&outbox.waiting().concat());
         assert!(all == [b"4001\r\n", &long[..], b"\r\n0\r\n\r\n"].concat());
     }
 
@@ -357,8 +379,87 @@ mod tests {
                 .unwrap()
         );
         assert!(!outbox.is_one_record());
-        assert_eq!(outbox.next(), Some(&b"4001\r\n"[..]));
-        outbox.advance(6);
-        assert_eq!(outbox.next().map(<[u8]>::as_ptr), Some(long.as_ptr()));
+        let [buffer, piece, tail] = outbox.waiting();
+        assert_eq!((buffer, tail), (&b"4001\r\n"[..], &b"\r\n"[..]));
+        assert_eq!(piece.as_ptr(), long.as_ptr());
+    }
+
+    /// Takes so many bytes of each write, and counts them.
+    struct Narrow {
+        taken: Vec<u8>,
+        writes: usize,
+        at_once: usize,
+        is_vectored: bool,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let count = bytes.len().min(self.at_once);
+            self.taken.extend_from_slice(&bytes[..count]);
+            self.writes += 1;
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            self.poll_write(cx, &all)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.is_vectored
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_head_and_the_long_piece_behind_it_are_one_write_where_that_can_be() {
+        let long = vec![b'x'; COPIED_BYTES + 1];
+        let expected = [b"head\r\n\r\n4001\r\n", &long[..], b"\r\n"].concat();
+        for (at_once, is_vectored, writes) in [
+            (usize::MAX, true, 1),
+            (usize::MAX, false, 3),
+            (7, true, expected.len().div_ceil(7)),
+            (0, true, 1),
+        ] {
+            let mut outbox = Outbox::default();
+            outbox.push(b"head\r\n\r\n");
+            outbox.begin_body(Framing::Chunked);
+            outbox.add(long.clone().into()).unwrap();
+            let (mut cx, mut to) = (
+                Context::from_waker(Waker::noop()),
+                Narrow {
+                    taken: Vec::new(),
+                    writes: 0,
+                    at_once,
+                    is_vectored,
+                },
+            );
+            let mut written = Poll::Ready(Ok(()));
+            while !outbox.is_written() && matches!(written, Poll::Ready(Ok(()))) {
+                written = outbox.poll_write(&mut to, &mut cx);
+            }
+            assert_eq!(to.writes, writes);
+            match at_once {
+                0 => assert!(
+                    matches!(written, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WriteZero)
+                ),
+                _ => assert!(to.taken == expected),
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@ use scopegate::access::policy::Policy;
 use scopegate::access::policy::ceiling::Ceiling;
 use scopegate::access::policy::tables::ConnectionRef;
 use scopegate::access::target::Target;
+use scopegate::answer_fields::Name;
 use scopegate::hubspot::answers::Reader;
 
 const POLICY: &str = "integration: t
@@ -187,7 +188,7 @@ fn the_body_of_an_answer_is_read_into_the_connections_own_buffer() {
         3,
     );
     for (framing, bytes, times) in [counted, chunked] {
-        let mut reader = Reader::new(|name| HeaderName::from_bytes(name).ok());
+        let mut reader = Reader::new(|name| HeaderName::from_bytes(name).ok().map(Name::Other));
         let mut allocations = Vec::new();
         for _ in 0..3 {
             reader.expect(false);

@@ -2,6 +2,8 @@
 
 #[path = "../../src/access/mod.rs"]
 pub mod access;
+#[path = "../../src/answer_fields.rs"]
+pub mod answer_fields;
 #[path = "../../src/hubspot/answers/mod.rs"]
 pub mod answers;
 #[path = "../../src/proxy/echo_forms.rs"]

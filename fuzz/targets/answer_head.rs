@@ -8,12 +8,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use libfuzzer_sys::fuzz_target;
+use scopegate_fuzz::answer_fields::Name;
 use scopegate_fuzz::answers::{HEAD_FIELDS, Reader, Violation};
 
 /// Says its bytes once something was written, and then waits.
@@ -128,20 +129,22 @@ fn read_by_hyper(bytes: &[u8]) -> Option<(Seen, bool)> {
     }
     let seen = Seen {
         status: parts.status.as_u16(),
-        fields: parts
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
-            .collect(),
+        fields: fields(&parts.headers),
         body,
         whole,
     };
     Some((seen, !ended && sender.is_ready()))
 }
 
+fn fields(map: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    map.iter()
+        .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+        .collect()
+}
+
 /// The gate's reading of these bytes in pieces of this length, and whether it would use the connection again.
 fn read(bytes: &[u8], piece: usize) -> Result<Option<(Seen, bool)>, Violation> {
-    let mut reader = Reader::new(|name| HeaderName::from_bytes(name).ok());
+    let mut reader = Reader::new(|name| HeaderName::from_bytes(name).ok().map(Name::Other));
     reader.expect(false);
     let mut seen = None;
     for piece in bytes.chunks(piece.max(1)) {
@@ -149,11 +152,7 @@ fn read(bytes: &[u8], piece: usize) -> Result<Option<(Seen, bool)>, Violation> {
         if seen.is_none() {
             seen = reader.head()?.map(|head| Seen {
                 status: head.status.as_u16(),
-                fields: head
-                    .headers
-                    .iter()
-                    .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
-                    .collect(),
+                fields: fields(&head.fields.into()),
                 body: Vec::new(),
                 whole: false,
             });

@@ -79,8 +79,8 @@ impl Target {
         if !target.starts_with('/') {
             return Err(NOT_ORIGIN_FORM);
         }
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (path, query) = match memchr::memchr(b'?', target.as_bytes()) {
+            Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
             None => (target, None),
         };
         let mut parsed = Self {
@@ -103,32 +103,51 @@ impl Target {
         if inner.is_empty() {
             return Ok(());
         }
+        if inner.bytes().all(|byte| byte == b'/' || is_unreserved(byte)) {
+            return self.read_plain(inner);
+        }
         for segment in inner.split('/') {
-            if self.ends.len() == SEGMENTS {
-                return Err(TOO_MANY_SEGMENTS);
-            }
             if !self.ends.is_empty() {
                 self.path.push('/');
             }
             let start = self.path.len();
             self.read_segment(segment)?;
-            match self.path.get(start..) {
-                None | Some("") => return Err(EMPTY_SEGMENT),
-                Some("." | "..") => return Err(DOT_SEGMENT),
-                Some(_) => {}
-            }
-            // The target's bound is below 65,536, and decoding never lengthens.
-            self.ends
-                .push(u16::try_from(self.path.len()).map_err(|_| TOO_LONG)?);
+            self.end_segment(start)?;
         }
         Ok(())
     }
 
-    fn read_segment(&mut self, segment: &str) -> Result<(), Refusal> {
-        if segment.bytes().all(is_unreserved) {
-            self.path.push_str(segment);
-            return Ok(());
+    /// A path in which nothing has to be decoded: nearly every one.
+    fn read_plain(&mut self, inner: &str) -> Result<(), Refusal> {
+        let mut start = 0;
+        for (at, byte) in inner.bytes().enumerate() {
+            if byte == b'/' {
+                self.path.push_str(inner.get(start..at).unwrap_or_default());
+                self.end_segment(start)?;
+                self.path.push('/');
+                start = at + 1;
+            }
         }
+        self.path.push_str(inner.get(start..).unwrap_or_default());
+        self.end_segment(start)
+    }
+
+    /// The segment that begins at `start` is whole.
+    fn end_segment(&mut self, start: usize) -> Result<(), Refusal> {
+        match self.path.get(start..) {
+            _ if self.ends.len() == SEGMENTS => Err(TOO_MANY_SEGMENTS),
+            None | Some("") => Err(EMPTY_SEGMENT),
+            Some("." | "..") => Err(DOT_SEGMENT),
+            Some(_) => {
+                // The target's bound is below 65,536, and decoding never lengthens.
+                let end = u16::try_from(self.path.len()).map_err(|_| TOO_LONG)?;
+                self.ends.push(end);
+                Ok(())
+            }
+        }
+    }
+
+    fn read_segment(&mut self, segment: &str) -> Result<(), Refusal> {
         let mut bytes = Vec::with_capacity(segment.len());
         let mut rest = segment.bytes();
         while let Some(byte) = rest.next() {

@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::read_ahead::ReadAhead;
+
 /// Where requests go: scheme, host and port of `upstream.url`, with the trust to verify it by.
 #[derive(Clone)]
 pub struct Upstream {
@@ -142,7 +144,7 @@ impl Upstream {
         match &self.tls {
             None => Ok(UpstreamStream::Plain(tcp)),
             Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), tcp).await?;
+                let stream = connector.connect(name.clone(), ReadAhead::new(tcp)).await?;
                 Ok(UpstreamStream::Tls(Box::new(stream)))
             }
         }
@@ -207,7 +209,7 @@ pub enum UpstreamStream {
     /// Only for an upstream of the operator's own choosing (the simulator).
     Plain(TcpStream),
     /// Chain and name verified.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ReadAhead<TcpStream>>>),
 }
 
 impl AsyncRead for UpstreamStream {

@@ -8,12 +8,13 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
+use crate::answer_fields::Known;
 use crate::hubspot::client::{Connection, RequestHead, WireError};
 use crate::hubspot::connect::{SharedUpstream, UpstreamStream};
 use crate::secret::wiped;
@@ -160,8 +161,8 @@ impl ControlClient {
             .map_err(|_| ControlError::NotSent("it took too long to connect".to_owned()))?
             .map_err(|error| ControlError::NotSent(error.to_string()))?;
         let mut connection = Connection::new(stream, |name| {
-            let is_known = name.eq_ignore_ascii_case(RETRY_AFTER.as_str().as_bytes());
-            is_known.then_some(RETRY_AFTER)
+            let is_known = name.eq_ignore_ascii_case(Known::RetryAfter.lower().as_bytes());
+            is_known.then_some(Known::RetryAfter.into())
         });
         let head = RequestHead {
             method: &method,
@@ -208,7 +209,7 @@ async fn exchange(
         }
         Ok(ControlAnswer {
             status: head.status,
-            retry_after: read_retry_after(head.headers.get(RETRY_AFTER)),
+            retry_after: read_retry_after(head.fields.get(Known::RetryAfter)),
             body: body.freeze(),
             received: Instant::now(),
         })
@@ -219,8 +220,8 @@ async fn exchange(
 }
 
 /// Only the number of seconds; HubSpot sends no dates there.
-fn read_retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
-    let seconds: u32 = value?.to_str().ok()?.trim().parse().ok()?;
+fn read_retry_after(value: Option<&[u8]>) -> Option<Duration> {
+    let seconds: u32 = std::str::from_utf8(value?).ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
 }
 

@@ -1,10 +1,13 @@
 //! One attempt to get an answer: by which connection, how it may fail, and what that tells of the upstream.
 
-use http::Response;
+use http::StatusCode;
+use http_body::Body;
 
+use super::answer_body::AnswerBody;
 use super::answers::Violation;
 use super::breaker::{Fate, Held};
 use super::client::WireError;
+use crate::answer_fields::{AnswerFields, Known};
 
 /// Which connection a request goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,16 @@ pub enum Way {
     Any,
     /// A new one.
     Fresh,
+}
+
+/// What the upstream answered.
+pub struct Answer<B: Body<Data = bytes::Bytes> + Unpin + 'static> {
+    /// 200 to 599.
+    pub status: StatusCode,
+    /// Those that are read.
+    pub fields: AnswerFields,
+    /// The body, and all lines of the head.
+    pub body: AnswerBody<B>,
 }
 
 /// A request that brought no answer.
@@ -74,11 +87,10 @@ fn is_answer(error: &WireError) -> bool {
 
 /// HubSpot's own words are JSON. What an edge in front of it says in another form under one of these
 /// statuses means that HubSpot could not be asked.
-pub(super) fn fate_of_answer<T>(response: &Response<T>) -> Fate {
-    let is_edges = matches!(response.status().as_u16(), 502..=504 | 520..=527 | 530);
-    let kind = response.headers().get(http::header::CONTENT_TYPE);
-    let is_json = kind.is_some_and(|kind| memchr::memmem::find(kind.as_bytes(), b"json").is_some());
-    if is_edges && !is_json {
+pub(super) fn fate_of_answer(status: StatusCode, fields: &AnswerFields) -> Fate {
+    let is_edges = matches!(status.as_u16(), 502..=504 | 520..=527 | 530);
+    let kind = || fields.get(Known::ContentType);
+    if is_edges && kind().is_none_or(|kind| memchr::memmem::find(kind, b"json").is_none()) {
         Fate::Unanswered
     } else {
         Fate::Answered
@@ -128,13 +140,12 @@ mod tests {
             (523, json, Answered),
         ];
         for (status, kind, fate) in cases {
-            let mut response = Response::new(());
-            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            let mut fields = AnswerFields::default();
             if let Some(kind) = kind {
-                let kind = http::HeaderValue::from_static(kind);
-                response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+                fields.set(Known::ContentType, kind);
             }
-            assert_eq!(fate_of_answer(&response), fate, "{status} {kind:?}");
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(fate_of_answer(status, &fields), fate, "{status} {kind:?}");
         }
     }
 }

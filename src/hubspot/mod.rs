@@ -17,6 +17,7 @@ pub mod people;
 pub mod places;
 pub mod pool;
 pub mod progress;
+pub mod read_ahead;
 pub mod retire;
 pub mod retries;
 mod sending;

@@ -13,7 +13,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::Response;
 use http_body::Body;
 use tokio::time::Sleep;
 
@@ -22,7 +21,7 @@ use super::answers::{Names, Violation};
 use super::breaker::{AccountBit, Passage};
 use super::client::{Connection, RequestHead};
 use super::connect::{Upstream, UpstreamStream};
-use super::exchange::{ExchangeError, Unanswered, Way, fate_of, fate_of_answer};
+use super::exchange::{Answer, ExchangeError, Unanswered, Way, fate_of, fate_of_answer};
 use super::places::{Place, Places};
 use super::progress::Progress;
 use super::shared::{Active, Counted, Shared};
@@ -132,9 +131,9 @@ where
         body: B,
         way: Way,
         account: AccountBit,
-        progress: &Progress,
+        progress: Option<&Progress>,
         still: &dyn Fn() -> bool,
-    ) -> Result<Response<AnswerBody<B>>, Unanswered<B>> {
+    ) -> Result<Answer<B>, Unanswered<B>> {
         let unsent = |body, error| Unanswered {
             unsent: Some(body),
             error,
@@ -187,13 +186,14 @@ where
         }
         let active = Active::begin(shared, place);
         match self.exchange(lent, head, body, progress, active).await {
-            Ok(response) => {
-                passage.report(fate_of_answer(&response), account, Instant::now());
+            Ok(answer) => {
+                let fate = fate_of_answer(answer.status, &answer.fields);
+                passage.report(fate, account, Instant::now());
                 shared.stats.sent.fetch_add(1, Ordering::Relaxed);
                 if reused {
                     shared.stats.reused.fetch_add(1, Ordering::Relaxed);
                 }
-                Ok(response)
+                Ok(answer)
             }
             Err(error) => {
                 if let Some(fate) = fate_of(&error, reused) {
@@ -287,9 +287,9 @@ where
         mut lent: Box<Lent<B>>,
         head: &RequestHead<'_>,
         body: B,
-        progress: &Progress,
+        progress: Option<&Progress>,
         active: Active,
-    ) -> Result<Response<AnswerBody<B>>, ExchangeError> {
+    ) -> Result<Answer<B>, ExchangeError> {
         lent.served += 1;
         lent.connection.begin(head, body);
         let answer_head = self.settings.answer_head;
@@ -300,7 +300,7 @@ where
                 return Poll::Ready(head.map_err(ExchangeError::Broken));
             }
             while deadline.as_mut().poll(cx).is_ready() {
-                let Some(last) = progress.last() else {
+                let Some(last) = progress.and_then(Progress::last) else {
                     return Poll::Ready(Err(ExchangeError::HeadTimeout));
                 };
                 let until = last + answer_head;
@@ -312,10 +312,11 @@ where
             Poll::Pending
         })
         .await?;
-        let mut response = Response::new(AnswerBody::new(lent, head.lines, Rc::clone(self), active));
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        Ok(response)
+        Ok(Answer {
+            status: head.status,
+            fields: head.fields,
+            body: AnswerBody::new(lent, head.lines, Rc::clone(self), active),
+        })
     }
 
     pub(super) fn answer_idle(&self) -> Duration {

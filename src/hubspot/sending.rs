@@ -3,7 +3,6 @@
 //!
 //! Small pieces join the head in the buffer, so that a request at hand is one write and one TLS record.
 
-use std::io;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -144,12 +143,8 @@ where
                 .outbox
                 .fill(&mut self.body, cx)
                 .map_err(|_| WireError::Body)?;
-            while let Some(bytes) = self.outbox.next() {
-                let count = ready!(Pin::new(&mut *stream).poll_write(cx, bytes))?;
-                if count == 0 {
-                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
-                }
-                self.outbox.advance(count);
+            while !self.outbox.is_written() {
+                ready!(self.outbox.poll_write(stream, cx))?;
                 wrote();
             }
             self.clear();

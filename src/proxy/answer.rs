@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::StatusCode;
 use hyper::body::Body;
 
 use super::case::Case;
@@ -15,7 +15,6 @@ use super::error_answer::Failure;
 use super::filtered;
 use super::forward::Answered;
 use super::gunzip::Gunzip;
-use super::headers;
 use super::links::LinkRewriter;
 use super::outcome::Outcome;
 use super::rights::Rights;
@@ -23,6 +22,7 @@ use super::stop::{self, Stop};
 use crate::access::facts::Facts;
 use crate::access::fields::AnswerRule;
 use crate::access::verdict::{Source, Verdict};
+use crate::answer_fields::{AnswerFields, Known};
 use crate::hubspot::client::WireError;
 use crate::metrics::UpstreamErrorKind;
 
@@ -39,11 +39,30 @@ pub enum Answer {
     /// The gate's own words.
     Own(StatusCode, Bytes),
     /// The gate's own words under the upstream's status.
-    Reworded(StatusCode, HeaderMap, Bytes),
+    Reworded(StatusCode, AnswerFields, Bytes),
     /// The upstream's, read whole.
-    Whole(StatusCode, HeaderMap, Bytes),
+    Whole(StatusCode, AnswerFields, Bytes),
     /// The upstream's.
-    Upstream(StatusCode, HeaderMap, Box<Download>),
+    Upstream(StatusCode, AnswerFields, Box<Download>),
+}
+
+/// An answer as a connection is to write it.
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// All but what says how the body is framed.
+    pub fields: AnswerFields,
+    /// The body.
+    pub body: GateBody,
+}
+
+impl From<Reply> for http::Response<GateBody> {
+    fn from(reply: Reply) -> Self {
+        let mut response = Self::new(reply.body);
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.fields.into();
+        response
+    }
 }
 
 /// What an answer's body is made of.
@@ -56,38 +75,37 @@ impl Case {
     /// Judges the answer's head and sets up what is done to its body.
     pub async fn read_answer(
         &mut self,
-        (response, lease): Answered,
+        (answered, lease): Answered,
         rights: Rights,
         rule: AnswerRule,
         facts: &Facts,
     ) -> Result<Answer, Stop> {
-        let (parts, answer) = response.into_parts();
+        let (status, mut fields, answer) = (answered.status, answered.fields, answered.body);
         let token = lease.plain().expose();
         let echo = EchoGuard::new(Arc::clone(lease.search()));
         // All fields at once, those that nobody reads, too: a token has no CR LF in it.
         if echo.is_in(answer.lines()) {
             return Err(self.echoed_in_head());
         }
-        self.check_status(parts.status)?;
-        self.note_success(parts.status);
-        if answer.size_hint().exact() != Some(0) && downward::has_doubtful_type(&parts.headers) {
+        self.check_status(status)?;
+        self.note_success(status);
+        if answer.size_hint().exact() != Some(0) && downward::has_doubtful_type(&fields) {
             self.outcome.withheld(
                 UpstreamErrorKind::Protocol,
                 &"it does not say once, and in its grammar, what its body is",
             );
             return Err(no_http(self.outcome.changed_data()));
         }
-        let gunzip = match self.coding(&parts.headers)? {
+        let gunzip = match self.coding(&fields)? {
             Coding::Plain => None,
             Coding::Gzip => Some(Gunzip::new(self.worker.limits().body_bytes)),
         };
-        let tally = self.begin_tally(parts.status, headers::is_json(&parts.headers));
-        let links = (headers::is_json(&parts.headers) && !answer.is_end_stream()).then(|| {
+        let is_json = downward::is_json(&fields);
+        let tally = self.begin_tally(status, is_json);
+        let links = (is_json && !answer.is_end_stream()).then(|| {
             let gate = self.worker.gate();
-            let own = gate
-                .names
-                .load()
-                .origin_for(self.authority.as_deref(), self.secure);
+            let authority = self.authority.as_ref().and_then(|value| value.to_str().ok());
+            let own = gate.names.load().origin_for(authority, self.secure);
             LinkRewriter::new(gate.upstream_origin.clone(), own)
         });
         let stages = Stages {
@@ -98,10 +116,10 @@ impl Case {
             links,
         };
         let is_changed = stages.change_bytes() || rule != AnswerRule::Pass;
-        let headers = downward::downward(parts.headers, is_changed);
+        downward::downward(&mut fields, is_changed);
         // What does not come down needs no second look.
-        let holds_token = |value: &HeaderValue| echo_forms::holds(token.as_bytes(), value.as_bytes());
-        if headers.values().any(holds_token) {
+        let holds_token = |(_, value): (_, &[u8])| echo_forms::holds(token.as_bytes(), value);
+        if fields.iter().any(holds_token) {
             return Err(self.echoed_in_head());
         }
         let failure = Failure { facts, token };
@@ -117,27 +135,21 @@ impl Case {
             withdrawn: None,
         };
         match rule {
-            AnswerRule::Filter(by) if parts.status.is_success() => {
+            AnswerRule::Filter(by) if status.is_success() => {
                 let (shape, views) = *by;
-                return self
-                    .read_success(parts.status, headers, download, shape, views)
-                    .await;
+                return self.read_success(status, fields, download, shape, views).await;
             }
             AnswerRule::Filter(by) => {
-                return self
-                    .read_failure(parts.status, headers, download, by.1, failure)
-                    .await;
+                return self.read_failure(status, fields, download, by.1, failure).await;
             }
-            AnswerRule::Errors if !parts.status.is_success() => {
+            AnswerRule::Errors if !status.is_success() => {
                 let views = filtered::no_views();
-                return self
-                    .read_failure(parts.status, headers, download, views, failure)
-                    .await;
+                return self.read_failure(status, fields, download, views, failure).await;
             }
             AnswerRule::Errors | AnswerRule::Pass => {}
         }
-        if !parts.status.is_success() {
-            return self.rebuild_error(parts.status, headers, download, failure).await;
+        if !status.is_success() {
+            return self.rebuild_error(status, fields, download, failure).await;
         }
         // A packed body's length says little of what it unpacks to.
         let length = download
@@ -146,8 +158,8 @@ impl Case {
             .exact()
             .filter(|_| download.stages.gunzip.is_none());
         match length {
-            Some(1..=SHORT_BYTES) => self.read_short(parts.status, headers, download).await,
-            _ => self.begin_stream(parts.status, headers, download).await,
+            Some(1..=SHORT_BYTES) => self.read_short(status, fields, download).await,
+            _ => self.begin_stream(status, fields, download).await,
         }
     }
 
@@ -156,7 +168,7 @@ impl Case {
     async fn begin_stream(
         &mut self,
         status: StatusCode,
-        headers: HeaderMap,
+        fields: AnswerFields,
         mut download: Download,
     ) -> Result<Answer, Stop> {
         while download.first.is_empty()
@@ -164,7 +176,7 @@ impl Case {
         {
             download.first = piece;
         }
-        Ok(Answer::Upstream(status, headers, Box::new(download)))
+        Ok(Answer::Upstream(status, fields, Box::new(download)))
     }
 
     /// An answer that is read whole before its head is sent. It goes down with its length in one piece, where
@@ -173,14 +185,14 @@ impl Case {
     async fn read_short(
         &mut self,
         status: StatusCode,
-        headers: HeaderMap,
+        fields: AnswerFields,
         mut download: Download,
     ) -> Result<Answer, Stop> {
         let mut whole = Bytes::new();
         while let Some(piece) = self.next_piece(&mut download).await? {
             whole = download::joined(whole, piece);
         }
-        Ok(Answer::Whole(status, headers, whole))
+        Ok(Answer::Whole(status, fields, whole))
     }
 
     fn echoed_in_head(&self) -> Stop {
@@ -215,8 +227,8 @@ impl Case {
     }
 
     /// The answer's coding: none, or the one the gate can undo.
-    fn coding(&self, headers: &HeaderMap) -> Result<Coding, Stop> {
-        coding(headers).inspect_err(|_| {
+    fn coding(&self, fields: &AnswerFields) -> Result<Coding, Stop> {
+        coding(fields).inspect_err(|_| {
             self.outcome.withheld(
                 UpstreamErrorKind::Encoding,
                 &"its coding is none that was asked for",
@@ -225,70 +237,65 @@ impl Case {
     }
 
     /// The answer with the gate's own header fields.
-    pub fn deliver(mut self, answer: Answer) -> Response<GateBody> {
+    pub fn deliver(mut self, answer: Answer) -> Reply {
         let verdict = self.verdict.unwrap_or(Verdict::Allow);
-        let (status, mut headers, source, written) = match answer {
+        let (status, mut fields, source, written) = match answer {
             Answer::Own(status, bytes) => {
-                let mut headers = HeaderMap::new();
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
-                (status, headers, Source::Gate, Written::Own(bytes))
+                let mut fields = AnswerFields::with_room();
+                fields.set(Known::ContentType, stop::JSON_UTF8);
+                (status, fields, Source::Gate, Written::Own(bytes))
             }
-            Answer::Reworded(status, headers, bytes) => (status, headers, Source::Gate, Written::Own(bytes)),
-            Answer::Whole(status, headers, bytes) => (status, headers, Source::Upstream, Written::Own(bytes)),
-            Answer::Upstream(status, headers, download) => {
-                (status, headers, Source::Upstream, Written::Upstream(download))
+            Answer::Reworded(status, fields, bytes) => (status, fields, Source::Gate, Written::Own(bytes)),
+            Answer::Whole(status, fields, bytes) => (status, fields, Source::Upstream, Written::Own(bytes)),
+            Answer::Upstream(status, fields, download) => {
+                (status, fields, Source::Upstream, Written::Upstream(download))
             }
         };
-        stop::insert_decision(&mut headers, verdict, self.outcome.id(), self.rule.as_deref());
-        headers.insert(stop::SOURCE, HeaderValue::from_static(source.as_str()));
-        self.insert_cause(&mut headers);
+        stop::insert_decision(&mut fields, verdict, self.outcome.id(), self.rule.as_deref());
+        fields.set(Known::Source, source.as_str());
+        self.insert_cause(&mut fields);
         self.outcome.status = status.as_u16();
         self.outcome.source = source;
         if source == Source::Gate {
             self.linger();
         }
-        let (head, outcome) = self.finish_head(headers);
+        let (fields, outcome) = self.finish_head(fields);
         let body = match written {
             Written::Own(bytes) => GateBody::own(bytes, outcome),
             Written::Upstream(download) => GateBody::upstream(download, outcome),
         };
-        respond(status, head, body)
+        Reply { status, fields, body }
     }
 
     /// The answer to a call that ended at the gate.
-    pub fn stopped(mut self, stop: Stop) -> Response<GateBody> {
+    pub fn stopped(mut self, stop: Stop) -> Reply {
         let stop = self.note(stop);
         self.outcome.reason = stop.reason();
         let decided = self.verdict.filter(|verdict| verdict.passes());
-        let answer = stop.answer(self.outcome.id(), decided, self.rule.as_deref());
-        let (parts, mut bytes) = answer.into_parts();
+        let own = stop.answer(self.outcome.id(), decided, self.rule.as_deref());
+        let mut bytes = own.body;
         if self.bodiless {
             bytes.clear();
         }
-        self.outcome.status = parts.status.as_u16();
+        self.outcome.status = own.status.as_u16();
         self.linger();
-        let (head, outcome) = self.finish_head(parts.headers);
-        respond(parts.status, head, GateBody::own(bytes, outcome))
+        let (fields, outcome) = self.finish_head(own.fields);
+        Reply {
+            status: own.status,
+            fields,
+            body: GateBody::own(bytes, outcome),
+        }
     }
 
-    fn finish_head(mut self, mut headers: HeaderMap) -> (HeaderMap, Box<Outcome>) {
-        if let Some(connection) = self.connection.take()
-            && let Ok(name) = HeaderValue::from_str(connection.name().as_str())
-        {
-            headers.insert(stop::CONNECTION, name);
+    fn finish_head(mut self, mut fields: AnswerFields) -> (AnswerFields, Box<Outcome>) {
+        if let Some(connection) = self.connection.take() {
+            fields.set_text(Known::ScopegateConnection, connection.name().as_str().to_owned());
         }
         if self.closes {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            fields.set(Known::Connection, "close");
         }
-        (headers, self.outcome)
+        (fields, self.outcome)
     }
-}
-
-fn respond(status: StatusCode, headers: HeaderMap, body: GateBody) -> Response<GateBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
 }
 
 /// Whether an exchange ended because the answer was no HTTP that can be read in one way only.
@@ -314,12 +321,12 @@ enum Coding {
 }
 
 /// The answer's coding: none, or the one the gate can undo.
-fn coding(headers: &HeaderMap) -> Result<Coding, Stop> {
-    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+fn coding(fields: &AnswerFields) -> Result<Coding, Stop> {
+    let mut values = fields.all(Known::ContentEncoding);
     match (values.next(), values.next()) {
         (None, _) => Ok(Coding::Plain),
-        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"identity") => Ok(Coding::Plain),
-        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"gzip") => Ok(Coding::Gzip),
+        (Some(one), None) if one.eq_ignore_ascii_case(b"identity") => Ok(Coding::Plain),
+        (Some(one), None) if one.eq_ignore_ascii_case(b"gzip") => Ok(Coding::Gzip),
         _ => Err(Stop::Answer(
             "scopegate: HubSpot's answer is in a coding that was not asked for.",
         )),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::connection::Peer;
@@ -27,7 +28,7 @@ pub struct Case {
     pub(super) outcome: Box<Outcome>,
     pub(super) network: Network,
     pub(super) secure: bool,
-    pub(super) authority: Option<String>,
+    pub(super) authority: Option<HeaderValue>,
     /// The connection is of no use to its client, and ends with this answer.
     pub(super) closes: bool,
     /// A call of a stopped integration that waited for its turn to be refused, and found none.

@@ -6,11 +6,11 @@
 //! `Content-Disposition`, which no path may be in. Framing, and what the gate says itself, is written
 //! elsewhere.
 
-use http::header::{self, HeaderMap, HeaderName};
-use smallvec::SmallVec;
+use http::header::HeaderName;
 use uuid::Uuid;
 
-use super::stop::CORRELATION;
+use super::stop::JSON_UTF8;
+use crate::answer_fields::{AnswerFields, Known, Name};
 use crate::heads;
 
 /// Whether a value is of a field's grammar.
@@ -19,66 +19,84 @@ pub(super) type Grammar = fn(&[u8]) -> bool;
 /// Longest value of any field here but `Content-Disposition`.
 const VALUE_BYTES: usize = 256;
 
-/// What comes down, but for HubSpot's limits, and whether a value is of the field's grammar. `Location`, cookies,
-/// and whatever says how a connection is used do not.
-fn grammar(name: &HeaderName) -> Option<Grammar> {
-    Some(match *name {
-        header::CONTENT_TYPE => is_media_type,
-        header::CONTENT_DISPOSITION => is_disposition,
-        header::CONTENT_LANGUAGE => is_language_list,
-        header::CACHE_CONTROL | header::VARY => is_directive_list,
-        header::DATE | header::EXPIRES | header::LAST_MODIFIED => is_date,
-        header::RETRY_AFTER => is_delay,
-        header::ETAG => is_etag,
-        ref name if *name == CORRELATION => is_uuid,
-        _ => return None,
+/// What comes down, but for limits of HubSpot's that the gate has no name for, and whether a value is of the field's
+/// grammar. `Location`, cookies, and whatever says how a connection is used do not.
+fn grammar(known: Known) -> Option<Grammar> {
+    Some(match known {
+        Known::ContentType => is_media_type,
+        Known::ContentDisposition => is_disposition,
+        Known::ContentLanguage => is_language_list,
+        Known::CacheControl | Known::Vary => is_directive_list,
+        Known::Date | Known::Expires | Known::LastModified => is_date,
+        Known::RetryAfter => is_delay,
+        Known::ETag => is_etag,
+        Known::Correlation => is_uuid,
+        Known::LimitMax
+        | Known::LimitRemaining
+        | Known::LimitInterval
+        | Known::LimitDaily
+        | Known::LimitDailyRemaining
+        | Known::LimitSecondly
+        | Known::LimitSecondlyRemaining => is_number,
+        Known::ContentEncoding
+        | Known::Cause
+        | Known::Connection
+        | Known::Decision
+        | Known::ScopegateConnection
+        | Known::ShouldRetry
+        | Known::Source
+        | Known::Stripped
+        | Known::WwwAuthenticate => return None,
     })
 }
 
-/// The name of an answer's field that the gate reads, however it is spelled. What nobody reads is not made into a
-/// header.
-pub fn read_name(name: &[u8]) -> Option<HeaderName> {
-    let is = |one: HeaderName| name.eq_ignore_ascii_case(one.as_str().as_bytes()).then_some(one);
+/// The name of an answer's field that the gate reads, however it is spelled. What nobody reads is not kept.
+pub fn read_name(name: &[u8]) -> Option<Name> {
+    let is = |known: Known| {
+        let is_it = name.eq_ignore_ascii_case(known.lower().as_bytes());
+        is_it.then_some(Name::Known(known))
+    };
     match name.len() {
-        4 => is(header::DATE)
-            .or_else(|| is(header::ETAG))
-            .or_else(|| is(header::VARY)),
-        7 => is(header::EXPIRES),
-        11 => is(header::RETRY_AFTER),
-        12 => is(header::CONTENT_TYPE),
-        13 => is(header::CACHE_CONTROL).or_else(|| is(header::LAST_MODIFIED)),
-        16 => is(header::CONTENT_ENCODING).or_else(|| is(header::CONTENT_LANGUAGE)),
-        19 => is(header::CONTENT_DISPOSITION),
+        4 => is(Known::Date)
+            .or_else(|| is(Known::ETag))
+            .or_else(|| is(Known::Vary)),
+        7 => is(Known::Expires),
+        11 => is(Known::RetryAfter),
+        12 => is(Known::ContentType),
+        13 => is(Known::CacheControl).or_else(|| is(Known::LastModified)),
+        16 => is(Known::ContentEncoding).or_else(|| is(Known::ContentLanguage)),
+        19 => is(Known::ContentDisposition),
         // A limit's name may be of any length, the correlation id's included.
-        24 => is(CORRELATION).or_else(|| rate_limit_name(name)),
+        24 => is(Known::Correlation).or_else(|| rate_limit_name(name)),
         _ => rate_limit_name(name),
     }
 }
 
-fn rate_limit_name(name: &[u8]) -> Option<HeaderName> {
+fn rate_limit_name(name: &[u8]) -> Option<Name> {
     let (begin, rest) = name.split_at_checked(RATE_LIMIT.len())?;
     if rest.is_empty() || !begin.eq_ignore_ascii_case(RATE_LIMIT.as_bytes()) {
         return None;
     }
-    let known = RATE_LIMITS_KNOWN.iter().find(|known| {
-        let known = known.as_str().as_bytes();
+    let known = RATE_LIMITS_KNOWN.into_iter().find(|known| {
+        let known = known.lower().as_bytes();
         rest.eq_ignore_ascii_case(known.get(RATE_LIMIT.len()..).unwrap_or_default())
     });
-    known.cloned().or_else(|| HeaderName::from_bytes(name).ok())
+    let other = || HeaderName::from_bytes(name).ok().map(Name::Other);
+    known.map(Name::Known).or_else(other)
 }
 
 /// HubSpot's limits, with a number each.
 const RATE_LIMIT: &str = "x-hubspot-ratelimit-";
 
-/// Those that it sends today: found without a look at their words.
-static RATE_LIMITS_KNOWN: [HeaderName; 7] = [
-    HeaderName::from_static("x-hubspot-ratelimit-max"),
-    HeaderName::from_static("x-hubspot-ratelimit-remaining"),
-    HeaderName::from_static("x-hubspot-ratelimit-interval-milliseconds"),
-    HeaderName::from_static("x-hubspot-ratelimit-daily"),
-    HeaderName::from_static("x-hubspot-ratelimit-daily-remaining"),
-    HeaderName::from_static("x-hubspot-ratelimit-secondly"),
-    HeaderName::from_static("x-hubspot-ratelimit-secondly-remaining"),
+/// Those that it sends today.
+const RATE_LIMITS_KNOWN: [Known; 7] = [
+    Known::LimitMax,
+    Known::LimitRemaining,
+    Known::LimitInterval,
+    Known::LimitDaily,
+    Known::LimitDailyRemaining,
+    Known::LimitSecondly,
+    Known::LimitSecondlyRemaining,
 ];
 
 /// The words of their names: from others a name could be put together that says something.
@@ -101,53 +119,70 @@ const RATE_LIMIT_WORDS: [&str; 16] = [
     "ten",
 ];
 
-/// Most of them. HubSpot sends seven.
-const RATE_LIMITS: usize = 16;
+/// Most of them beside those that are known.
+const OTHER_LIMITS: usize = 9;
 
 /// Takes out of an answer's header fields what does not come down. `changed`: the body is not byte for byte the
 /// upstream's, so that no validator of its holds.
-pub fn downward(mut fields: HeaderMap, changed: bool) -> HeaderMap {
-    let has_repeats = fields.len() > fields.keys_len();
-    let mut limits = 0;
-    // Mostly nothing, as what nobody reads was not made into a field.
-    let mut withheld: SmallVec<[HeaderName; 4]> = SmallVec::new();
-    for (name, value) in &fields {
-        let grammar = match grammar(name) {
-            Some(_) if changed && *name == header::ETAG => None,
-            None if limits < RATE_LIMITS && is_rate_limit(name.as_str()) => {
-                limits += 1;
+pub fn downward(fields: &mut AnswerFields, changed: bool) {
+    let mut others = 0;
+    fields.keep(|name, value, twice| {
+        let grammar = match name {
+            Name::Known(Known::ETag) if changed => None,
+            Name::Known(known) => grammar(*known),
+            Name::Other(name) if others < OTHER_LIMITS && is_rate_limit(name.as_str()) => {
+                others += 1;
                 Some(is_number as Grammar)
             }
-            grammar => grammar,
+            Name::Other(_) => None,
         };
-        let comes = grammar.is_some_and(|grammar| grammar(value.as_bytes()));
-        if !comes || has_repeats && stands_twice(&fields, name) {
-            withheld.push(name.clone());
-        }
-    }
-    for name in withheld {
-        fields.remove(name);
-    }
-    fields
+        !twice && grammar.is_some_and(|grammar| grammar(value))
+    });
 }
 
 /// Whether an answer says twice, or not in its grammar, what its body is: then nobody can say how a
 /// client would read it.
-pub fn has_doubtful_type(from: &HeaderMap) -> bool {
-    from.get(header::CONTENT_TYPE)
-        .is_some_and(|value| stands_twice(from, &header::CONTENT_TYPE) || !is_media_type(value.as_bytes()))
+pub fn has_doubtful_type(fields: &AnswerFields) -> bool {
+    let mut types = fields.all(Known::ContentType);
+    let is_good = types.next().is_none_or(is_media_type);
+    !is_good || types.next().is_some()
 }
 
-fn stands_twice(from: &HeaderMap, name: &HeaderName) -> bool {
-    from.get_all(name).iter().nth(1).is_some()
+/// Whether a content type is JSON: then links are looked for.
+pub fn is_json(fields: &AnswerFields) -> bool {
+    fields.get(Known::ContentType).is_some_and(|value| {
+        if value == JSON_UTF8.as_bytes() {
+            return true;
+        }
+        let media = value
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        media.eq_ignore_ascii_case(b"application/json") || media.to_ascii_lowercase().ends_with(b"+json")
+    })
 }
 
+/// Whether a content type is JSON, and says no other charset than UTF-8: then it can be filtered.
+pub fn is_json_in_utf8(fields: &AnswerFields) -> bool {
+    let kind = fields.get(Known::ContentType);
+    let Some(text) = kind.and_then(|value| std::str::from_utf8(value).ok()) else {
+        return false;
+    };
+    let mut parameters = text.split(';').skip(1).map(str::trim);
+    is_json(fields)
+        && parameters.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
+/// Whether all of a limit's name is known.
 fn is_rate_limit(name: &str) -> bool {
-    let is_made_of_words = |rest: &str| rest.split('-').all(|word| RATE_LIMIT_WORDS.contains(&word));
-    RATE_LIMITS_KNOWN.iter().any(|known| known == name)
-        || name
-            .strip_prefix(RATE_LIMIT)
-            .is_some_and(|rest| rest.len() <= 40 && is_made_of_words(rest))
+    name.strip_prefix(RATE_LIMIT)
+        .is_some_and(|rest| rest.len() <= 40 && rest.split('-').all(|word| RATE_LIMIT_WORDS.contains(&word)))
 }
 
 fn is_number(value: &[u8]) -> bool {
@@ -176,6 +211,9 @@ fn is_date(value: &[u8]) -> bool {
 
 /// `type/subtype`, and parameters.
 pub(super) fn is_media_type(value: &[u8]) -> bool {
+    if value == JSON_UTF8.as_bytes() {
+        return true;
+    }
     let is_media = |media: &[u8]| {
         let mut halves = media.split(|byte| *byte == b'/');
         halves.next().is_some_and(is_token) && halves.next().is_some_and(is_token) && halves.next().is_none()
@@ -256,19 +294,21 @@ fn is_token(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use bytes::Bytes;
 
     use super::*;
 
-    fn comes(name: &'static str, value: &str) -> bool {
-        let mut from = HeaderMap::new();
-        from.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-        );
-        let down = downward(from, false);
-        assert!(down.is_empty() || down.get(name).unwrap().as_bytes() == value.as_bytes());
-        !down.is_empty()
+    fn comes(name: &str, value: &str) -> bool {
+        let mut fields = AnswerFields::default();
+        let Some(read) = read_name(name.as_bytes()) else {
+            return false;
+        };
+        fields.push(read.clone(), Bytes::copy_from_slice(value.as_bytes()));
+        downward(&mut fields, false);
+        let mut left = fields.iter();
+        let first = left.next();
+        assert!(first.is_none_or(|first| first == (&read, value.as_bytes())) && left.next().is_none());
+        first.is_some()
     }
 
     #[test]
@@ -307,7 +347,7 @@ mod tests {
                 good.is_empty()
                     || [(*name).to_owned(), name.to_uppercase()]
                         .iter()
-                        .all(|spelled| read_name(spelled.as_bytes()).unwrap() == *name),
+                        .all(|spelled| read_name(spelled.as_bytes()).unwrap().lower() == *name),
                 "{name}"
             );
             for value in *good {
@@ -334,39 +374,54 @@ mod tests {
 
     #[test]
     fn limits_that_are_known_are_made_of_the_words() {
-        for known in &RATE_LIMITS_KNOWN {
-            let known = known.as_str();
+        for known in RATE_LIMITS_KNOWN {
+            let known = known.lower();
             let rest = known.strip_prefix(RATE_LIMIT).unwrap();
             assert!(
                 rest.split('-').all(|word| RATE_LIMIT_WORDS.contains(&word)),
                 "{known}"
             );
-            assert_eq!(read_name(known.to_uppercase().as_bytes()).unwrap(), known);
+            assert_eq!(read_name(known.to_uppercase().as_bytes()).unwrap().lower(), known);
         }
     }
 
     #[test]
     fn a_field_that_stands_twice_comes_not_at_all_and_a_validator_only_with_the_same_bytes() {
-        let mut from = HeaderMap::new();
-        for name in ["content-type", "retry-after", "x-hubspot-ratelimit-max", "etag"] {
+        let names = [
+            Known::ContentType,
+            Known::RetryAfter,
+            Known::LimitMax,
+            Known::ETag,
+        ];
+        let mut names: Vec<Name> = names.map(Name::Known).to_vec();
+        names.push(read_name(b"x-hubspot-ratelimit-burst").unwrap());
+        let mut from = AnswerFields::default();
+        for name in &names {
             let value = match name {
-                "content-type" => "a/b",
-                "etag" => "\"x\"",
+                Name::Known(Known::ContentType) => "a/b",
+                Name::Known(Known::ETag) => "\"x\"",
                 _ => "1",
             };
-            from.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            from.push(name.clone(), Bytes::from_static(value.as_bytes()));
         }
-        assert_eq!(downward(from.clone(), false).len(), 4);
-        assert_eq!(downward(from.clone(), true).len(), 3);
+        let down = |changed| {
+            let mut fields = from.clone();
+            downward(&mut fields, changed);
+            fields.iter().count()
+        };
+        assert_eq!((down(false), down(true)), (5, 4));
         assert!(!has_doubtful_type(&from));
-        for (name, value) in from.clone() {
-            from.append(name.unwrap(), value);
+        for (name, value) in from.clone().iter() {
+            from.push(name.clone(), Bytes::copy_from_slice(value));
         }
-        assert!(downward(from.clone(), false).is_empty());
+        assert!(has_doubtful_type(&from));
+        let mut down = from;
+        downward(&mut down, false);
+        assert_eq!(down, AnswerFields::default());
         for name in [&b"content-encoding"[..], b"Content-Encoding"] {
             assert_eq!(
                 read_name(name),
-                Some(header::CONTENT_ENCODING),
+                Some(Name::Known(Known::ContentEncoding)),
                 "it says how the body is packed"
             );
         }
@@ -380,7 +435,46 @@ mod tests {
         ] {
             assert_eq!(read_name(name), None);
         }
-        assert!(has_doubtful_type(&from));
-        assert!(!has_doubtful_type(&HeaderMap::new()));
+        assert!(!has_doubtful_type(&AnswerFields::default()));
+        let mut odd = AnswerFields::default();
+        odd.set(Known::ContentType, "json");
+        assert!(has_doubtful_type(&odd));
+    }
+
+    #[test]
+    fn only_json_in_utf8_can_be_filtered() {
+        for (value, expected) in [
+            (Some("application/json"), true),
+            (Some("application/json;charset=utf-8"), true),
+            (Some("application/json; Charset=\"UTF-8\""), true),
+            (Some("application/problem+json"), true),
+            (Some("application/json; charset=utf-16"), false),
+            (Some("application/json; a=b; charset=utf-7"), false),
+            (Some("text/html"), false),
+            (Some("application/jsonl"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let mut fields = AnswerFields::default();
+            if let Some(value) = value {
+                fields.set(Known::ContentType, value);
+            }
+            assert_eq!(is_json_in_utf8(&fields), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn limits_without_a_name_of_ours_come_down_up_to_a_bound() {
+        let mut fields = AnswerFields::default();
+        let names = RATE_LIMIT_WORDS
+            .iter()
+            .flat_map(|one| RATE_LIMIT_WORDS.map(|two| format!("{RATE_LIMIT}{one}-{two}")));
+        for name in names.take(100) {
+            let name = read_name(name.as_bytes()).unwrap();
+            fields.push(name, Bytes::from_static(b"1"));
+        }
+        downward(&mut fields, false);
+        let others = fields.iter().filter(|(name, _)| matches!(name, Name::Other(_)));
+        assert_eq!(others.count(), OTHER_LIMITS);
     }
 }

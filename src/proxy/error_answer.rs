@@ -6,17 +6,18 @@
 //! always get an error that they can read.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use super::answer::Answer;
 use super::case::Case;
 use super::download::Download;
+use super::downward;
 use super::echo_forms;
 use super::filtered::with_links;
-use super::headers;
 use super::judged::Share;
 use super::stop::{self, Stop};
 use crate::access::facts::Facts;
+use crate::answer_fields::{AnswerFields, Known};
 use crate::hubspot::error_body;
 
 /// What an error is read against.
@@ -33,24 +34,24 @@ impl Case {
     pub(super) async fn rebuild_error(
         &mut self,
         status: StatusCode,
-        mut headers: HeaderMap,
+        mut fields: AnswerFields,
         mut download: Download,
         error: Failure<'_>,
     ) -> Result<Answer, Stop> {
         let links = download.stages.links.take();
-        let body = match self.read_error(status, &headers, &mut download, error).await? {
-            None => return Ok(self.reworded(status, headers)),
-            Some(whole) if whole.is_empty() => return Ok(Answer::Whole(status, headers, whole)),
+        let body = match self.read_error(status, &fields, &mut download, error).await? {
+            None => return Ok(self.reworded(status, fields)),
+            Some(whole) if whole.is_empty() => return Ok(Answer::Whole(status, fields, whole)),
             Some(whole) => whole,
         };
-        let says_json = !headers.contains_key(header::CONTENT_TYPE) || headers::is_json_in_utf8(&headers);
-        headers.remove(header::CONTENT_DISPOSITION);
-        headers.remove(header::ETAG);
+        let says_json = fields.get(Known::ContentType).is_none() || downward::is_json_in_utf8(&fields);
+        fields.remove(Known::ContentDisposition);
+        fields.remove(Known::ETag);
         match error_body::rebuild(&body).filter(|_| says_json) {
-            None => Ok(self.reworded(status, headers)),
+            None => Ok(self.reworded(status, fields)),
             Some(rebuilt) => {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
-                Ok(Answer::Whole(status, headers, with_links(rebuilt.into(), links)))
+                fields.set(Known::ContentType, stop::JSON_UTF8);
+                Ok(Answer::Whole(status, fields, with_links(rebuilt.into(), links)))
             }
         }
     }
@@ -60,7 +61,7 @@ impl Case {
     pub(super) async fn read_error(
         &mut self,
         status: StatusCode,
-        headers: &HeaderMap,
+        fields: &AnswerFields,
         download: &mut Download,
         error: Failure<'_>,
     ) -> Result<Option<Bytes>, Stop> {
@@ -70,7 +71,7 @@ impl Case {
         while let Some(piece) = self.next_piece(download).await? {
             if whole.len() + piece.len() > most || share.grow(piece.len()).is_err() {
                 if status == StatusCode::FORBIDDEN {
-                    self.note_forbidden(error.facts, headers, None);
+                    self.note_forbidden(error.facts, fields, None);
                 }
                 return Ok(None);
             }
@@ -83,7 +84,7 @@ impl Case {
             });
         }
         if status == StatusCode::FORBIDDEN {
-            self.note_forbidden(error.facts, headers, Some(&whole));
+            self.note_forbidden(error.facts, fields, Some(&whole));
         }
         Ok(Some(whole.freeze()))
     }

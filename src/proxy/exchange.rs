@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
-use http::{Method, Response, Uri};
+use http::{Method, Uri};
 use tokio::time::Instant;
 
 use super::answer::is_no_http;
@@ -19,16 +19,14 @@ use super::upload::{UpBody, UploadWatch};
 use super::worker::Worker;
 use crate::access::effect::Effect;
 use crate::events::UpstreamRetried;
-use crate::hubspot::answer_body::AnswerBody;
 use crate::hubspot::breaker::AccountBit;
 use crate::hubspot::client::RequestHead;
-use crate::hubspot::exchange::{ExchangeError, Unanswered, Way};
-use crate::hubspot::progress::Progress;
+use crate::hubspot::exchange::{Answer, ExchangeError, Unanswered, Way};
 use crate::metrics::{RetryResult, RetryWhy};
 use crate::tokens::Lease;
 
 /// What came, or what became of the request.
-pub(super) type Sent = Result<Response<AnswerBody<UpBody>>, Unanswered<UpBody>>;
+pub(super) type Sent = Result<Answer<UpBody>, Unanswered<UpBody>>;
 
 /// What all attempts have of a request's head.
 pub(super) struct Head {
@@ -54,12 +52,6 @@ impl Going {
             Some(watch) => watch.replayable(),
             None => Some(self.held.clone()),
         }
-    }
-
-    fn progress(&self) -> Progress {
-        self.watch
-            .as_ref()
-            .map_or_else(Progress::default, |watch| watch.progress().clone())
     }
 }
 
@@ -88,9 +80,9 @@ impl Exchange<'_> {
             let sent = self.once(body, way, going, lease, outcome).await;
             let mut failed = match sent {
                 Ok(Err(failed)) => failed,
-                Ok(Ok(response)) => {
+                Ok(Ok(answer)) => {
                     self.tell(outcome, retried, RetryResult::Ok);
-                    return Ok(Ok(response));
+                    return Ok(Ok(answer));
                 }
                 Err(stop) => {
                     self.tell(outcome, retried, RetryResult::Failed);
@@ -178,7 +170,7 @@ impl Exchange<'_> {
         outcome: &Outcome,
     ) -> Result<Sent, Stop> {
         let still = || self.rights.check().is_ok() && lease.is_good(Instant::now());
-        let progress = going.progress();
+        let progress = going.watch.as_ref().map(UploadWatch::progress);
         let account = AccountBit::of(lease.connection().portal().get());
         let head = RequestHead {
             method: &self.head.method,
@@ -190,7 +182,7 @@ impl Exchange<'_> {
         let sending = self
             .worker
             .pool()
-            .send(&head, body, way, account, &progress, &still);
+            .send(&head, body, way, account, progress, &still);
         if outcome.effect != Some(Effect::Read) {
             return Ok(sending.await);
         }

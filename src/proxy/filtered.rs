@@ -10,20 +10,21 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::StatusCode;
 use smallvec::SmallVec;
 
 use super::answer::{Answer, is_no_http, no_http};
 use super::case::Case;
 use super::download::{Download, DownloadError};
+use super::downward;
 use super::error_answer::Failure;
 use super::face;
-use super::headers;
 use super::judged::Share;
 use super::links::LinkRewriter;
 use super::stop::{self, Stop};
 use crate::access::fields::filter::{Filter, SCRATCH_BYTES, Violation};
 use crate::access::fields::{Bounds, Shape, Views, shapes};
+use crate::answer_fields::{AnswerFields, Known};
 use crate::hubspot::answer_body::AnswerError;
 
 /// Answers up to this are filtered whole before their head is sent. A page of 100 records with a
@@ -112,13 +113,13 @@ impl Case {
     pub(super) async fn read_success(
         &mut self,
         status: StatusCode,
-        mut headers: HeaderMap,
+        mut fields: AnswerFields,
         mut download: Download,
         shape: &'static Shape,
         views: Views,
     ) -> Result<Answer, Stop> {
-        forget_descriptions(&mut headers);
-        if !headers::is_json_in_utf8(&headers) {
+        forget_descriptions(&mut fields);
+        if !downward::is_json_in_utf8(&fields) {
             while let Some(piece) = self.next_piece(&mut download).await? {
                 match (piece.is_empty(), self.changed_data()) {
                     (true, _) => {}
@@ -126,7 +127,7 @@ impl Case {
                     (false, false) => return Err(NOT_JSON),
                 }
             }
-            return Ok(Answer::Whole(status, headers, Bytes::new()));
+            return Ok(Answer::Whole(status, fields, Bytes::new()));
         }
         download.stages.filter = Some(FilterStage::new(shape, views));
         let mut held = Held {
@@ -142,31 +143,31 @@ impl Case {
                 .map_or(0, |stage| stage.read_bytes);
             if !has_room || read_bytes > WHOLE_BYTES {
                 download.first = held.into_bytes();
-                return Ok(Answer::Upstream(status, headers, Box::new(download)));
+                return Ok(Answer::Upstream(status, fields, Box::new(download)));
             }
         }
-        insert_stripped(&mut headers, self.outcome.stripped);
-        Ok(Answer::Whole(status, headers, held.into_bytes()))
+        insert_stripped(&mut fields, self.outcome.stripped);
+        Ok(Answer::Whole(status, fields, held.into_bytes()))
     }
 
     /// Any other answer: what HubSpot complains of may quote a value, so only its fixed words pass.
     pub(super) async fn read_failure(
         &mut self,
         status: StatusCode,
-        mut headers: HeaderMap,
+        mut fields: AnswerFields,
         mut download: Download,
         views: Views,
         error: Failure<'_>,
     ) -> Result<Answer, Stop> {
-        forget_descriptions(&mut headers);
+        forget_descriptions(&mut fields);
         let links = download.stages.links.take();
-        let whole = match self.read_error(status, &headers, &mut download, error).await? {
-            None => return Ok(self.reworded(status, headers)),
-            Some(whole) if whole.is_empty() => return Ok(Answer::Whole(status, headers, whole)),
+        let whole = match self.read_error(status, &fields, &mut download, error).await? {
+            None => return Ok(self.reworded(status, fields)),
+            Some(whole) if whole.is_empty() => return Ok(Answer::Whole(status, fields, whole)),
             Some(whole) => whole,
         };
-        if !headers::is_json_in_utf8(&headers) {
-            return Ok(self.reworded(status, headers));
+        if !downward::is_json_in_utf8(&fields) {
+            return Ok(self.reworded(status, fields));
         }
         let mut stage = FilterStage::new(&shapes::ERROR, views);
         let filtered = stage
@@ -175,26 +176,26 @@ impl Case {
         match filtered {
             // Not an object: no error of HubSpot's, and little of it can be left.
             Ok(kept) if kept.trim_ascii_start().first() != Some(&b'{') || kept.trim_ascii() == b"{}" => {
-                Ok(self.reworded(status, headers))
+                Ok(self.reworded(status, fields))
             }
             Ok(kept) => {
                 self.outcome.stripped = stage.stripped();
-                insert_stripped(&mut headers, stage.stripped());
-                Ok(Answer::Whole(status, headers, with_links(kept.into(), links)))
+                insert_stripped(&mut fields, stage.stripped());
+                Ok(Answer::Whole(status, fields, with_links(kept.into(), links)))
             }
             Err(violation) => {
                 self.outcome.misshapen(&violation);
-                Ok(self.reworded(status, headers))
+                Ok(self.reworded(status, fields))
             }
         }
     }
 
     /// HubSpot's status in the gate's own words.
-    pub(super) fn reworded(&self, status: StatusCode, mut headers: HeaderMap) -> Answer {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stop::JSON_UTF8));
-        if status.is_server_error() && !headers.contains_key(header::RETRY_AFTER) {
+    pub(super) fn reworded(&self, status: StatusCode, mut fields: AnswerFields) -> Answer {
+        fields.set(Known::ContentType, stop::JSON_UTF8);
+        if status.is_server_error() && fields.get(Known::RetryAfter).is_none() {
             // As with every failure of this kind that the gate speaks of.
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            fields.set(Known::RetryAfter, "1");
         }
         let body = match self.bodiless {
             true => Vec::new(),
@@ -204,7 +205,7 @@ impl Case {
                 status.is_server_error() && self.outcome.changed_data(),
             ),
         };
-        Answer::Reworded(status, headers, body.into())
+        Answer::Reworded(status, fields, body.into())
     }
 
     /// The next piece, which may be empty; `None` at the end.
@@ -274,14 +275,14 @@ pub(super) fn no_views() -> Views {
 }
 
 /// What a head says of a body that no longer is what HubSpot sent: a file's name may be a record's.
-fn forget_descriptions(headers: &mut HeaderMap) {
-    headers.remove(header::CONTENT_DISPOSITION);
-    headers.remove(header::CONTENT_LANGUAGE);
+fn forget_descriptions(fields: &mut AnswerFields) {
+    fields.remove(Known::ContentDisposition);
+    fields.remove(Known::ContentLanguage);
 }
 
-fn insert_stripped(headers: &mut HeaderMap, values: u64) {
+fn insert_stripped(fields: &mut AnswerFields, values: u64) {
     if values > 0 {
-        headers.insert(stop::STRIPPED, HeaderValue::from(values));
+        fields.set_text(Known::Stripped, values.to_string());
     }
 }
 

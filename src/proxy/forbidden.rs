@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use super::case::Case;
 use super::outcome::Refused;
-use super::stop;
 use crate::access::catalogue::Catalogue;
 use crate::access::connection::CredentialKind;
 use crate::access::effect::Effect;
 use crate::access::facts::Facts;
+use crate::answer_fields::{AnswerFields, Known};
 use crate::clock;
 use crate::events::UpstreamForbade;
 use crate::hubspot::forbidden::{Forbidden, Need, Question};
@@ -31,17 +31,17 @@ impl Case {
 
     /// A 403, with its body unless that was too long: decoded, counted, and kept for the answer's head
     /// and the record.
-    pub(super) fn note_forbidden(&mut self, facts: &Facts, headers: &HeaderMap, body: Option<&[u8]>) {
+    pub(super) fn note_forbidden(&mut self, facts: &Facts, fields: &AnswerFields, body: Option<&[u8]>) {
         let (Some(connection), Some(integration)) = (&self.connection, &self.outcome.integration) else {
             return;
         };
         let account = connection.account();
         let catalogue = &*self.snapshot.catalogue;
-        let content_type = headers.get(header::CONTENT_TYPE);
+        let content_type = fields.get(Known::ContentType);
         let needs = needs(catalogue, facts);
         let forbidden = body.map_or_else(Forbidden::too_long, |body| {
             Forbidden::decode(&Question {
-                content_type: content_type.and_then(|value| value.to_str().ok()),
+                content_type: content_type.and_then(|value| std::str::from_utf8(value).ok()),
                 body,
                 // Every credential has a scope: none at all means that HubSpot has not told.
                 granted: Some(&*account.scopes).filter(|scopes| !scopes.is_empty()),
@@ -69,12 +69,10 @@ impl Case {
     }
 
     /// Says why in the head of HubSpot's 403.
-    pub(super) fn insert_cause(&self, headers: &mut HeaderMap) {
-        let refused = self.outcome.refused.as_ref();
-        // Words and scopes of ours, so it always fits.
-        let value = refused.and_then(|refused| HeaderValue::try_from(refused.forbidden.header()).ok());
-        if let Some(value) = value {
-            headers.insert(stop::CAUSE, value);
+    pub(super) fn insert_cause(&self, fields: &mut AnswerFields) {
+        if let Some(refused) = &self.outcome.refused {
+            // Words and scopes of ours, so it always fits.
+            fields.set_text(Known::Cause, refused.forbidden.header());
         }
     }
 }

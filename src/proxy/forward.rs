@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
-use http::{Method, Response, StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 
 use super::answer::{is_no_http, no_http};
 use super::client_body::ClientBody;
@@ -21,8 +21,7 @@ use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::clock;
 use crate::events::{UpstreamFailed, UpstreamRetried};
-use crate::hubspot::answer_body::AnswerBody;
-use crate::hubspot::exchange::{ExchangeError, Unanswered};
+use crate::hubspot::exchange::{Answer, ExchangeError, Unanswered};
 use crate::metrics::{RetryResult, RetryWhy, UpstreamErrorKind};
 use crate::tokens::{CredentialError, FailureCause, Lease};
 
@@ -51,7 +50,7 @@ pub struct Call {
 }
 
 /// An answer, and the token it was asked with.
-pub type Answered = (Response<AnswerBody<UpBody>>, Lease);
+pub type Answered = (Answer<UpBody>, Lease);
 
 /// Sends `call`, and once more after a 401.
 pub async fn forward(
@@ -80,16 +79,16 @@ pub async fn forward(
     if let Some(watch) = &going.watch {
         outcome.request_bytes = watch.sent_bytes();
     }
-    let response = sent.map_err(|failed| stop_for(worker, outcome, going.watch.as_ref(), rights, &failed))?;
-    note_status(worker, outcome, response.status());
-    if response.status() != StatusCode::UNAUTHORIZED {
+    let answer = sent.map_err(|failed| stop_for(worker, outcome, going.watch.as_ref(), rights, &failed))?;
+    note_status(worker, outcome, answer.status);
+    if answer.status != StatusCode::UNAUTHORIZED {
         lease.accepted();
         if let Some(watch) = &going.watch {
             watch.forget();
         }
-        return Ok((response, lease));
+        return Ok((answer, lease));
     }
-    drop(response);
+    drop(answer);
     let mut renewed = tokio::select! {
         biased;
         renewed = worker.gate().live.rejected(&lease) => renewed.map_err(|error| {
@@ -111,7 +110,7 @@ pub async fn forward(
         held,
     };
     let sent = exchange.send(&mut again, &mut renewed, outcome).await?;
-    let is_accepted = matches!(&sent, Ok(response) if response.status() != StatusCode::UNAUTHORIZED);
+    let is_accepted = matches!(&sent, Ok(answer) if answer.status != StatusCode::UNAUTHORIZED);
     UpstreamRetried {
         id: outcome.id(),
         why: RetryWhy::Unauthorised,
@@ -122,8 +121,8 @@ pub async fn forward(
         },
     }
     .emit(worker.metrics().metrics());
-    let response = sent.map_err(|failed| stop_for(worker, outcome, None, rights, &failed))?;
-    note_status(worker, outcome, response.status());
+    let answer = sent.map_err(|failed| stop_for(worker, outcome, None, rights, &failed))?;
+    note_status(worker, outcome, answer.status);
     if !is_accepted {
         // The second one: the connection is marked, and says so until something works again.
         note_unauthorised(outcome, &renewed, Reason::ConnectionRejected);
@@ -136,7 +135,7 @@ pub async fn forward(
         ));
     }
     renewed.accepted();
-    Ok((response, renewed))
+    Ok((answer, renewed))
 }
 
 /// The body on its way, and what is kept of it.

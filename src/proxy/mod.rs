@@ -53,31 +53,23 @@ pub mod upload;
 mod waits;
 pub mod worker;
 
-use std::convert::Infallible;
 use std::rc::Rc;
 
-use http::Response;
-
-use self::answer::Answer;
+use self::answer::{Answer, Reply};
 use self::ask::Request;
 use self::case::Case;
 use self::connection::Peer;
-use self::download::GateBody;
 use self::stop::Stop;
 use self::worker::Worker;
 
 /// One request, from its head to its answer.
-pub async fn call(
-    worker: Rc<Worker>,
-    peer: Rc<Peer>,
-    request: Request,
-) -> Result<Response<GateBody>, Infallible> {
+pub async fn call(worker: Rc<Worker>, peer: Rc<Peer>, request: Request) -> Reply {
     let mut case = Case::open(&worker, &peer);
     let carried = carry(&mut case, request).await;
-    Ok(match carried {
+    match carried {
         Ok(answer) => case.deliver(answer),
         Err(stop) => case.stopped(stop),
-    })
+    }
 }
 
 async fn carry(case: &mut Case, request: Request) -> Result<Answer, Stop> {

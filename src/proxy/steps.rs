@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, Uri, header};
 use http_body::Body;
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -115,7 +115,7 @@ impl Case {
             return Err(Stop::Unready);
         }
         let ask = Ask::read(request, self.worker.limits())?;
-        self.authority = headers::authority(&ask.line, &ask.fields).map(str::to_owned);
+        self.authority = headers::authority(&ask.line, &ask.fields);
         Ok(ask)
     }
 
@@ -449,7 +449,7 @@ impl Case {
             headers.push((header::CONTENT_TYPE, content_type));
         }
         let call = Call {
-            target: target.parse().map_err(|_| Stop::Refused(UNWRITABLE))?,
+            target: Uri::try_from(target).map_err(|_| Stop::Refused(UNWRITABLE))?,
             headers,
             method: ask.line.method,
             body: outgoing,

@@ -5,32 +5,18 @@
 //! client sent is repeated: a message reaches a model through MCP clients.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Response, StatusCode};
+use http::StatusCode;
 use uuid::Uuid;
 
 use super::face::Face;
 use crate::access::refusal::{Place, Reason, Refusal};
 use crate::access::verdict::{Source, Verdict};
+use crate::answer_fields::{AnswerFields, Known};
 use crate::audit::LimitRecord;
 use crate::quota::Exceeded;
 
 /// HubSpot's own spelling, byte for byte: one extractor reads `message` only under exactly this.
 pub const JSON_UTF8: &str = "application/json;charset=utf-8";
-
-/// The header that names decision, id and rule.
-pub const DECISION: HeaderName = HeaderName::from_static("x-scopegate-decision");
-/// The header that names who wrote the answer.
-pub const SOURCE: HeaderName = HeaderName::from_static("x-scopegate-source");
-/// The header that says how many values property rules removed from an answer that was filtered whole.
-pub const STRIPPED: HeaderName = HeaderName::from_static("x-scopegate-stripped");
-/// The header that names the connection.
-pub const CONNECTION: HeaderName = HeaderName::from_static("x-scopegate-connection");
-/// The header that says why HubSpot answered 403: `CAUSE[; lacks="SCOPES"]`.
-pub const CAUSE: HeaderName = HeaderName::from_static("x-scopegate-cause");
-/// The correlation id, where HubSpot's clients look for it.
-pub const CORRELATION: HeaderName = HeaderName::from_static("x-hubspot-correlation-id");
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Most of what is lacking that a record names.
 const LACKS_RECORDED: usize = 16;
@@ -224,34 +210,43 @@ impl Stop {
     ///
     /// `decided` is the decision's word when it was made before the call ended (an upstream that
     /// can't be reached does not turn an allow into a refusal).
-    pub fn answer(&self, id: Uuid, decided: Option<Verdict>, rule: Option<&str>) -> Response<Bytes> {
+    pub fn answer(&self, id: Uuid, decided: Option<Verdict>, rule: Option<&str>) -> OwnAnswer {
         let face = Face::of(self);
         let body = face.body(id);
-        let mut response = Response::new(Bytes::from(body));
-        *response.status_mut() = face.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON_UTF8));
+        let mut fields = AnswerFields::with_room();
+        fields.set(Known::ContentType, JSON_UTF8);
         let verdict = decided.unwrap_or_else(|| self.verdict());
-        insert_decision(headers, verdict, id, rule);
-        headers.insert(SOURCE, HeaderValue::from_static(Source::Gate.as_str()));
+        insert_decision(&mut fields, verdict, id, rule);
+        fields.set(Known::Source, Source::Gate.as_str());
         if face.status == StatusCode::UNAUTHORIZED {
-            headers.insert(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer error=\"invalid_token\""),
-            );
+            fields.set(Known::WwwAuthenticate, "Bearer error=\"invalid_token\"");
         }
         if let Some(seconds) = face.retry_after_seconds {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            fields.set_text(Known::RetryAfter, seconds.to_string());
         }
         if face.is_final {
-            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            fields.set(Known::ShouldRetry, "false");
         }
-        response
+        OwnAnswer {
+            status: face.status,
+            fields,
+            body: body.into(),
+        }
     }
 }
 
+/// An answer in the gate's own words.
+pub struct OwnAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields.
+    pub fields: AnswerFields,
+    /// JSON.
+    pub body: Bytes,
+}
+
 /// Adds `x-scopegate-decision` and the correlation id.
-pub fn insert_decision(headers: &mut http::HeaderMap, verdict: Verdict, id: Uuid, rule: Option<&str>) {
+pub fn insert_decision(fields: &mut AnswerFields, verdict: Verdict, id: Uuid, rule: Option<&str>) {
     let word = match verdict {
         Verdict::Allow | Verdict::WouldDeny => "allow",
         Verdict::Deny => "deny",
@@ -271,14 +266,10 @@ pub fn insert_decision(headers: &mut http::HeaderMap, verdict: Verdict, id: Uuid
         text.push_str("; observed=deny");
     }
     // Rule ids are checked when a policy is read; one that is no header value is left out.
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(DECISION, value);
-    }
+    fields.set_text(Known::Decision, text);
     // HubSpot's own id is what its support asks for; ours stands in the decision header, too.
-    if !headers.contains_key(CORRELATION)
-        && let Ok(value) = HeaderValue::from_str(id)
-    {
-        headers.insert(CORRELATION, value);
+    if fields.get(Known::Correlation).is_none() {
+        fields.set_text(Known::Correlation, id.to_owned());
     }
 }
 
@@ -288,6 +279,13 @@ mod tests {
 
     use super::*;
     use crate::access::limits::{Cap, Counted};
+
+    fn said(answer: &OwnAnswer, known: Known) -> Option<&str> {
+        answer
+            .fields
+            .get(known)
+            .map(|value| std::str::from_utf8(value).unwrap())
+    }
 
     fn denied(denied: Denied) -> Stop {
         Stop::Denied(Box::new(denied))
@@ -399,17 +397,16 @@ mod tests {
         let id = Uuid::from_u128(7);
         for stop in all() {
             let response = stop.answer(id, None, Some("report#allow[0]"));
-            let headers = response.headers();
-            assert_eq!(headers[CONTENT_TYPE], JSON_UTF8);
-            assert_eq!(headers[SOURCE], "gate");
-            assert_eq!(headers[CORRELATION], id.to_string());
+            let said = |known| said(&response, known);
+            assert_eq!(said(Known::ContentType), Some(JSON_UTF8));
+            assert_eq!(said(Known::Source), Some("gate"));
+            assert_eq!(said(Known::Correlation), Some(&id.to_string()[..]));
             assert!(
-                headers[DECISION]
-                    .to_str()
+                said(Known::Decision)
                     .unwrap()
                     .contains(&format!("id={id}; rule=report#allow[0]"))
             );
-            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            let body: Value = serde_json::from_slice(&response.body).unwrap();
             assert_eq!(body["status"], "error");
             assert!(
                 body["message"].as_str().unwrap().starts_with("scopegate"),
@@ -429,7 +426,7 @@ mod tests {
     fn statuses_are_the_contracts() {
         let statuses: Vec<u16> = all()
             .iter()
-            .map(|stop| stop.answer(Uuid::nil(), None, None).status().as_u16())
+            .map(|stop| stop.answer(Uuid::nil(), None, None).status.as_u16())
             .collect();
         assert_eq!(
             statuses,
@@ -444,29 +441,29 @@ mod tests {
     fn what_passes_by_itself_says_when_and_what_does_not_says_never_to_retry() {
         for stop in all() {
             let response = stop.answer(Uuid::nil(), None, None);
-            let is_limit = response.status() == 429;
+            let is_limit = response.status == 429;
             // A limit that one request alone is beyond never passes.
             let never = matches!(stop, Stop::Denied(_));
-            let passing = response.status().is_server_error() || (is_limit && !never);
+            let passing = response.status.is_server_error() || (is_limit && !never);
             assert_eq!(
-                response.headers().contains_key(RETRY_AFTER),
+                said(&response, Known::RetryAfter).is_some(),
                 passing || is_limit,
                 "{stop:?}"
             );
             assert_eq!(
-                response.headers().contains_key(SHOULD_RETRY),
+                said(&response, Known::ShouldRetry).is_some(),
                 !passing,
                 "{stop:?}"
             );
             assert_eq!(
-                response.headers().contains_key(WWW_AUTHENTICATE),
-                response.status() == 401
+                said(&response, Known::WwwAuthenticate).is_some(),
+                response.status == 401
             );
         }
     }
 
     fn body(stop: &Stop) -> Value {
-        serde_json::from_slice(stop.answer(Uuid::nil(), None, None).body()).unwrap()
+        serde_json::from_slice(&stop.answer(Uuid::nil(), None, None).body).unwrap()
     }
 
     #[test]
@@ -493,8 +490,8 @@ mod tests {
     fn a_batch_over_its_limit_is_a_429_that_no_sdk_repeats_by_itself() {
         let stop = denied(by_batch());
         let response = stop.answer(Uuid::nil(), None, None);
-        assert_eq!(response.headers()[RETRY_AFTER], "60");
-        assert_eq!(response.headers()[SHOULD_RETRY], "false");
+        assert_eq!(said(&response, Known::RetryAfter), Some("60"));
+        assert_eq!(said(&response, Known::ShouldRetry), Some("false"));
         assert_eq!(stop.verdict(), Verdict::Deny);
         let body = body(&stop);
         assert_eq!(body["subCategory"], "scopegate.limit");
@@ -513,8 +510,8 @@ mod tests {
         ] {
             let stop = limited(Some(fits_in));
             let response = stop.answer(Uuid::nil(), None, None);
-            assert_eq!(response.headers()[RETRY_AFTER], header);
-            assert!(!response.headers().contains_key(SHOULD_RETRY));
+            assert_eq!(said(&response, Known::RetryAfter), Some(header));
+            assert!(!said(&response, Known::ShouldRetry).is_some());
             let body = body(&stop);
             assert_eq!(body["subCategory"], "scopegate.limit");
             assert_eq!(
@@ -549,8 +546,8 @@ mod tests {
     fn an_answer_that_never_fits_is_not_to_be_asked_for_again() {
         let stop = limited(None);
         let response = stop.answer(Uuid::nil(), None, None);
-        assert_eq!(response.headers()[SHOULD_RETRY], "false");
-        assert_eq!(response.headers()[RETRY_AFTER], "60");
+        assert_eq!(said(&response, Known::ShouldRetry), Some("false"));
+        assert_eq!(said(&response, Known::RetryAfter), Some("60"));
         let body = body(&stop);
         assert!(body.get("policyName").is_none() && body.get("errorType").is_none());
         assert!(body["message"].as_str().unwrap().contains("never let through"));
@@ -590,7 +587,7 @@ mod tests {
                 owner: "o@example.com".into(),
             };
             let response = Stop::Denied(Box::new(denied)).answer(Uuid::nil(), None, None);
-            serde_json::from_slice::<Value>(response.body()).unwrap()["errors"][0]["context"].clone()
+            serde_json::from_slice::<Value>(&response.body).unwrap()["errors"][0]["context"].clone()
         };
         assert_eq!(with(vec![])["lacks"], json!(["effect:delete"]));
         assert!(with(vec![]).get("requiredScopes").is_none());

@@ -42,14 +42,14 @@ impl Streams {
     }
 
     /// Watches the answer that `call` will give.
-    pub fn watch<B: Body, F: Future<Output = Result<Response<B>, Infallible>>>(
+    pub fn watch<B: Body, R: Into<Response<B>>, F: Future<Output = R>>(
         &self,
         call: F,
-    ) -> impl Future<Output = Result<Response<Watched<B>>, Infallible>> + use<B, F> {
+    ) -> impl Future<Output = Result<Response<Watched<B>>, Infallible>> + use<B, R, F> {
         let handed = Rc::new(Handed::default());
         self.next.set(Some(Rc::clone(&handed)));
         async move {
-            let response = call.await?;
+            let response: Response<B> = call.await.into();
             Ok(response.map(|body| Watched { body, handed }))
         }
     }

@@ -111,7 +111,7 @@ fn read_by_hyper(stream: Script) -> Option<Seen> {
     let ended = drive(&mut cx);
     Some(Seen {
         status: parts.status.as_u16(),
-        fields: fields(&parts.headers),
+        fields: fields(parts.headers),
         body,
         whole,
         reusable: !ended && sender.is_ready(),

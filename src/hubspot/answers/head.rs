@@ -1,9 +1,10 @@
 //! The head of an answer, read line by line, and how long the body behind it is.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
 
 use super::{HEAD_BYTES, HEAD_FIELDS, Head, Names, Violation};
+use crate::answer_fields::AnswerFields;
 use crate::heads::{self, Fault};
 
 /// What a whole head is.
@@ -78,7 +79,7 @@ pub(super) fn read(head: Bytes, bodiless: bool, names: Names) -> Result<Whole, V
         is_last: is_old || fields.closes,
         head: Head {
             status: StatusCode::from_u16(status).map_err(|_| Violation::Status)?,
-            headers: fields.map,
+            fields: fields.kept,
             lines: head.slice_ref(lines),
         },
     })
@@ -86,7 +87,7 @@ pub(super) fn read(head: Bytes, bodiless: bool, names: Names) -> Result<Whole, V
 
 /// A head's fields, and what of them says where its body and its connection end.
 struct Fields {
-    map: HeaderMap,
+    kept: AnswerFields,
     length: Option<u64>,
     chunked: bool,
     closes: bool,
@@ -95,8 +96,7 @@ struct Fields {
 impl Fields {
     fn read(head: &Bytes, mut lines: &[u8], names: Names) -> Result<Self, Violation> {
         let mut read = Self {
-            // Of HubSpot's about 25, the gate reads 12: a map of this capacity takes 24 before it grows.
-            map: HeaderMap::with_capacity(24),
+            kept: AnswerFields::with_room(),
             length: None,
             chunked: false,
             closes: false,
@@ -110,12 +110,7 @@ impl Fields {
             let value = field.value.trim_ascii();
             read.note(field.name, value)?;
             if let Some(name) = names(field.name) {
-                // What a value may hold is checked: this does not fail.
-                let value =
-                    HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| Violation::Field)?;
-                read.map
-                    .try_append(name, value)
-                    .map_err(|_| Violation::TooLarge)?;
+                read.kept.push(name, head.slice_ref(value));
             }
             count += 1;
             lines = rest;

@@ -26,10 +26,12 @@ mod head;
 mod tests;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::StatusCode;
 
 use chunks::Chunks;
 use head::{Body, Whole};
+
+use crate::answer_fields::{AnswerFields, Name};
 
 /// Longest head. HubSpot's have about 2 KiB; browsers take a quarter of a megabyte.
 pub const HEAD_BYTES: usize = 64 * 1024;
@@ -121,13 +123,13 @@ pub struct Head {
     /// 200 to 599.
     pub status: StatusCode,
     /// The fields that are kept, in the order they came.
-    pub headers: HeaderMap,
+    pub fields: AnswerFields,
     /// The lines of all fields, as they came.
     pub lines: Bytes,
 }
 
-/// The name of a field that is kept in [`Head::headers`], however it is spelled; `None`: it is not.
-pub type Names = fn(&[u8]) -> Option<HeaderName>;
+/// The name of a field that is kept in [`Head::fields`], however it is spelled; `None`: it is not.
+pub type Names = fn(&[u8]) -> Option<Name>;
 
 /// Reads the answers of one connection, one after the other.
 #[derive(Debug)]

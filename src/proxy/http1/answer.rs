@@ -3,52 +3,51 @@
 
 use std::cell::RefCell;
 
-use http::header::{self, HeaderName};
-use http::{Response, StatusCode};
+use http::StatusCode;
+use http::header::HeaderName;
 use http_body::Body;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::super::guard::request::Terms;
+use crate::answer_fields::{AnswerFields, Known, Name};
 use crate::clock;
 use crate::outbox::{Framing, Outbox};
 
-/// Writes the head of `response`; its body, if one follows, and whether another request may. `closes`: the
+/// Writes the head of an answer; its body, if one follows, and whether another request may. `closes`: the
 /// worker wants none.
 pub(super) fn begin<B: Body>(
-    response: Response<B>,
+    (status, fields, body): (StatusCode, &AnswerFields, B),
     terms: Terms,
     closes: bool,
     outbox: &mut Outbox,
 ) -> (Option<B>, bool) {
-    let (parts, body) = response.into_parts();
     let (length, has_body) = (body.size_hint().exact(), !body.is_end_stream());
     // RFC 9110 §8.6: these have no length either.
-    let is_lengthless = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let is_lengthless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let is_bodiless = terms.is_head || is_lengthless;
     let framing = match length {
         _ if !has_body => Framing::Length { left: 0 },
         None if terms.is_old => Framing::Close,
         length => Framing::of(length),
     };
-    let ends = parts
-        .headers
-        .get(header::CONNECTION)
-        .is_some_and(|value| value == "close");
+    let ends = fields.get(Known::Connection) == Some(b"close");
     let keeps_alive = terms.keeps_alive && !closes && !ends && framing != Framing::Close;
     let out = outbox.head();
-    write_status(out, parts.status, terms.is_old);
-    for (name, value) in &parts.headers {
-        // These are said below.
-        let is_ours = matches!(
-            *name,
-            header::CONNECTION | header::CONTENT_LENGTH | header::TRANSFER_ENCODING
-        );
-        if !is_ours {
-            write_name(out, name);
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
+    write_status(out, status, terms.is_old);
+    let mut is_dated = false;
+    for (name, value) in fields.iter() {
+        match name {
+            // Said below.
+            Name::Known(Known::Connection) => continue,
+            Name::Known(known) => {
+                is_dated |= *known == Known::Date;
+                out.extend_from_slice(known.spelled().as_bytes());
+            }
+            Name::Other(name) => write_name(out, name),
         }
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
     }
     match framing {
         _ if is_lengthless => {}
@@ -67,7 +66,7 @@ pub(super) fn begin<B: Body>(
         (true, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         (true, false) => {}
     }
-    if !parts.headers.contains_key(header::DATE) {
+    if !is_dated {
         write_date(out);
     }
     out.extend_from_slice(b"\r\n");
@@ -140,21 +139,18 @@ mod tests {
         terms: Terms,
         closes: bool,
     ) -> (String, bool, bool) {
-        let mut response = Response::new(body);
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        let headers = response.headers_mut();
-        headers.insert("x-hubspot-ratelimit-max", "1".parse().unwrap());
-        headers.insert("date", "then".parse().unwrap());
-        // What its body is says how it is framed.
-        headers.insert("content-length", "7".parse().unwrap());
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut fields = AnswerFields::default();
+        fields.set(Known::LimitMax, "1");
+        let other = HeaderName::from_static("x-hubspot-ratelimit-used");
+        fields.push(Name::Other(other), Bytes::from_static(b"2"));
+        fields.set(Known::Date, "then");
         let mut outbox = Outbox::default();
-        let (body, keeps_alive) = begin(response, terms, closes, &mut outbox);
+        let (body, keeps_alive) = begin((status, &fields, body), terms, closes, &mut outbox);
         let head = String::from_utf8(outbox.head().clone()).unwrap();
-        (
-            head.replace("X-Hubspot-Ratelimit-Max: 1\r\nDate: then\r\n", ""),
-            body.is_some(),
-            keeps_alive,
-        )
+        let said = "X-Hubspot-Ratelimit-Max: 1\r\nX-Hubspot-Ratelimit-Used: 2\r\nDate: then\r\n";
+        assert!(head.contains(said), "{head}");
+        (head.replace(said, ""), body.is_some(), keeps_alive)
     }
 
     fn stream() -> impl Body<Data = Bytes> {

@@ -10,7 +10,6 @@
 mod answer;
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -19,10 +18,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::HeaderValue;
 use http_body::Body;
+use http_body_util::Full;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::answer::Reply;
 use super::ask::Request;
 use super::client_body::ClientBody;
 use super::connection::Peer;
@@ -118,9 +119,9 @@ fn shared(io: Box<Io>) -> Rc<RefCell<Io>> {
 }
 
 /// [`super::call`]'s future.
-trait Call: Future<Output = Result<Response<GateBody>, Infallible>> {}
+trait Call: Future<Output = Reply> {}
 
-impl<F: Future<Output = Result<Response<GateBody>, Infallible>>> Call for F {}
+impl<F: Future<Output = Reply>> Call for F {}
 
 /// A connection and what serves it.
 struct Connection {
@@ -183,7 +184,7 @@ impl Connection {
         if terms.expects && !body.is_end_stream() {
             self.io.borrow_mut().expect_body();
         }
-        let response = {
+        let reply = {
             // In place: it is large, and a box of its own would be filled by a copy.
             let call = pin!(super::call(
                 Rc::clone(&self.worker),
@@ -192,29 +193,25 @@ impl Connection {
             ));
             self.carry(call).await?
         };
-        let keeps_alive = self.answer(response, terms, outbox).await?;
+        let keeps_alive = self.answer(reply, terms, outbox).await?;
         Ok(keeps_alive && self.is_read_to_its_end().await)
     }
 
     /// The call's answer, unless its client is gone first.
-    async fn carry(&self, mut call: Pin<&mut impl Call>) -> io::Result<Response<GateBody>> {
+    async fn carry(&self, mut call: Pin<&mut impl Call>) -> io::Result<Reply> {
         self.in_turn(|cx| match call.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(reply) => Poll::Ready(Ok(reply)),
             Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
         })
         .await
     }
 
     /// Writes an answer to its last byte; whether another request may follow.
-    async fn answer(
-        &self,
-        response: Response<GateBody>,
-        terms: Terms,
-        outbox: &mut Outbox,
-    ) -> io::Result<bool> {
+    async fn answer(&self, reply: Reply, terms: Terms, outbox: &mut Outbox) -> io::Result<bool> {
         let is_unwanted = poll_fn(|cx| self.io.borrow_mut().poll_answer(cx)).await?;
         let is_last = is_unwanted || self.drain.is_told_already();
-        let (mut body, keeps_alive) = answer::begin(response, terms, is_last, outbox);
+        let (mut body, keeps_alive) =
+            answer::begin((reply.status, &reply.fields, reply.body), terms, is_last, outbox);
         let mut broke = None;
         let written = self
             .in_turn(|cx| self.poll_write(cx, outbox, &mut body, &mut broke))
@@ -242,12 +239,8 @@ impl Connection {
                     false
                 });
             let mut io = self.io.borrow_mut();
-            while let Some(bytes) = outbox.next() {
-                let count = ready!(Pin::new(&mut *io).poll_write(cx, bytes))?;
-                if count == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                outbox.advance(count);
+            while !outbox.is_written() {
+                ready!(outbox.poll_write(&mut *io, cx))?;
             }
             outbox.clear();
             if waits {
@@ -345,21 +338,21 @@ fn violation_refusal(violation: Violation) -> Refusal {
 
 /// The whole answer to a head the guard refused: there never was a request to answer.
 fn refusal_bytes(worker: &Worker, violation: Violation) -> Vec<u8> {
-    let response = Stop::Refused(violation_refusal(violation)).answer(worker.next_id(), None, None);
-    let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
-    for (name, value) in response.headers() {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(
-        format!(
-            "content-length: {}\r\nconnection: close\r\n\r\n",
-            response.body().len()
-        )
-        .as_bytes(),
+    let own = Stop::Refused(violation_refusal(violation)).answer(worker.next_id(), None, None);
+    let terms = Terms {
+        is_head: false,
+        is_old: false,
+        keeps_alive: false,
+        expects: false,
+    };
+    let mut outbox = Outbox::default();
+    let _ = answer::begin(
+        (own.status, &own.fields, Full::new(own.body.clone())),
+        terms,
+        true,
+        &mut outbox,
     );
-    bytes.extend_from_slice(response.body());
+    let mut bytes = std::mem::take(outbox.head());
+    bytes.extend_from_slice(&own.body);
     bytes
 }
