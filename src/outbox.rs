@@ -84,8 +84,16 @@ impl Outbox {
 
     /// Adds to the head.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
-        self.buffer.extend_from_slice(bytes);
+        self.push_all(&[bytes]);
+    }
+
+    /// Adds all of these to the head.
+    #[inline]
+    pub fn push_all(&mut self, parts: &[&[u8]]) {
+        self.reserve(parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            self.buffer.extend_from_slice(part);
+        }
     }
 
     /// Room for so many bytes more.

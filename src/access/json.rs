@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use compact_str::CompactString;
+
 use super::pointer::{Step, pointer};
 use super::refusal::{Place, Reason, Refusal};
 
@@ -15,6 +17,9 @@ pub const ELEMENTS: usize = 250_000;
 /// Longest key, in bytes. HubSpot's property names have at most 100 characters.
 pub const KEY_BYTES: usize = 1024;
 
+/// A key or a value: names and values are mostly short, and stand in place up to 24 bytes.
+pub type Text = CompactString;
+
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json {
@@ -23,13 +28,13 @@ pub enum Json {
     /// `true` or `false`.
     Bool(bool),
     /// A number, as it was written.
-    Number(Box<str>),
+    Number(Text),
     /// A string, unescaped.
-    String(String),
+    String(Text),
     /// An array.
     Array(Vec<Json>),
     /// An object, in the order of its keys, each of which stands once.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(Text, Json)>),
 }
 
 impl Json {
@@ -105,19 +110,19 @@ const FEW: usize = 16;
 
 /// The keys of an object so far.
 #[derive(Default)]
-struct Seen(HashSet<String>);
+struct Seen(HashSet<Text>);
 
 impl Seen {
     /// Whether the object has no such key yet, of which these are the members. Few are looked through; of many a set is
     /// made, by a hash that nobody outside can aim at.
-    fn is_new(&mut self, key: &str, members: &[(String, Json)]) -> bool {
+    fn is_new(&mut self, key: &str, members: &[(Text, Json)]) -> bool {
         if members.len() < FEW {
             return members.iter().all(|(one, _)| one != key);
         }
         if self.0.is_empty() {
             self.0.extend(members.iter().map(|(one, _)| one.clone()));
         }
-        self.0.insert(key.to_owned())
+        self.0.insert(key.into())
     }
 }
 
@@ -214,7 +219,7 @@ impl Parser<'_> {
 
     fn object(&mut self, depth: usize) -> Result<Json, Refusal> {
         self.at += 1;
-        let mut members: Vec<(String, Json)> = Vec::new();
+        let mut members: Vec<(Text, Json)> = Vec::new();
         let mut seen = Seen::default();
         self.space();
         if self.peek() == Some(b'}') {
@@ -275,14 +280,18 @@ impl Parser<'_> {
         }
     }
 
-    fn string(&mut self) -> Result<String, Refusal> {
+    fn string(&mut self) -> Result<Text, Refusal> {
         self.at += 1;
-        let mut out = String::new();
+        let mut out = Text::const_new("");
         loop {
             let start = self.at;
             self.at += leading_plain(self.bytes.get(start..).unwrap_or_default());
             // Only ASCII bytes end a run, so both ends are character boundaries.
-            out.push_str(self.text.get(start..self.at).ok_or(MALFORMED)?);
+            let plain = self.text.get(start..self.at).ok_or(MALFORMED)?;
+            match out.is_empty() {
+                true => out = plain.into(),
+                false => out.push_str(plain),
+            }
             match self.next() {
                 Some(b'"') => return Ok(out),
                 Some(b'\\') => out.push(self.escape()?),

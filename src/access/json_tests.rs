@@ -128,13 +128,17 @@ fn values() -> impl Strategy<Value = Json> {
         Just(Json::Null),
         any::<bool>().prop_map(Json::Bool),
         any::<i64>().prop_map(|n| Json::Number(n.to_string().into())),
-        any::<String>().prop_map(Json::String),
+        any::<String>().prop_map(|text| Json::String(text.into())),
     ];
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Json::Array),
-            prop::collection::btree_map(any::<String>(), inner, 0..6)
-                .prop_map(|members| Json::Object(members.into_iter().collect())),
+            prop::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|members| Json::Object(
+                members
+                    .into_iter()
+                    .map(|(key, value)| (key.into(), value))
+                    .collect()
+            )),
         ]
     })
 }

@@ -65,9 +65,8 @@ where
         self.clear();
         self.is_flushed = false;
         let target = head.target.path_and_query().map_or("/", |target| target.as_str());
-        for part in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
-            self.outbox.push(part.as_bytes());
-        }
+        let line = [head.method.as_str(), " ", target, " HTTP/1.1\r\n"];
+        self.outbox.push_all(&line.map(str::as_bytes));
         self.write_fields(head);
         let framing = Framing::of(body.size_hint().exact());
         self.outbox.begin_body(framing);
@@ -108,9 +107,8 @@ where
     }
 
     fn write_field(&mut self, name: &HeaderName, value: &[u8]) {
-        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
-            self.outbox.push(part);
-        }
+        self.outbox
+            .push_all(&[name.as_str().as_bytes(), b": ", value, b"\r\n"]);
     }
 
     /// Lets go of a buffer that is too large for a connection at rest.

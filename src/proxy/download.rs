@@ -243,7 +243,7 @@ impl Download {
         if Instant::now() > self.until {
             return Poll::Ready(Some(Err(DownloadError::Total)));
         }
-        let out = match frame {
+        let mut out = match frame {
             None => {
                 self.ended = true;
                 self.stages.finish()
@@ -260,6 +260,11 @@ impl Download {
                 Err(_) => Ok(Bytes::new()),
             },
         };
+        if !self.ended && self.pending.is_empty() && self.answer.is_end_stream() {
+            // The last piece goes down with what the stages held back, and with its end.
+            self.ended = true;
+            out = out.and_then(|last| Ok(joined(last, self.stages.finish()?)));
+        }
         Poll::Ready(Some(self.noted(out, outcome)))
     }
 

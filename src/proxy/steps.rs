@@ -378,17 +378,11 @@ impl Case {
 
     /// A live token, and one last look at what may have changed while waiting.
     pub async fn lease(&mut self, rights: &Rights, permit: &Permit) -> Result<Lease, Stop> {
-        let leasing = self.worker.gate().live.lease(&rights.connection, permit);
-        let leasing = tokio::time::timeout(self.worker.limits().token, leasing);
-        let lease = tokio::select! {
-            biased;
-            leased = leasing => match leased {
-                Ok(leased) => leased.map_err(|error| forward::credential(&error)),
-                Err(_) => Err(Stop::Credential {
-                    retry_after_seconds: 1,
-                }),
-            },
-            stop = rights.withdrawn() => Err(stop),
+        let at_hand = self.worker.gate().live.lease_at_hand(&rights.connection, permit);
+        let lease = match at_hand {
+            Ok(Some(lease)) => Ok(lease),
+            Ok(None) => self.wait_for_lease(rights, permit).await,
+            Err(error) => Err(forward::credential(&error)),
         };
         match (lease, rights.check()) {
             (Ok(lease), Ok(())) => {
@@ -409,6 +403,22 @@ impl Case {
                 self.verdict = None;
                 Err(stop)
             }
+        }
+    }
+
+    /// A live token that has to be made first.
+    async fn wait_for_lease(&self, rights: &Rights, permit: &Permit) -> Result<Lease, Stop> {
+        let leasing = self.worker.gate().live.lease(&rights.connection, permit);
+        let leasing = tokio::time::timeout(self.worker.limits().token, leasing);
+        tokio::select! {
+            biased;
+            leased = leasing => match leased {
+                Ok(leased) => leased.map_err(|error| forward::credential(&error)),
+                Err(_) => Err(Stop::Credential {
+                    retry_after_seconds: 1,
+                }),
+            },
+            stop = rights.withdrawn() => Err(stop),
         }
     }
 

@@ -511,7 +511,7 @@ mod tests {
             let stop = limited(Some(fits_in));
             let response = stop.answer(Uuid::nil(), None, None);
             assert_eq!(said(&response, Known::RetryAfter), Some(header));
-            assert!(!said(&response, Known::ShouldRetry).is_some());
+            assert!(said(&response, Known::ShouldRetry).is_none());
             let body = body(&stop);
             assert_eq!(body["subCategory"], "scopegate.limit");
             assert_eq!(

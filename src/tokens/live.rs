@@ -277,6 +277,18 @@ impl Live {
         self.lend(connection).await
     }
 
+    /// The same, as long as nothing has to be waited for: nearly always. `None`: something has.
+    ///
+    /// # Errors
+    /// The connection's standing forbids it.
+    pub fn lease_at_hand(
+        &self,
+        connection: &Arc<ConnectionState>,
+        _permit: &Permit,
+    ) -> Result<Option<Lease>, CredentialError> {
+        self.at_hand(connection)
+    }
+
     /// Another lease in the place of one whose token ran out before the call went up: the first was lent
     /// against a permit.
     ///
@@ -286,9 +298,16 @@ impl Live {
         self.lend(&lease.connection).await
     }
 
-    /// The lending itself. Invariant: only [`Live::lease`], with a permit, [`Live::lease_again`], with what
-    /// that lent, and [`Live::ask`], for the gate's own questions, come here.
+    /// The lending itself. Invariant: only [`Live::lease`] and [`Live::lease_at_hand`], with a permit,
+    /// [`Live::lease_again`], with what they lent, and [`Live::ask`], for the gate's own questions, come here.
     pub(super) async fn lend(&self, connection: &Arc<ConnectionState>) -> Result<Lease, CredentialError> {
+        match self.at_hand(connection)? {
+            Some(lease) => Ok(lease),
+            None => self.obtain(connection, Need::Now).await,
+        }
+    }
+
+    fn at_hand(&self, connection: &Arc<ConnectionState>) -> Result<Option<Lease>, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;
         connection.check_rejected(now)?;
@@ -298,12 +317,12 @@ impl Live {
                 // In the background; this call has a token that is still good.
                 let _ = Engine::start(&self.0.engine, connection, Need::Ahead);
             }
-            return Ok(Lease {
+            return Ok(Some(Lease {
                 connection: Arc::clone(connection),
                 token,
-            });
+            }));
         }
-        self.obtain(connection, Need::Now).await
+        Ok(None)
     }
 
     /// What to do about an upstream 401: a lease to replay the call with, once.

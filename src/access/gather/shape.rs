@@ -1,13 +1,13 @@
 //! What readers ask of a body's shape: whatever has another one is refused, at its place.
 
 use crate::access::catalogue::{Catalogue, UNKNOWN_OBJECT};
-use crate::access::json::Json;
+use crate::access::json::{Json, Text};
 use crate::access::object_type::ObjectType;
 use crate::access::pointer::At;
 use crate::access::refusal::{Place, Reason, Refusal};
 
 /// The members of an object.
-pub(super) type Members = [(String, Json)];
+pub(super) type Members = [(Text, Json)];
 
 /// The value as an object.
 pub(super) fn object<'j>(value: &'j Json, at: &At<'_>) -> Result<&'j Members, Refusal> {

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::catalogue::Catalogue;
-use super::json::Json;
+use super::json::{Json, Text};
 use super::object_type::ObjectType;
 use super::pointer::At;
 use super::refusal::{Reason, Refusal};
@@ -61,7 +61,7 @@ pub fn resolve(catalogue: &Catalogue, body: &Json) -> Result<Resolved, Refusal> 
         return Err(At::BODY.refuse(NOT_A_REQUEST));
     };
     let mut query = None;
-    let mut variables: &[(String, Json)] = &[];
+    let mut variables: &[(Text, Json)] = &[];
     for (key, value) in members {
         let at = At::BODY.key(key);
         match (key.as_str(), value) {

@@ -5,7 +5,7 @@ use super::document::{Document, Field, MALFORMED, Operation, Selection, Value};
 use super::names::{self, Root};
 use super::{Asked, DEPTH, FIELDS, Resolved, TYPES};
 use crate::access::catalogue::Catalogue;
-use crate::access::json::Json;
+use crate::access::json::{Json, Text};
 use crate::access::object_type::ObjectType;
 use crate::access::refusal::{Reason, Refusal};
 
@@ -19,7 +19,7 @@ const COUNTS: [&str; 5] = ["total", "hasMore", "offset", "limit", "__typename"];
 pub(super) fn document(
     catalogue: &Catalogue,
     document: &Document,
-    variables: &[(String, Json)],
+    variables: &[(Text, Json)],
 ) -> Result<Resolved, Refusal> {
     if document.fragments.len() > FRAGMENTS {
         return Err(TOO_MUCH);
@@ -49,7 +49,7 @@ pub(super) fn document(
 struct Resolving<'a> {
     catalogue: &'a Catalogue,
     document: &'a Document,
-    variables: &'a [(String, Json)],
+    variables: &'a [(Text, Json)],
     found: Resolved,
     /// Fields looked at so far, those of fragments once a use.
     seen: usize,
@@ -317,12 +317,12 @@ fn is_leaf(field: &Field) -> bool {
 /// A variable as sent. A string that begins with `$` is no variable.
 fn of_json(json: &Json) -> Value {
     match json {
-        Json::String(text) => Value::Word(text.clone()),
+        Json::String(text) => Value::Word(text.to_string()),
         Json::Array(items) => Value::List(items.iter().map(of_json).collect()),
         Json::Object(members) => Value::Object(
             members
                 .iter()
-                .map(|(key, value)| (key.clone(), of_json(value)))
+                .map(|(key, value)| (key.to_string(), of_json(value)))
                 .collect(),
         ),
         Json::Null | Json::Bool(_) | Json::Number(_) => Value::Other,

@@ -2,7 +2,7 @@
 
 use super::Stopped;
 use super::words::{OTHER_FORM, UNKNOWN_MEMBER, refused};
-use crate::access::json::Json;
+use crate::access::json::{Json, Text};
 use crate::access::pointer::At;
 
 /// The members of an object, all of which must be known by these exact names: an unknown one may be
@@ -11,7 +11,7 @@ pub(super) fn members<'j>(
     value: &'j Json,
     at: &At<'_>,
     known: &[&str],
-) -> Result<&'j [(String, Json)], Stopped> {
+) -> Result<&'j [(Text, Json)], Stopped> {
     let members = object(value, at)?;
     match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(members),
@@ -20,7 +20,7 @@ pub(super) fn members<'j>(
 }
 
 /// The members of an object, whatever they are called.
-pub(super) fn object<'j>(value: &'j Json, at: &At<'_>) -> Result<&'j [(String, Json)], Stopped> {
+pub(super) fn object<'j>(value: &'j Json, at: &At<'_>) -> Result<&'j [(Text, Json)], Stopped> {
     match value {
         Json::Object(members) => Ok(members),
         _ => Err(refused(OTHER_FORM, at.place())),
@@ -94,7 +94,7 @@ pub(super) fn name_list<'j>(
 
 /// The same object with some members set, in their places or at the end, or left out.
 pub(super) fn with(object: &Json, changes: Vec<(&str, Option<Json>)>) -> Json {
-    let mut out: Vec<(String, Json)> = match object {
+    let mut out: Vec<(Text, Json)> = match object {
         Json::Object(members) => members.clone(),
         _ => Vec::new(),
     };
@@ -108,7 +108,7 @@ pub(super) fn with(object: &Json, changes: Vec<(&str, Option<Json>)>) -> Json {
             (Some(at), None) => {
                 out.remove(at);
             }
-            (None, Some(value)) => out.push((name.to_owned(), value)),
+            (None, Some(value)) => out.push((name.into(), value)),
             (None, None) => {}
         }
     }
@@ -117,10 +117,5 @@ pub(super) fn with(object: &Json, changes: Vec<(&str, Option<Json>)>) -> Json {
 
 /// An array of strings.
 pub(super) fn strings(names: &[&str]) -> Json {
-    Json::Array(
-        names
-            .iter()
-            .map(|name| Json::String((*name).to_owned()))
-            .collect(),
-    )
+    Json::Array(names.iter().map(|name| Json::String((*name).into())).collect())
 }

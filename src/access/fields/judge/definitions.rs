@@ -8,7 +8,7 @@ use super::whose::Whose;
 use super::words::{OTHER_FORM, UNKNOWN_FORM, Way, everything, refused};
 use super::{Case, Stopped};
 use crate::access::effect::Effect;
-use crate::access::json::Json;
+use crate::access::json::{Json, Text};
 use crate::access::pointer::At;
 use crate::access::refusal::Place;
 
@@ -156,7 +156,7 @@ fn read_many(case: &mut Case<'_>, whose: &Whose) -> Result<(), Stopped> {
         return Ok(());
     }
     let kept = if kept.is_empty() { vec![ID] } else { kept };
-    let input = |name: &str| Json::Object(vec![("name".to_owned(), Json::String(name.to_owned()))]);
+    let input = |name: &str| Json::Object(vec![("name".into(), Json::String(name.into()))]);
     let inputs = Json::Array(kept.into_iter().map(input).collect());
     case.body = Some(with(body, vec![("inputs", Some(inputs))]));
     Ok(())
@@ -174,7 +174,7 @@ fn group(case: &Case<'_>) -> Result<(), Stopped> {
     ];
     let body = case.body()?;
     let members_given = object(body, &At::BODY)?;
-    let empty_list = |(name, value): &(String, Json)| name == "properties" && value.is_empty();
+    let empty_list = |(name, value): &(Text, Json)| name == "properties" && value.is_empty();
     match members_given
         .iter()
         .find(|member| !KNOWN.contains(&member.0.as_str()) && !empty_list(member))

@@ -44,7 +44,7 @@ const KEYS: [&str; 22] = [
 fn values() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         4 => prop::sample::select(vec!["0-1", "0-2", "0-3", "contact", "p_car", "cars", "CREATE"])
-            .prop_map(|text| Json::String(text.to_owned())),
+            .prop_map(|text| Json::String(text.into())),
         1 => Just(Json::Null),
         1 => Just(Json::Number("1".into())),
     ];
@@ -56,7 +56,7 @@ fn values() -> impl Strategy<Value = Json> {
                     Json::Object(
                         members
                             .into_iter()
-                            .map(|(key, value)| (key.to_owned(), value))
+                            .map(|(key, value)| (key.into(), value))
                             .collect(),
                     )
                 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{bounds, judged};
-use crate::access::json::{Json, JudgedBody};
+use crate::access::json::{Json, JudgedBody, Text};
 use crate::access::query::Query;
 
 const HIDDEN: [&str; 3] = ["salary", "ssn", "hs_email_domain"];
@@ -47,7 +47,7 @@ fn a_key() -> impl Strategy<Value = String> {
 
 fn a_body() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
-        6 => a_name().prop_map(Json::String),
+        6 => a_name().prop_map(|name| Json::String(name.into())),
         1 => Just(Json::Null),
         1 => Just(Json::Number("1".into())),
         1 => Just(Json::Bool(true)),
@@ -62,7 +62,7 @@ fn a_body() -> impl Strategy<Value = Json> {
 }
 
 fn members(value: impl Strategy<Value = Json>) -> impl Strategy<Value = Json> {
-    prop::collection::vec((a_key(), value), 0..4).prop_map(|mut list| {
+    prop::collection::vec((a_key().prop_map(Text::from), value), 0..4).prop_map(|mut list| {
         list.sort_by(|a, b| a.0.cmp(&b.0));
         list.dedup_by(|a, b| a.0 == b.0);
         Json::Object(list)
@@ -71,10 +71,12 @@ fn members(value: impl Strategy<Value = Json>) -> impl Strategy<Value = Json> {
 
 /// Bodies of about the documented form, so that many of them pass.
 fn a_likely_body() -> impl Strategy<Value = Json> {
-    let names = || prop::collection::vec(a_name().prop_map(Json::String), 0..4).prop_map(Json::Array);
+    let names = || {
+        prop::collection::vec(a_name().prop_map(|name| Json::String(name.into())), 0..4).prop_map(Json::Array)
+    };
     let filter = a_name().prop_map(|name| {
         Json::Object(vec![
-            ("propertyName".into(), Json::String(name)),
+            ("propertyName".into(), Json::String(name.into())),
             ("operator".into(), Json::String("EQ".into())),
         ])
     });
@@ -87,10 +89,10 @@ fn a_likely_body() -> impl Strategy<Value = Json> {
     )
         .prop_map(|(properties, sorts, filters, id)| {
             let mut out = Vec::new();
-            out.extend(properties.map(|value| ("properties".to_owned(), value)));
-            out.extend(sorts.map(|value| ("sorts".to_owned(), value)));
-            out.extend(filters.map(|value| ("filters".to_owned(), value)));
-            out.extend(id.map(|value| ("idProperty".to_owned(), Json::String(value))));
+            out.extend(properties.map(|value| ("properties".into(), value)));
+            out.extend(sorts.map(|value| ("sorts".into(), value)));
+            out.extend(filters.map(|value| ("filters".into(), value)));
+            out.extend(id.map(|value| ("idProperty".into(), Json::String(value.into()))));
             Json::Object(out)
         })
 }
@@ -153,7 +155,7 @@ proptest! {
         names in prop::collection::vec(a_name(), 0..3),
         rules in prop::sample::select(RULES.to_vec()),
     ) {
-        let mut properties: Vec<_> = names.into_iter().map(|name| (name, Json::Number("1".into()))).collect();
+        let mut properties: Vec<_> = names.into_iter().map(|name| (Text::from(name), Json::Number("1".into()))).collect();
         properties.sort_by(|a, b| a.0.cmp(&b.0));
         properties.dedup_by(|a, b| a.0 == b.0);
         let properties = Json::Object(properties);
