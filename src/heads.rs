@@ -90,11 +90,13 @@ fn leading(bytes: &[u8], is_common: impl Fn(u8) -> bool, is_of_class: impl Fn(u8
             rest = after;
             continue;
         }
-        rest = rest.get(first..).unwrap_or_default();
-        match rest.split_first() {
-            Some((byte, after)) if is_of_class(*byte) => rest = after,
-            _ => return bytes.len() - rest.len(),
+        // The rest of the sixteen one by one: bytes that are looked at together again for each of them would be a way
+        // to make a head dear.
+        let (_, uncommon) = sixteen.split_at(first);
+        if let Some(at) = uncommon.iter().position(|byte| !is_of_class(*byte)) {
+            return bytes.len() - rest.len() + first + at;
         }
+        rest = after;
     }
     while let Some((byte, after)) = rest.split_first()
         && is_of_class(*byte)

@@ -3,8 +3,8 @@
 //! rustls asks for 4 KiB at a time, until it knows how long a record is. For an answer of 20 KB that is six system
 //! calls; ahead of it they are two. A short answer is read into rustls's own buffer as before, without a copy.
 //!
-//! What is read ahead are records as they came, sealed. It is held for the time of one answer: a buffer is a thread's,
-//! lent to the connection that reads.
+//! What is read ahead are records as they came, sealed. A buffer of 64 KiB is a thread's, lent to the connection that
+//! reads; an answer that waits for its client may hold one, and another one is made for the next that reads ahead.
 
 use std::cell::Cell;
 use std::io;

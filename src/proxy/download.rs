@@ -261,7 +261,8 @@ impl Download {
             },
         };
         if !self.ended && self.pending.is_empty() && self.answer.is_end_stream() {
-            // The last piece goes down with what the stages held back, and with its end.
+            // The last piece goes down with what the stages held back, and with its end, in one write. Whoever takes
+            // it asks no more: the call's place is free, and what is left of it is its connection's to bound.
             self.ended = true;
             out = out.and_then(|last| Ok(joined(last, self.stages.finish()?)));
         }
@@ -323,7 +324,9 @@ impl Body for GateBody {
             Poll::Ready(Some(Ok(data))) => {
                 outcome.response_bytes += data.len() as u64;
                 download.left = download.left.map(|left| left.saturating_sub(data.len() as u64));
-                outcome.open = !download.answer.is_end_stream() || download.stages.change_bytes();
+                // What the stages held back is handed on when `ended` is set.
+                outcome.open =
+                    !download.answer.is_end_stream() || (download.stages.change_bytes() && !download.ended);
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Poll::Ready(Some(Err(error))) => {

@@ -298,8 +298,6 @@ impl Live {
         self.lend(&lease.connection).await
     }
 
-    /// The lending itself. Invariant: only [`Live::lease`] and [`Live::lease_at_hand`], with a permit,
-    /// [`Live::lease_again`], with what they lent, and [`Live::ask`], for the gate's own questions, come here.
     pub(super) async fn lend(&self, connection: &Arc<ConnectionState>) -> Result<Lease, CredentialError> {
         match self.at_hand(connection)? {
             Some(lease) => Ok(lease),
@@ -307,6 +305,9 @@ impl Live {
         }
     }
 
+    /// The lending itself, where a token is at hand. Invariant: only [`Live::lease`] and [`Live::lease_at_hand`], with a
+    /// permit, [`Live::lease_again`], with what they lent, and [`Live::ask`], for the gate's own questions, come here
+    /// and to [`Live::obtain`].
     fn at_hand(&self, connection: &Arc<ConnectionState>) -> Result<Option<Lease>, CredentialError> {
         let now = Instant::now();
         connection.check_standing()?;

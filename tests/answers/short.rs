@@ -1,11 +1,12 @@
 //! Short answers, which are read whole before their head goes down: what a stall, an end and a client that
 //! goes meanwhile leave behind.
 
+use std::future::Future;
 use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
@@ -36,8 +37,13 @@ async fn outcome(place: &Place, count: usize) -> serde_json::Value {
     outcomes().pop().unwrap()
 }
 
-/// A call over HTTP/2 that is given up as soon as HubSpot has it.
-async fn give_up_a_stream(place: &Place, asked: usize) {
+/// A call over HTTP/2, and what drives its connection.
+async fn over_http2(
+    place: &Place,
+) -> (
+    impl Future<Output = hyper::Result<http::Response<hyper::body::Incoming>>>,
+    tokio::task::JoinHandle<hyper::Result<()>>,
+) {
     let stream = TcpStream::connect(place.world.gate).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -48,7 +54,12 @@ async fn give_up_a_stream(place: &Place, asked: usize) {
         .header("authorization", format!("Bearer {}", place.reader()))
         .body(Full::<Bytes>::default())
         .unwrap();
-    let call = sender.send_request(request);
+    (async move { sender.send_request(request).await }, driver)
+}
+
+/// A call over HTTP/2 that is given up as soon as HubSpot has it.
+async fn give_up_a_stream(place: &Place, asked: usize) {
+    let (call, driver) = over_http2(place).await;
     tokio::select! {
         answer = call => panic!("{answer:?}"),
         () = until_asked(place, asked) => {}
@@ -121,6 +132,40 @@ async fn who_goes_while_a_short_answer_is_read_ends_its_connection_and_frees_its
     }
     let metrics = place.world.metrics().await;
     assert_eq!(samples(&metrics, "scopegate_inflight_requests")[""], 0.0);
+}
+
+/// Its end goes down with its last piece, and nobody asks for more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_that_went_down_whole_is_on_record_as_whole() {
+    let place = Place::new().await;
+    let body = format!("{{\"id\":\"{}\"}}", "7".repeat(100_000));
+    let script = || {
+        Script::new(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    for (round, way) in ["HTTP/1.1", "HTTP/2"].into_iter().enumerate() {
+        place.upstream.say(script());
+        let seen = match way {
+            "HTTP/2" => {
+                let (call, driver) = over_http2(&place).await;
+                let body = call.await.unwrap().into_body().collect().await.unwrap();
+                driver.abort();
+                body.to_bytes()
+            }
+            _ => {
+                let mut wire = Wire::open(place.world.gate).await;
+                wire.write(get(READ, place.reader())).await;
+                let reply = wire.reply().await.unwrap();
+                reply.body.into()
+            }
+        };
+        assert!(seen == body, "{way}: {} bytes", seen.len());
+        let outcome = outcome(&place, round + 1).await;
+        assert!(outcome["cut_short"].is_null(), "{way}: {outcome}");
+        assert_eq!(outcome["response_bytes"], body.len(), "{way}: {outcome}");
+    }
 }
 
 /// What comes packed may unpack to any length: no head waits for it.

@@ -212,6 +212,8 @@ impl Connection {
         let is_last = is_unwanted || self.drain.is_told_already();
         let (mut body, keeps_alive) =
             answer::begin((reply.status, &reply.fields, reply.body), terms, is_last, outbox);
+        // They hold the buffer that HubSpot's head came in: no slow client keeps that.
+        drop(reply.fields);
         let mut broke = None;
         let written = self
             .in_turn(|cx| self.poll_write(cx, outbox, &mut body, &mut broke))
