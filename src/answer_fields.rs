@@ -2,7 +2,7 @@
 //!
 //! A short list in place of a map: of a dozen fields each is looked at once or twice, and none is hashed. A name is
 //! a number with its spellings beside it, a value a part of the buffer that it was read into. (`benches/instructions`:
-//! of a read of 1 KB what is done to its answer costs 6.6 thousand instructions less than with a map.)
+//! with heads looked at sixteen bytes at a time, a read of 1 KB costs nine thousand instructions less than with a map.)
 //!
 //! What it does not do: say which fields come down, or what their values may be.
 

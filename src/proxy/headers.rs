@@ -67,6 +67,19 @@ pub fn check(line: &Line, fields: &Fields) -> Result<(), Refusal> {
     check_authority(line, fields)
 }
 
+/// What a body is that goes up as it comes. Out of its grammar, or with a key in it, the field would be left out, and
+/// HubSpot's 415 would not say why.
+pub fn check_type_of_stream(fields: &Fields) -> Result<(), Refusal> {
+    let goes_up = |value: &HeaderValue| downward::is_media_type(value.as_bytes()) && !holds_key(value);
+    match fields.all(Known::ContentType).all(goes_up) {
+        true => Ok(()),
+        false => Err(refuse(
+            "`Content-Type` is not `type/subtype` with parameters of the form `name=value`",
+            "write it so; a value with other characters than letters, digits and `!#$%&'*+-.^_`|~` stands in quotes",
+        )),
+    }
+}
+
 /// One authority, and an origin-form target. HTTP/2 carries it in `:authority`.
 fn check_authority(line: &Line, fields: &Fields) -> Result<(), Refusal> {
     let host = fields.get(Known::Host);
@@ -285,6 +298,38 @@ mod tests {
             ];
             let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
             assert_eq!(up(compression), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_stream_is_must_be_said_in_its_grammar() {
+        let key = format!(
+            "text/csv; a=sg_L_{}_{}_{}",
+            "A".repeat(12),
+            "b".repeat(43),
+            "0".repeat(6)
+        );
+        let check = |value: &str| {
+            let mut map = HeaderMap::new();
+            map.insert("content-type", HeaderValue::from_str(value).unwrap());
+            check_type_of_stream(&Fields::of(&map))
+        };
+        assert!(check_type_of_stream(&fields(&[])).is_ok());
+        for good in [
+            "text/csv",
+            "multipart/form-data; boundary=b",
+            "multipart/form-data; boundary=\"a=b\"",
+        ] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "csv",
+            "multipart/form-data; boundary=a=b",
+            "text/csv, text/html",
+            &key,
+        ] {
+            let refusal = check(bad).unwrap_err();
+            assert_eq!(refusal.reason, Reason::RefusedHeader, "{bad}");
         }
     }
 

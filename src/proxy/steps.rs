@@ -221,6 +221,9 @@ impl Case {
         } = &*self.snapshot;
         let need = decide::body_need(catalogue, &at.recognised, &at.policy, policies.ceiling());
         if need == BodyNeed::None {
+            if ask.body.as_ref().is_some_and(|body| !body.is_end_stream()) {
+                headers::check_type_of_stream(&ask.fields).map_err(Stop::Refused)?;
+            }
             return Ok(read);
         }
         let Some(body) = ask.body.take() else {

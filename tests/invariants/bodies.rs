@@ -197,6 +197,22 @@ async fn a_body_over_its_bound_is_413_before_it_was_read_and_all_together_are_bo
         "{reply:?}"
     );
 
+    // A streamed upload of which nobody could tell HubSpot what it is.
+    let mut wire = Wire::open(world.gate).await;
+    let lines = [
+        "Content-Type: multipart/form-data; boundary=a=b",
+        "Transfer-Encoding: chunked",
+    ];
+    wire.write(request("POST", "/files/v3/files", &key, &lines, "") + &chunk)
+        .await;
+    let reply = wire.reply().await.unwrap();
+    assert_eq!(
+        (reply.status, reply.sub_category().as_str()),
+        (400, "scopegate.refused"),
+        "{reply:?}"
+    );
+    assert!(reply.text().contains("`Content-Type` is not"), "{reply:?}");
+
     // A streamed upload that turns out too long: stopped, and never seen as whole by the upstream.
     let mut wire = Wire::open(world.gate).await;
     let lines = [
