@@ -10,7 +10,7 @@ use super::key;
 use super::query::Query;
 use super::refusal::{Reason, Refusal};
 
-/// Longest target: extractors put the names of 400 properties into a query, 8 to 10 KB.
+/// Longest target, as it comes and as it goes up: extractors put the names of 400 properties into a query, 8 to 10 KB.
 pub const TARGET_BYTES: usize = 32 * 1024;
 
 /// Most path segments. The longest template has twelve; the rest is room for file paths.
@@ -91,6 +91,10 @@ impl Target {
             query: Query::parse(query.unwrap_or(""))?,
         };
         parsed.read_path(path)?;
+        // Each byte that must be escaped is three afterwards: what goes up can be read again, or is refused here.
+        if target.len() > TARGET_BYTES / 3 && parsed.path_and_query().len() > TARGET_BYTES {
+            return Err(TOO_LONG);
+        }
         Ok(parsed)
     }
 

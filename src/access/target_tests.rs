@@ -113,6 +113,15 @@ fn only_the_five_methods_pass_in_capitals() {
 fn length_and_segments_are_bounded() {
     let long = format!("/crm?q={}", "a".repeat(TARGET_BYTES));
     assert_eq!(canonical(&long), Err("refused_path"));
+    // What must be escaped is three bytes as it goes up.
+    let fits = (TARGET_BYTES - 1) / 3;
+    for escaped in ["&", "+"] {
+        let longest = canonical(&format!("/{}", escaped.repeat(fits))).unwrap();
+        assert_eq!(longest.len(), 1 + 3 * fits);
+        assert_eq!(canonical(&longest), Ok(longest.clone()));
+        let longer = format!("/{}", escaped.repeat(fits + 1));
+        assert_eq!(canonical(&longer), Err("refused_path"));
+    }
     assert_eq!(canonical(&"/a".repeat(SEGMENTS + 1)), Err("refused_path"));
     assert_eq!(canonical(&"/a".repeat(SEGMENTS)).unwrap().len(), 2 * SEGMENTS);
 }
