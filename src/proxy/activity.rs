@@ -3,9 +3,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 
-use crate::metrics::ClientEnd;
+use crate::metrics::{ClientEnd, Metrics};
 
 /// How many requests of a connection are being served, and why it ended if a bound was reached.
 #[derive(Clone, Default)]
@@ -17,12 +18,22 @@ struct Shared {
     ended: Cell<u64>,
     answered: Cell<u64>,
     reader: Cell<Option<Waker>>,
-    end: Cell<Option<ClientEnd>>,
+    has_end: Cell<bool>,
+    /// `None`: nobody counts, as in a test of one end alone.
+    metrics: Option<Arc<Metrics>>,
     at_rest: Cell<bool>,
     has_turn: Cell<bool>,
 }
 
 impl Activity {
+    /// Of a connection that is counted in `metrics` when it is given up.
+    pub fn counted(metrics: &Arc<Metrics>) -> Self {
+        Self(Rc::new(Shared {
+            metrics: Some(Arc::clone(metrics)),
+            ..Shared::default()
+        }))
+    }
+
     /// One more request is being served, until the guard is dropped.
     pub fn begin(&self) -> ActiveGuard {
         self.0.begun.set(self.0.begun.get() + 1);
@@ -81,16 +92,15 @@ impl Activity {
         self.0.has_turn.set(has_turn);
     }
 
-    /// The connection is given up for this reason. The first one counts.
+    /// The connection is given up for this reason, and counted so, before its client can see it. The first
+    /// reason counts.
     pub fn give_up(&self, end: ClientEnd) {
-        if self.0.end.get().is_none() {
-            self.0.end.set(Some(end));
+        if self.0.has_end.replace(true) {
+            return;
         }
-    }
-
-    /// Why it was given up, if it was.
-    pub fn end(&self) -> Option<ClientEnd> {
-        self.0.end.get()
+        if let Some(metrics) = &self.0.metrics {
+            metrics.client_ended(end);
+        }
     }
 }
 

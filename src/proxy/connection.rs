@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -53,16 +54,11 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let served = match Box::pin(arrive(&worker, stream, peer)).await {
         Err(error) => Err(error),
         Ok(Arrived { io, peer, is_h2 }) => {
-            let activity = peer.activity.clone();
-            let served = if is_h2 {
+            if is_h2 {
                 Box::pin(http2::serve(&worker, io, peer)).await
             } else {
                 http1::serve(&worker, io, peer, &mut presence).await
-            };
-            if let Some(end) = activity.end() {
-                worker.client_ended(end);
             }
-            served
         }
     };
     if let Err(error) = served {
@@ -86,20 +82,13 @@ async fn arrive(worker: &Worker, stream: std::net::TcpStream, address: SocketAdd
     let tls = worker.tls();
     let secure = tls.is_some();
     let first_byte = tokio::time::Instant::now() + limits.first_byte;
-    let opened = tokio::time::timeout_at(first_byte, open(stream, tls)).await;
-    let (socket, first, is_h2) = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => {
-            if secure && error.kind() != io::ErrorKind::UnexpectedEof {
-                worker.client_ended(ClientEnd::Handshake);
-            }
-            return Err(error);
-        }
-        Err(_) => {
-            worker.client_ended(ClientEnd::FirstByteWait);
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+    // What opens the socket owns it: pinned here, it closes behind the counting.
+    let mut opening = pin!(open(worker, stream, tls));
+    let Ok(opened) = tokio::time::timeout_at(first_byte, opening.as_mut()).await else {
+        worker.client_ended(ClientEnd::FirstByteWait);
+        return Err(io::ErrorKind::TimedOut.into());
     };
+    let (socket, first, is_h2) = opened?;
     let deadlines = Deadlines {
         first_byte,
         idle: limits.idle,
@@ -107,7 +96,7 @@ async fn arrive(worker: &Worker, stream: std::net::TcpStream, address: SocketAdd
         write: limits.answer_idle,
         rate: Rate::of(limits),
     };
-    let activity = Activity::default();
+    let activity = Activity::counted(worker.metrics().metrics());
     let peer = Rc::new(Peer {
         address,
         secure,
@@ -130,6 +119,7 @@ fn front(limits: &Limits, is_h2: bool) -> Front {
 
 /// The handshake, then just enough bytes to tell HTTP/1 from HTTP/2.
 async fn open(
+    worker: &Worker,
     stream: TcpStream,
     tls: Option<Arc<rustls::ServerConfig>>,
 ) -> io::Result<(Socket, Vec<u8>, bool)> {
@@ -138,7 +128,13 @@ async fn open(
         let (first, is_h2) = detect(&mut socket).await?;
         return Ok((Socket::Plain(socket), first, is_h2));
     };
-    let mut stream = TlsAcceptor::from(config).accept(stream).await?;
+    let accepted = TlsAcceptor::from(config).accept(stream).into_fallible().await;
+    let mut stream = accepted.map_err(|(error, _still_open)| {
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            worker.client_ended(ClientEnd::Handshake);
+        }
+        error
+    })?;
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Ok((Socket::Tls(Box::new(stream)), Vec::new(), true)),
         Some(_) => Ok((Socket::Tls(Box::new(stream)), Vec::new(), false)),
