@@ -19,6 +19,7 @@ pub mod logging;
 pub mod metrics;
 pub mod monitor;
 pub mod outbox;
+pub mod part;
 pub mod people;
 pub mod policy_files;
 pub mod proxy;

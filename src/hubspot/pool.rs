@@ -8,7 +8,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ use super::connect::{Upstream, UpstreamStream};
 use super::exchange::{Answer, ExchangeError, Unanswered, Way, fate_of, fate_of_answer};
 use super::places::{Place, Places};
 use super::progress::Progress;
-use super::shared::{Active, Counted, Shared};
+use super::shared::{Active, Counted, PoolStats, Shared};
 
 /// How many connections there are, and how long they live.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +75,7 @@ pub struct Pool<B> {
     version: Cell<u64>,
     settings: PoolSettings,
     shared: Arc<Shared>,
+    stats: Arc<PoolStats>,
     places: Rc<Places>,
     connecting: Rc<Places>,
     idle: RefCell<Vec<(Instant, Box<Lent<B>>)>>,
@@ -93,6 +93,7 @@ where
             places: Places::new(settings.connections, settings.waiting),
             connecting: Places::new(settings.connecting, settings.waiting),
             settings,
+            stats: shared.join(),
             shared,
             idle: RefCell::default(),
         })
@@ -103,10 +104,7 @@ where
         *self.upstream.borrow_mut() = upstream;
         self.version.set(self.version.get() + 1);
         let dropped = std::mem::take(&mut *self.idle.borrow_mut());
-        self.shared
-            .stats
-            .idle
-            .fetch_sub(dropped.len() as i64, Ordering::Relaxed);
+        self.stats.idle.sub(dropped.len() as u64);
     }
 
     /// Closes what has been idle too long. Called on the worker's tick.
@@ -115,10 +113,7 @@ where
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|(since, _)| now.duration_since(*since) < idle_for);
-        self.shared
-            .stats
-            .idle
-            .fetch_sub((before - idle.len()) as i64, Ordering::Relaxed);
+        self.stats.idle.sub((before - idle.len()) as u64);
     }
 
     /// Sends a request, once, and returns the answer's head with its body. `still` is asked after each wait
@@ -184,14 +179,14 @@ where
             self.give_back(lent);
             return Err(unsent(body, ExchangeError::Withdrawn));
         }
-        let active = Active::begin(shared, place);
+        let active = Active::begin(&self.stats, place);
         match self.exchange(lent, head, body, progress, active).await {
             Ok(answer) => {
                 let fate = fate_of_answer(answer.status, &answer.fields);
                 passage.report(fate, account, Instant::now());
-                shared.stats.sent.fetch_add(1, Ordering::Relaxed);
+                self.stats.sent.add(1);
                 if reused {
-                    shared.stats.reused.fetch_add(1, Ordering::Relaxed);
+                    self.stats.reused.add(1);
                 }
                 Ok(answer)
             }
@@ -221,7 +216,7 @@ where
         let now = Instant::now();
         loop {
             let (since, mut lent) = self.idle.borrow_mut().pop()?;
-            self.shared.stats.idle.fetch_sub(1, Ordering::Relaxed);
+            self.stats.idle.sub(1);
             if now.duration_since(since) >= self.settings.idle_for
                 || now.duration_since(lent.opened) >= self.settings.age
             {
@@ -249,14 +244,14 @@ where
             }
         };
         self.make_room();
-        let _counted = Counted::begin(&self.shared.stats);
+        let _counted = Counted::begin(&self.stats);
         let upstream = self.upstream.borrow().clone();
         let version = self.version.get();
         let stream = tokio::time::timeout(self.settings.connect, upstream.connect())
             .await
             .map_err(|_| ExchangeError::ConnectTimeout)?
             .map_err(ExchangeError::Connect)?;
-        self.shared.stats.opened.fetch_add(1, Ordering::Relaxed);
+        self.stats.opened.add(1);
         Ok(Box::new(Lent {
             connection: Connection::new(stream, self.settings.names),
             deadline: Box::pin(tokio::time::sleep(self.settings.answer_head)),
@@ -274,10 +269,7 @@ where
         if idle.len() > most {
             let too_many = idle.len() - most;
             idle.drain(..too_many);
-            self.shared
-                .stats
-                .idle
-                .fetch_sub(too_many as i64, Ordering::Relaxed);
+            self.stats.idle.sub(too_many as u64);
         }
     }
 
@@ -334,7 +326,7 @@ where
         let mut idle = self.idle.borrow_mut();
         let trusted = lent.version == self.version.get();
         if trusted && lent.served < self.settings.requests && idle.len() < self.settings.idle {
-            self.shared.stats.idle.fetch_add(1, Ordering::Relaxed);
+            self.stats.idle.add(1);
             idle.push((Instant::now(), lent));
         }
     }
@@ -342,7 +334,6 @@ where
 
 impl<B> Drop for Pool<B> {
     fn drop(&mut self) {
-        let left = self.idle.borrow().len() as i64;
-        self.shared.stats.idle.fetch_sub(left, Ordering::Relaxed);
+        self.stats.idle.sub(self.idle.borrow().len() as u64);
     }
 }

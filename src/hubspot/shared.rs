@@ -1,37 +1,61 @@
 //! What the pools of all workers share: counts, the breaker, and how much may be sent a second time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::breaker::Breaker;
 use super::places::Place;
 use super::retries::RetryBudget;
+use crate::part::{Part, sum};
 
 /// What the pools of all workers share.
 pub struct Shared {
-    /// Counts.
-    pub stats: PoolStats,
     /// Leaves an upstream that can't be reached alone.
     pub breaker: Breaker,
     /// How much may be sent a second time.
     pub retries: RetryBudget,
+    pools: Mutex<Vec<Arc<PoolStats>>>,
 }
 
-/// Counts over all workers, read by the metrics at a scrape.
+impl Shared {
+    /// No pools yet.
+    pub fn new(breaker: Breaker, retries: RetryBudget) -> Self {
+        Self {
+            breaker,
+            retries,
+            pools: Mutex::default(),
+        }
+    }
+
+    /// One more pool's counts.
+    pub(super) fn join(&self) -> Arc<PoolStats> {
+        let stats = Arc::new(PoolStats::default());
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.push(Arc::clone(&stats));
+        stats
+    }
+
+    /// All pools' counts of something together.
+    pub fn count(&self, of: impl Fn(&PoolStats) -> &Part) -> u64 {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        sum(pools.iter().map(|stats| of(stats).get()))
+    }
+}
+
+/// One pool's counts, changed by its worker alone, read by the metrics at a scrape.
 #[derive(Debug, Default)]
 pub struct PoolStats {
     /// Connections opened, ever.
-    pub opened: AtomicU64,
+    pub opened: Part,
     /// Requests that were answered.
-    pub sent: AtomicU64,
+    pub sent: Part,
     /// Of these, on a connection that had served one before.
-    pub reused: AtomicU64,
+    pub reused: Part,
     /// Idle now.
-    pub idle: AtomicI64,
+    pub idle: Part,
     /// In use now.
-    pub active: AtomicI64,
+    pub active: Part,
     /// Being made now.
-    pub connecting: AtomicI64,
+    pub connecting: Part,
 }
 
 /// One connection being made, counted.
@@ -39,28 +63,28 @@ pub(super) struct Counted<'a>(&'a PoolStats);
 
 impl<'a> Counted<'a> {
     pub(super) fn begin(stats: &'a PoolStats) -> Self {
-        stats.connecting.fetch_add(1, Ordering::Relaxed);
+        stats.connecting.add(1);
         Self(stats)
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.connecting.fetch_sub(1, Ordering::Relaxed);
+        self.0.connecting.sub(1);
     }
 }
 
 /// One connection in use: its place, and a count.
 pub(super) struct Active {
-    shared: Arc<Shared>,
+    stats: Arc<PoolStats>,
     _place: Place,
 }
 
 impl Active {
-    pub(super) fn begin(shared: &Arc<Shared>, place: Place) -> Self {
-        shared.stats.active.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn begin(stats: &Arc<PoolStats>, place: Place) -> Self {
+        stats.active.add(1);
         Self {
-            shared: Arc::clone(shared),
+            stats: Arc::clone(stats),
             _place: place,
         }
     }
@@ -68,6 +92,6 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.shared.stats.active.fetch_sub(1, Ordering::Relaxed);
+        self.stats.active.sub(1);
     }
 }

@@ -5,6 +5,7 @@
 //! an id, an address or a property. Names and units follow the Prometheus conventions: base units,
 //! `_total` on counters.
 
+mod parts;
 mod requests;
 mod state;
 pub mod words;
@@ -13,8 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 pub use crate::hubspot::forbidden::{ForbiddenCause, ForbiddenDetail};
@@ -28,6 +28,7 @@ pub use words::{
 use crate::access::kill::KillKind;
 use crate::audit::Watch;
 use crate::logging::LineBudget;
+use parts::{Counters, Durations, Flights};
 use requests::SeriesBound;
 
 /// What a label says before it is known.
@@ -61,8 +62,8 @@ pub struct Metrics {
     series: SeriesBound,
     requests: IntCounterVec,
     responses: IntCounterVec,
-    request_duration: HistogramVec,
-    gate_duration: Histogram,
+    request_duration: Durations,
+    gate_duration: Durations,
     upstream_errors: IntCounterVec,
     client_connections: IntGaugeVec,
     client_ends: IntCounterVec,
@@ -94,6 +95,9 @@ pub struct Metrics {
     admin_requests: IntCounterVec,
     clock_jumps: IntCounterVec,
     inflight: IntGauge,
+    /// What the workers count, apart from each other.
+    counted: Counters,
+    flights: Flights,
     upstream_connections: IntGaugeVec,
     upstream_reuse: Gauge,
     upstream_retries: IntCounterVec,
@@ -140,25 +144,24 @@ impl Metrics {
             )?,
             request_duration: register(
                 &r,
-                HistogramVec::new(
-                    HistogramOpts::new(
-                        "scopegate_request_duration_seconds",
-                        "From the first byte of a request to the last of its answer.",
-                    )
-                    .buckets(REQUEST_BUCKETS.to_vec()),
-                    &["integration"],
+                Durations::new(
+                    "scopegate_request_duration_seconds",
+                    "From the first byte of a request to the last of its answer.",
+                    &REQUEST_BUCKETS,
+                    Some("integration"),
                 )?,
             )?,
             gate_duration: register(
                 &r,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "scopegate_gate_duration_seconds",
-                        "The gate's own part of a request, without upstream time.",
-                    )
-                    .buckets(GATE_BUCKETS.to_vec()),
+                Durations::new(
+                    "scopegate_gate_duration_seconds",
+                    "The gate's own part of a request, without upstream time.",
+                    &GATE_BUCKETS,
+                    None,
                 )?,
             )?,
+            counted: Counters::default(),
+            flights: Flights::default(),
             upstream_errors: counters(
                 &r,
                 "scopegate_upstream_errors_total",
@@ -556,6 +559,8 @@ impl Metrics {
     }
 
     fn look_up(&self) {
+        self.counted.tell();
+        self.inflight.set(self.flights.under_way());
         let leases = self.upstream_leases.load(Ordering::Relaxed);
         if leases > 0 {
             let reused = self.upstream_reused.load(Ordering::Relaxed);

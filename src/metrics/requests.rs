@@ -1,23 +1,26 @@
 //! The series of one request, and the bound on how many there can be.
 //!
-//! A worker keeps the counters it has used: a request whose labels were seen before costs two
-//! look-ups by borrowed text and an atomic addition. Nothing is buffered, so a scrape shows every
+//! A worker keeps its parts of the counters it has used: a request whose labels were seen before costs two
+//! look-ups by borrowed text and an addition. Nothing is buffered, so a scrape shows every
 //! request that was counted before it began.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::IntCounter;
 
+use super::parts::{Flight, Spread};
 use super::{ForbiddenCause, Metrics, OTHER, UNKNOWN};
 use crate::access::effect::Effect;
 use crate::access::installer::Installer;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
+use crate::part::Part;
 
 /// The labels of `scopegate_requests_total`.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +90,8 @@ impl SeriesBound {
 pub struct Worker {
     metrics: Arc<Metrics>,
     integrations: RefCell<Known<Box<str>, Cached>>,
+    flight: Arc<Flight>,
+    gate_duration: Arc<Spread>,
 }
 
 /// By names that no stranger can choose: policies' and the catalogue's.
@@ -97,23 +102,25 @@ type RequestKey = (Option<Effect>, Verdict, Reason);
 
 struct Cached {
     /// By operation.
-    requests: Known<Box<str>, Known<RequestKey, IntCounter>>,
-    responses: Known<(Option<Effect>, u16, Source), IntCounter>,
-    duration: Histogram,
+    requests: Known<Box<str>, Known<RequestKey, Arc<Part>>>,
+    responses: Known<(Option<Effect>, u16, Source), Arc<Part>>,
+    duration: Arc<Spread>,
 }
 
-/// Counts a request as in flight until it is dropped.
-pub struct InFlight(IntGauge);
+/// Counts a request as in flight until it is dropped. Not `Send`: the count is its worker's.
+pub struct InFlight(Arc<Flight>, PhantomData<*const ()>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.dec();
+        self.0.over.add(1);
     }
 }
 
 impl Worker {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
+            flight: metrics.flights.join(),
+            gate_duration: metrics.gate_duration.part_of(""),
             metrics,
             integrations: RefCell::default(),
         }
@@ -126,8 +133,8 @@ impl Worker {
 
     /// Counts a request in flight.
     pub fn in_flight(&self) -> InFlight {
-        self.metrics.inflight.inc();
-        InFlight(self.metrics.inflight.clone())
+        self.flight.begun.add(1);
+        InFlight(Arc::clone(&self.flight), PhantomData)
     }
 
     /// Counts a decision.
@@ -138,22 +145,23 @@ impl Worker {
         };
         let key = (labels.effect, labels.verdict, labels.reason);
         self.with(labels.integration, |cached| {
-            if let Some(counter) = cached.request(operation, key) {
-                counter.inc();
+            if let Some(count) = cached.request(operation, key) {
+                count.add(1);
                 return;
             }
             let full = self.metrics.series.full.load(Ordering::Relaxed);
-            if full && let Some(counter) = cached.request(OTHER, key) {
-                counter.inc();
+            if full && let Some(count) = cached.request(OTHER, key) {
+                count.add(1);
                 return;
             }
             let (operation, counter) = self.metrics.requests_series(labels, operation);
-            counter.inc();
+            let count = self.metrics.counted.part_of(counter);
+            count.add(1);
             cached
                 .requests
                 .entry(operation.into())
                 .or_default()
-                .insert(key, counter);
+                .insert(key, count);
         });
     }
 
@@ -161,18 +169,19 @@ impl Worker {
     pub fn answered(&self, answer: &AnswerLabels<'_>) {
         let key = (answer.effect, answer.status, answer.source);
         self.with(answer.integration, |cached| {
-            cached.duration.observe(answer.duration.as_secs_f64());
-            let counter = cached.responses.entry(key).or_insert_with(|| {
-                self.metrics.responses.with_label_values(&[
+            cached.duration.observe(answer.duration);
+            let count = cached.responses.entry(key).or_insert_with(|| {
+                let counter = self.metrics.responses.with_label_values(&[
                     answer.integration.unwrap_or(UNKNOWN),
                     answer.effect.map_or(UNKNOWN, Effect::as_str),
                     &code(answer.status),
                     answer.source.as_str(),
-                ])
+                ]);
+                self.metrics.counted.part_of(counter)
             });
-            counter.inc();
+            count.add(1);
         });
-        self.metrics.gate_duration.observe(answer.gate.as_secs_f64());
+        self.gate_duration.observe(answer.gate);
     }
 
     /// Counts a 403 of the upstream.
@@ -208,15 +217,15 @@ impl Worker {
         let cached = integrations.entry(integration.into()).or_insert_with(|| Cached {
             requests: Known::default(),
             responses: Known::default(),
-            duration: self.metrics.request_duration.with_label_values(&[integration]),
+            duration: self.metrics.request_duration.part_of(integration),
         });
         f(cached);
     }
 }
 
 impl Cached {
-    fn request(&self, operation: &str, key: RequestKey) -> Option<&IntCounter> {
-        self.requests.get(operation)?.get(&key)
+    fn request(&self, operation: &str, key: RequestKey) -> Option<&Part> {
+        self.requests.get(operation)?.get(&key).map(Arc::as_ref)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -209,27 +208,28 @@ fn watch_limits(gate: &Arc<Gate>) {
     });
 }
 
-/// The pool counts with atomics of its own; a scrape reads them.
+/// The pools count by themselves; a scrape reads what they have.
 fn watch_pool(gate: &Arc<Gate>) {
     let pools = Arc::clone(&gate.pools);
     gate.metrics.before_scrape(move |metrics| {
-        let stats = &pools.stats;
-        let count = |state, value: &AtomicI64| {
-            metrics
-                .upstream_connections(state)
-                .set(value.load(Ordering::Relaxed))
+        let show = |state, count: u64| {
+            let count = i64::try_from(count).unwrap_or(0);
+            metrics.upstream_connections(state).set(count);
         };
-        count(UpstreamConnection::Active, &stats.active);
-        count(UpstreamConnection::Idle, &stats.idle);
-        count(UpstreamConnection::Connecting, &stats.connecting);
+        show(UpstreamConnection::Active, pools.count(|stats| &stats.active));
+        show(UpstreamConnection::Idle, pools.count(|stats| &stats.idle));
+        show(
+            UpstreamConnection::Connecting,
+            pools.count(|stats| &stats.connecting),
+        );
         metrics.set_breaker(match pools.breaker.state() {
             State::Closed => BreakerState::Closed,
             State::HalfOpen => BreakerState::HalfOpen,
             State::Open => BreakerState::Open,
         });
         metrics.set_upstream_leases(
-            stats.sent.load(Ordering::Relaxed),
-            stats.reused.load(Ordering::Relaxed),
+            pools.count(|stats| &stats.sent),
+            pools.count(|stats| &stats.reused),
         );
     });
 }

@@ -27,7 +27,7 @@ use crate::hubspot::connect::SharedUpstream;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
 use crate::hubspot::retries::RetryBudget;
-use crate::hubspot::shared::{PoolStats, Shared};
+use crate::hubspot::shared::Shared;
 use crate::install::{InstallParts, Installer};
 use crate::metrics::{Metrics, MetricsBounds, StoreOp};
 use crate::monitor::{Condition, Readiness};
@@ -377,11 +377,10 @@ fn pools(limits: &Limits, metrics: &Arc<Metrics>) -> Shared {
         probe: limits.connect,
     };
     let counted = Arc::clone(metrics);
-    Shared {
-        stats: PoolStats::default(),
-        breaker: Breaker::new(settings, move |turn| BreakerTurned(turn).emit(&counted)),
-        retries: RetryBudget::new(limits.retry_percent, limits.retry_reserve),
-    }
+    Shared::new(
+        Breaker::new(settings, move |turn| BreakerTurned(turn).emit(&counted)),
+        RetryBudget::new(limits.retry_percent, limits.retry_reserve),
+    )
 }
 
 /// At start there is no previous version to keep: a ceiling that does not load is exit 2, a policy
