@@ -18,7 +18,7 @@ WARM_UP = 32
 REQUESTS = 64
 # The threads that count, by the source only they run.
 WORKER, WRITER = "worker", "audit writer"
-THREADS = {WORKER: "src/proxy/", WRITER: "src/audit/record.rs"}
+THREADS = {WORKER: "src/proxy/", WRITER: "src/audit/numbered.rs"}
 # Where the writer waits for records, takes them and hands them to the disk, all at once.
 GATHERING = ("src/audit/writer.rs", "src/audit/queue.rs", "src/audit/files.rs")
 # A thread is known by so many of its dearest places.

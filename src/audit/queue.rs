@@ -7,19 +7,57 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::fold::Strangers;
 use super::network::Network;
-use super::record::{DecisionRecord, Record};
+use super::record::{DecisionRecord, OutcomeRecord, Record};
 use super::{AuditRefused, Counts};
 use crate::access::refusal::Reason;
 use crate::config::AuditSettings;
 
+/// A batch that has grown beyond this is made small again when it is empty: a burst must not keep its memory.
+const KEPT_TEXT_BYTES: usize = 1 << 20;
+
 /// A record on its way, and who waits for it.
 pub(super) struct Entry {
-    pub(super) record: Record,
+    pub(super) what: What,
     pub(super) waiter: Option<oneshot::Sender<()>>,
+}
+
+/// What is on its way. Lengths are in bytes of [`Batch::text`], in its order.
+pub(super) enum What {
+    /// A line.
+    Line(usize),
+    /// The line of a denial, and what decides whether it gets one of its own.
+    Denial {
+        line: usize,
+        integration: Arc<str>,
+        reason: Reason,
+        time: Timestamp,
+    },
+    /// A record of which the writer makes the line.
+    Record(Record),
+}
+
+/// What was handed over since the last drain.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) entries: Vec<Entry>,
+    /// Lines, each without its number.
+    pub(super) text: Vec<u8>,
+}
+
+impl Batch {
+    /// Empties it; its room stays.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.text.clear();
+        if self.text.capacity() > KEPT_TEXT_BYTES {
+            *self = Self::default();
+        }
+    }
 }
 
 /// One worker's queue.
@@ -29,8 +67,8 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    entries: Vec<Entry>,
-    /// When the oldest of `entries` came.
+    batch: Batch,
+    /// When the oldest of `batch` came.
     oldest: Option<Instant>,
     /// When the oldest of those came that the writer holds and that are not on the disk.
     in_flight: Option<Instant>,
@@ -52,13 +90,14 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves what is queued into `into`; it counts as in flight until [`Queue::synced`].
-    pub(super) fn drain(&self, into: &mut Vec<Entry>) {
+    /// Takes what is queued, and leaves `into`, which is empty, for what comes next; it counts as in flight until
+    /// [`Queue::synced`].
+    pub(super) fn drain(&self, into: &mut Batch) {
         let mut state = self.lock();
-        if state.entries.is_empty() {
+        if state.batch.entries.is_empty() {
             return;
         }
-        into.append(&mut state.entries);
+        mem::swap(&mut state.batch, into);
         state.crowd.clear();
         let oldest = state.oldest.take();
         state.in_flight = state.in_flight.or(oldest);
@@ -73,12 +112,12 @@ impl Queue {
     }
 
     fn is_empty(&self) -> bool {
-        self.lock().entries.is_empty()
+        self.lock().batch.entries.is_empty()
     }
 
     fn owes_something(&self) -> bool {
         let state = self.lock();
-        !state.entries.is_empty() || !state.strangers.is_empty() || state.in_flight.is_some()
+        !state.batch.entries.is_empty() || !state.strangers.is_empty() || state.in_flight.is_some()
     }
 }
 
@@ -251,6 +290,17 @@ impl Recording {
     }
 }
 
+/// Waits until what was handed over is on the disk, if it must be.
+///
+/// # Errors
+/// It was not taken, or the disk took longer than `audit.max_wait`.
+pub async fn on_disk(handed: Result<Option<Recording>, AuditRefused>) -> Result<(), AuditRefused> {
+    match handed? {
+        Some(mut recording) => recording.wait().await,
+        None => Ok(()),
+    }
+}
+
 impl Handle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let queue = Arc::new(Queue {
@@ -263,56 +313,81 @@ impl Handle {
         Self { shared, queue }
     }
 
-    /// Records a decision as its effect demands: one that lets data be changed is on the disk when
-    /// this returns, as are all with `audit.durable: all`; others are handed over.
+    /// Hands a decision over. One that lets data be changed must be on the disk before anything goes up, as all must
+    /// with `audit.durable: all`: then there is something to wait for.
     ///
     /// # Errors
-    /// The record was not taken, or not durable in time: the request must not go upstream.
-    pub async fn decided(&self, record: DecisionRecord) -> Result<(), AuditRefused> {
+    /// The record was not taken: the request must not go upstream.
+    pub fn decided(&self, record: &DecisionRecord<'_>) -> Result<Option<Recording>, AuditRefused> {
+        let passes = record.verdict.passes();
         let changes = record.effect.is_none_or(|effect| effect.changes_data());
-        let durable = record.verdict.passes() && (changes || self.shared.durable_reads);
-        let record = Record::Decision(Box::new(record));
-        if durable {
-            self.push_durable(record).await
+        let (waiter, recording) = if passes && (changes || self.shared.durable_reads) {
+            let (waiter, recording) = self.recording();
+            (Some(waiter), Some(recording))
         } else {
-            self.push(record)
+            (None, None)
+        };
+        self.enqueue(Some(record.integration), waiter, |text| {
+            let line = put(text, |text| record.write_line(text));
+            if passes {
+                return What::Line(line);
+            }
+            What::Denial {
+                line,
+                integration: Arc::clone(record.integration),
+                reason: record.reason,
+                time: record.time,
+            }
+        })?;
+        if recording.is_none() {
+            self.wake_if_idle();
         }
+        Ok(recording)
     }
 
-    /// Hands a record over; it is on the disk within about 50 ms.
+    /// Hands over what became of a call that was decided; it is on the disk within about 50 ms.
     ///
     /// # Errors
-    /// The queue is full, or the disk has not followed for too long. Records of what has already
-    /// happened are taken for longer than decisions are.
-    pub fn push(&self, record: Record) -> Result<(), AuditRefused> {
-        self.enqueue(record, None)?;
-        if self.shared.idle.load(Ordering::SeqCst) && self.shared.idle.swap(false, Ordering::SeqCst) {
-            self.shared.wake();
-        }
+    /// There is no room, or the log is closed. What has already happened is taken for longer than decisions are.
+    pub fn ended(&self, record: &OutcomeRecord<'_>) -> Result<(), AuditRefused> {
+        self.enqueue(None, None, |text| {
+            What::Line(put(text, |text| record.write_line(text)))
+        })?;
+        self.wake_if_idle();
         Ok(())
     }
 
-    /// Hands a record over and waits until it is on the disk. To be awaited where tokio's timer
-    /// runs; the future is `Send`.
+    /// Hands another record over; it is on the disk within about 50 ms.
     ///
     /// # Errors
-    /// As [`Handle::push`], or the disk took longer than `audit.max_wait`.
-    pub async fn push_durable(&self, record: Record) -> Result<(), AuditRefused> {
-        self.begin_durable(record)?.wait().await
+    /// As [`Handle::ended`].
+    pub fn push(&self, record: Record) -> Result<(), AuditRefused> {
+        self.enqueue(None, None, |_| What::Record(record))?;
+        self.wake_if_idle();
+        Ok(())
     }
 
     /// Hands a record over that is on the disk once what is returned has been waited for. Whoever hands over
     /// several waits for the last: a queue keeps their order.
     ///
     /// # Errors
-    /// As [`Handle::push`].
+    /// As [`Handle::ended`].
     pub fn begin_durable(&self, record: Record) -> Result<Recording, AuditRefused> {
+        let (waiter, recording) = self.recording();
+        self.enqueue(None, Some(waiter), |_| What::Record(record))?;
+        Ok(recording)
+    }
+
+    fn recording(&self) -> (oneshot::Sender<()>, Recording) {
         let (waiter, synced) = oneshot::channel();
-        self.enqueue(record, Some(waiter))?;
-        Ok(Recording {
-            shared: Arc::clone(&self.shared),
-            synced,
-        })
+        let shared = Arc::clone(&self.shared);
+        (waiter, Recording { shared, synced })
+    }
+
+    fn wake_if_idle(&self) {
+        if self.shared.idle.load(Ordering::SeqCst) && self.shared.idle.swap(false, Ordering::SeqCst) {
+            self.shared.wake();
+        }
     }
 
     /// Counts a call without a valid key. Never refused, never a line of its own: one line a
@@ -323,31 +398,33 @@ impl Handle {
 
     #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
-        self.queue.lock().entries.len()
+        self.queue.lock().batch.entries.len()
     }
 
-    fn enqueue(&self, record: Record, waiter: Option<oneshot::Sender<()>>) -> Result<(), AuditRefused> {
-        let happened = record.is_after_the_fact();
+    /// `decided`: whose decision it is; `None`: it has happened. Lines are put into the batch as they are written.
+    fn enqueue(
+        &self,
+        decided: Option<&Arc<str>>,
+        waiter: Option<oneshot::Sender<()>>,
+        put: impl FnOnce(&mut Vec<u8>) -> What,
+    ) -> Result<(), AuditRefused> {
         let now = Instant::now();
         let refused = {
             let mut state = self.queue.lock();
-            let decision = match &record {
-                Record::Decision(decision) => Some(&decision.integration),
-                _ => None,
-            };
-            match self.refusal(&state, decision, now) {
+            match self.refusal(&state, decided, now) {
                 Some(refused) => refused,
                 None => {
-                    if let Some(integration) = decision.filter(|_| self.fills_up(&state)) {
+                    if let Some(integration) = decided.filter(|_| self.fills_up(&state)) {
                         *state.crowd.entry(Arc::clone(integration)).or_default() += 1;
                     }
-                    state.entries.push(Entry { record, waiter });
+                    let what = put(&mut state.batch.text);
+                    state.batch.entries.push(Entry { what, waiter });
                     state.oldest.get_or_insert(now);
                     return Ok(());
                 }
             }
         };
-        if happened {
+        if decided.is_none() {
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
         }
         Err(self.shared.refuse(refused))
@@ -355,7 +432,7 @@ impl Handle {
 
     /// Whether so much waits that from now on it matters whose it is.
     fn fills_up(&self, state: &State) -> bool {
-        state.entries.len() >= self.shared.capacity / 8
+        state.batch.entries.len() >= self.shared.capacity / 8
     }
 
     /// Whether an integration has its share of a queue that fills up: a quarter.
@@ -364,15 +441,15 @@ impl Handle {
         taken >= self.shared.capacity / 4
     }
 
-    fn refusal(&self, state: &State, decision: Option<&Arc<str>>, now: Instant) -> Option<AuditRefused> {
-        let happened = decision.is_none();
+    fn refusal(&self, state: &State, decided: Option<&Arc<str>>, now: Instant) -> Option<AuditRefused> {
+        let happened = decided.is_none();
         // Twice the room for what has happened: every decision that was taken has room for its
         // outcome.
         let capacity = self.shared.capacity.saturating_mul(if happened { 2 } else { 1 });
         if state.closed {
             Some(AuditRefused::Stopped)
-        } else if state.entries.len() >= capacity
-            || decision.is_some_and(|integration| self.has_its_share(state, integration))
+        } else if state.batch.entries.len() >= capacity
+            || decided.is_some_and(|integration| self.has_its_share(state, integration))
         {
             Some(AuditRefused::Full)
         } else if !happened
@@ -385,4 +462,11 @@ impl Handle {
             None
         }
     }
+}
+
+/// Has `write` append a line; how long it is.
+fn put(text: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    let before = text.len();
+    write(text);
+    text.len() - before
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::line;
@@ -21,14 +20,11 @@ use crate::access::key::KeyId;
 use crate::access::refusal::Reason;
 use crate::access::verdict::{Source, Verdict};
 
-/// One line. The member `kind` tells which.
+/// A line that no call leaves. The member `kind` tells which; the two that a call leaves are [`DecisionRecord`] and
+/// [`OutcomeRecord`].
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
-    /// What was decided, before anything goes upstream.
-    Decision(Box<DecisionRecord>),
-    /// What became of a request that was decided.
-    Outcome(Box<OutcomeRecord>),
     /// A change made by a command, from the store's `admin_events`.
     Admin(Box<AdminRecord>),
     /// The gate itself: started, stopped, reloaded.
@@ -42,9 +38,10 @@ pub enum Record {
 /// What was decided about one request of an integration whose key is valid.
 ///
 /// A denial or a refusal is complete with this record; a request that passes gets an
-/// [`OutcomeRecord`] with the same `id`.
+/// [`OutcomeRecord`] with the same `id`. It borrows what it names: its line is written where it was decided.
 #[derive(Clone, Debug, Serialize)]
-pub struct DecisionRecord {
+#[serde(tag = "kind", rename = "decision")]
+pub struct DecisionRecord<'a> {
     /// When it was decided (wall clock, UTC).
     #[serde(serialize_with = "micros")]
     pub time: Timestamp,
@@ -52,51 +49,49 @@ pub struct DecisionRecord {
     #[serde(serialize_with = "shown")]
     pub id: Uuid,
     /// Who called.
-    #[serde(serialize_with = "text")]
-    pub integration: Arc<str>,
+    #[serde(serialize_with = "shared")]
+    pub integration: &'a Arc<str>,
     /// The public id of the key, never its secret part.
     #[serde(serialize_with = "key_id")]
     pub key: KeyId,
     /// The connection's name, once it is known.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "connection_name")]
-    pub connection: Option<ConnectionName>,
+    pub connection: Option<&'a ConnectionName>,
     /// The portal behind the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub portal: Option<u64>,
     /// The operation's id; absent = not recognised.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
-    pub operation: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'a str>,
     /// The template of the row that matched, never the path that was sent.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
-    pub template: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<&'a str>,
     /// The strongest effect of all that the request needs.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "effect")]
     pub effect: Option<Effect>,
     /// Canonical names of the object types that are touched.
-    #[serde(skip_serializing_if = "SmallVec::is_empty", serialize_with = "names")]
-    pub object_types: SmallVec<[Arc<str>; 2]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "names")]
+    pub object_types: &'a [Arc<str>],
     /// The decision.
     #[serde(rename = "decision", serialize_with = "verdict")]
     pub verdict: Verdict,
     /// The rule that decided, as `POLICY#allow[2]`.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
-    pub rule: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'a str>,
     /// Why it did not pass, or would not have; `none` for an allowed request.
     #[serde(serialize_with = "reason")]
     pub reason: Reason,
     /// What the policy lacks, as written in one: `scope:…`, `effect:…`, `object:…`, `risk:…`,
     /// `operation:…`. Of properties and values no more than the word: their names came with the request.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lacks: Vec<Box<str>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub lacks: &'a [Box<str>],
     /// The limit that stood in the way, in numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Box<LimitRecord>>,
+    pub limit: Option<&'a LimitRecord>,
     /// Digest of the policies the decision was made on.
-    #[serde(serialize_with = "text")]
-    pub policy: Arc<str>,
+    pub policy: &'a str,
     /// Digest of the catalogue.
-    #[serde(serialize_with = "text")]
-    pub catalogue: Arc<str>,
+    pub catalogue: &'a str,
     /// Version of the snapshot the request took at its start.
     pub snapshot: u64,
     /// Where the call came from, as a network.
@@ -121,7 +116,8 @@ pub struct LimitRecord {
 
 /// What became of a request that passed.
 #[derive(Clone, Debug, Serialize)]
-pub struct OutcomeRecord {
+#[serde(tag = "kind", rename = "outcome")]
+pub struct OutcomeRecord<'a> {
     /// When its answer ended (wall clock, UTC).
     #[serde(serialize_with = "micros")]
     pub time: Timestamp,
@@ -129,8 +125,7 @@ pub struct OutcomeRecord {
     #[serde(serialize_with = "shown")]
     pub id: Uuid,
     /// Who called.
-    #[serde(serialize_with = "text")]
-    pub integration: Arc<str>,
+    pub integration: &'a str,
     /// The status the integration got; 0 = its connection ended before a head was sent.
     pub status: u16,
     /// Who wrote the answer.
@@ -157,7 +152,7 @@ pub struct OutcomeRecord {
     pub stripped: u64,
     /// Why HubSpot itself answered 403; its members stand among the record's own.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Box<RefusedRecord>>,
+    pub refused: Option<RefusedRecord<'a>>,
     /// Body bytes from the integration.
     pub request_bytes: u64,
     /// Body bytes to the integration.
@@ -172,12 +167,12 @@ pub struct OutcomeRecord {
 
 /// A 403 of HubSpot's: why, and enough of the decision that the line can be read alone.
 #[derive(Clone, Debug, Serialize)]
-pub struct RefusedRecord {
+pub struct RefusedRecord<'a> {
     /// A word of `forbidden_cause`.
     pub cause: &'static str,
     /// The scopes that are missing, by names of the catalogue's; empty = none can be named.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lacks: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub lacks: &'a [String],
     /// One of them is enough.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lacks_any: bool,
@@ -185,11 +180,10 @@ pub struct RefusedRecord {
     #[serde(rename = "cause_detail", skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
     /// The connection's name.
-    #[serde(serialize_with = "text")]
-    pub connection: Arc<str>,
+    pub connection: &'a str,
     /// The operation's id.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_opt")]
-    pub operation: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'a str>,
 }
 
 /// A state-changing command, as the store has it in the same transaction as the change.
@@ -291,36 +285,24 @@ pub enum GapCause {
     Removed,
 }
 
+impl DecisionRecord<'_> {
+    /// Appends its line, but for `{"seq":` and the number at its beginning, which the writer gives it.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        line::decision(self, out);
+    }
+}
+
+impl OutcomeRecord<'_> {
+    /// Appends its line, but for `{"seq":` and the number at its beginning, which the writer gives it.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        line::outcome(self, out);
+    }
+}
+
 impl Record {
-    /// Appends the line with number `seq` to `out`, line end included. Never fails: nothing but our own
-    /// types is written.
-    pub fn write_line(&self, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        match self {
-            Record::Decision(decision) => line::decision(seq, decision, out)?,
-            Record::Outcome(outcome) => line::outcome(seq, outcome, out)?,
-            _ => return self.write_derived_line(seq, out),
-        }
-        out.push(b'\n');
-        Ok(())
-    }
-
-    /// The same, as the types say it.
-    pub(super) fn write_derived_line(&self, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        out.extend_from_slice(b"{\"seq\":");
-        out.extend_from_slice(seq.to_string().as_bytes());
-        let brace = out.len();
-        serde_json::to_writer(&mut *out, self)?;
-        if let Some(byte) = out.get_mut(brace) {
-            *byte = b','; // the record's own opening brace
-        }
-        out.push(b'\n');
-        Ok(())
-    }
-
-    /// Whether room must be found for it even when no more decisions are taken: the request it
-    /// speaks of has already happened.
-    pub(super) fn is_after_the_fact(&self) -> bool {
-        !matches!(self, Record::Decision(_))
+    /// As theirs. Fails never: nothing but our own types is written.
+    pub(super) fn write_line(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        line::derived(self, out)
     }
 }
 
@@ -344,8 +326,8 @@ fn key_id<S: Serializer>(key: &KeyId, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(key.as_str())
 }
 
-fn connection_name<S: Serializer>(name: &Option<ConnectionName>, s: S) -> Result<S::Ok, S::Error> {
-    name.as_ref().map(ConnectionName::as_str).serialize(s)
+fn connection_name<S: Serializer>(name: &Option<&ConnectionName>, s: S) -> Result<S::Ok, S::Error> {
+    name.map(ConnectionName::as_str).serialize(s)
 }
 
 fn shown<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
@@ -359,7 +341,7 @@ fn shown_opt<T: fmt::Display, S: Serializer>(value: &Option<T>, s: S) -> Result<
     }
 }
 
-fn text<S: Serializer>(text: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
+fn shared<S: Serializer>(text: &&Arc<str>, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(text)
 }
 
@@ -367,7 +349,7 @@ fn text_opt<S: Serializer>(text: &Option<Arc<str>>, s: S) -> Result<S::Ok, S::Er
     text.as_deref().serialize(s)
 }
 
-fn names<S: Serializer>(names: &SmallVec<[Arc<str>; 2]>, s: S) -> Result<S::Ok, S::Error> {
+fn names<S: Serializer>(names: &&[Arc<str>], s: S) -> Result<S::Ok, S::Error> {
     s.collect_seq(names.iter().map(|name| &**name))
 }
 

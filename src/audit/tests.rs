@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use smallvec::smallvec;
 
 use super::files::Found;
 use super::*;
@@ -29,51 +28,76 @@ fn settings(dir: &Path) -> AuditSettings {
     }
 }
 
-fn decision(effect: Effect, verdict: Verdict) -> DecisionRecord {
-    DecisionRecord {
-        time: Timestamp::now(),
-        id: Uuid::new_v4(),
-        integration: "contact-report".into(),
-        key: KeyId::parse("abcdefghijkl").unwrap(),
-        connection: ConnectionName::parse("acme"),
-        portal: Some(4711),
-        operation: Some("crm.objects.list".into()),
-        template: Some("/crm/v3/objects/{objectType}".into()),
-        effect: Some(effect),
-        object_types: smallvec!["contacts".into()],
-        verdict,
-        rule: Some("contact-report#allow[0]".into()),
-        reason: if verdict.passes() {
-            Reason::None
-        } else {
-            Reason::NoRule
-        },
-        limit: None,
-        lacks: Vec::new(),
-        policy: "sha256:p".into(),
-        catalogue: "sha256:c".into(),
-        snapshot: 7,
-        network: Network::of("203.0.113.9".parse::<IpAddr>().unwrap()),
+/// What the names in a record are borrowed from.
+struct Names {
+    integration: Arc<str>,
+    connection: ConnectionName,
+    object_types: [Arc<str>; 1],
+}
+
+fn names_of(integration: &str) -> Names {
+    Names {
+        integration: integration.into(),
+        connection: ConnectionName::parse("acme").unwrap(),
+        object_types: ["contacts".into()],
     }
 }
 
-fn read() -> Record {
-    Record::Decision(Box::new(decision(Effect::Read, Verdict::Allow)))
+fn names() -> Names {
+    names_of("contact-report")
 }
 
-/// A read of one of many integrations.
-fn read_of(integration: usize) -> Record {
-    Record::Decision(Box::new(DecisionRecord {
-        integration: format!("i{integration}").into(),
-        ..decision(Effect::Read, Verdict::Allow)
-    }))
+impl Names {
+    fn decision(&self, effect: Effect, verdict: Verdict) -> DecisionRecord<'_> {
+        DecisionRecord {
+            time: Timestamp::now(),
+            id: Uuid::new_v4(),
+            integration: &self.integration,
+            key: KeyId::parse("abcdefghijkl").unwrap(),
+            connection: Some(&self.connection),
+            portal: Some(4711),
+            operation: Some("crm.objects.list"),
+            template: Some("/crm/v3/objects/{objectType}"),
+            effect: Some(effect),
+            object_types: &self.object_types,
+            verdict,
+            rule: Some("contact-report#allow[0]"),
+            reason: if verdict.passes() {
+                Reason::None
+            } else {
+                Reason::NoRule
+            },
+            limit: None,
+            lacks: &[],
+            policy: "sha256:p",
+            catalogue: "sha256:c",
+            snapshot: 7,
+            network: Network::of("203.0.113.9".parse::<IpAddr>().unwrap()),
+        }
+    }
 }
 
-fn outcome() -> Record {
-    Record::Outcome(Box::new(OutcomeRecord {
+/// Hands a decision over, and waits as long as it must be waited for.
+async fn decided(handle: &Handle, effect: Effect, verdict: Verdict) -> Result<(), AuditRefused> {
+    on_disk(handle.decided(&names().decision(effect, verdict))).await
+}
+
+/// A read of an integration, which nobody waits for.
+fn push_read_of(handle: &Handle, integration: &str) -> Result<(), AuditRefused> {
+    let recording = handle.decided(&names_of(integration).decision(Effect::Read, Verdict::Allow))?;
+    assert!(recording.is_none());
+    Ok(())
+}
+
+fn push_read(handle: &Handle) -> Result<(), AuditRefused> {
+    push_read_of(handle, "contact-report")
+}
+
+fn outcome() -> OutcomeRecord<'static> {
+    OutcomeRecord {
         time: Timestamp::now(),
         id: Uuid::new_v4(),
-        integration: "contact-report".into(),
+        integration: "contact-report",
         status: 200,
         source: Source::Upstream,
         reason: Reason::None,
@@ -87,35 +111,35 @@ fn outcome() -> Record {
         response_bytes: 1234,
         duration: Duration::from_millis(80),
         upstream: Duration::from_millis(79),
-    }))
+    }
 }
 
 #[test]
 fn an_outcome_of_a_403_stands_alone_and_every_other_has_no_member_more() {
-    let line = |record: &Record| {
+    let line = |record: &OutcomeRecord<'_>| {
         let mut line = Vec::new();
-        record.write_line(1, &mut line).unwrap();
+        record.write_line(&mut line);
         String::from_utf8(line).unwrap()
-    };
-    let Record::Outcome(mut refused) = outcome() else {
-        unreachable!()
     };
     let plain = line(&outcome());
     assert!(
         !plain.contains("cause") && !plain.contains("connection"),
         "{plain}"
     );
-    refused.status = 403;
-    refused.refused = Some(Box::new(RefusedRecord {
-        cause: "missing_scope",
-        lacks: vec!["tickets".to_owned()],
-        lacks_any: false,
-        detail: Some("corrected"),
-        connection: "acme".into(),
-        operation: Some("crm.objects.list".into()),
-    }));
-    let line = line(&Record::Outcome(refused));
-    assert!(line.starts_with("{\"seq\":1,\"kind\":\"outcome\""), "{line}");
+    let lacks = ["tickets".to_owned()];
+    let line = line(&OutcomeRecord {
+        status: 403,
+        refused: Some(RefusedRecord {
+            cause: "missing_scope",
+            lacks: &lacks,
+            lacks_any: false,
+            detail: Some("corrected"),
+            connection: "acme",
+            operation: Some("crm.objects.list"),
+        }),
+        ..outcome()
+    });
+    assert!(line.starts_with(",\"kind\":\"outcome\""), "{line}");
     let members = "\"cause\":\"missing_scope\",\"lacks\":[\"tickets\"],\"cause_detail\":\"corrected\",\
                    \"connection\":\"acme\",\"operation\":\"crm.objects.list\",\"request_bytes\"";
     assert!(line.contains(members), "{line}");
@@ -214,8 +238,8 @@ fn a_decision_and_its_outcome_stand_in_the_file_with_every_field_and_nothing_els
     let folder = tempfile::tempdir().unwrap();
     let auditor = Auditor::start(&settings(folder.path()), "gate-1").unwrap();
     let handle = auditor.handle();
-    handle.push(read()).unwrap();
-    handle.push(outcome()).unwrap();
+    push_read(&handle).unwrap();
+    handle.ended(&outcome()).unwrap();
     assert!(auditor.stop());
     let lines = lines(&folder.path().join("gate-1"));
     assert_eq!(kinds(&lines), ["gate:start", "decision", "outcome", "gate:stop"]);
@@ -279,7 +303,7 @@ fn a_crash_leaves_a_gap_line_and_the_numbers_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("gate-1");
     let auditor = Auditor::start(&settings(folder.path()), "gate-1").unwrap();
-    auditor.handle().push(read()).unwrap();
+    push_read(&auditor.handle()).unwrap();
     assert!(auditor.stop());
     let newest = std::fs::read_dir(&own).unwrap().find_map(|entry| {
         let path = entry.unwrap().path();
@@ -334,16 +358,12 @@ fn a_durable_record_is_on_the_disk_when_its_wait_ends_and_waiters_share_a_sync()
     let auditor = disk.auditor(&settings);
     let handle = auditor.handle();
     runtime().block_on(async {
-        handle
-            .decided(decision(Effect::Write, Verdict::Allow))
-            .await
-            .unwrap();
+        decided(&handle, Effect::Write, Verdict::Allow).await.unwrap();
         assert_eq!(kinds(&disk.lines()), ["gate:start", "decision"]);
         let before = *disk.commits.lock().unwrap();
         disk.hangs.store(true, Ordering::SeqCst);
-        let many = futures_util::future::join_all(
-            (0..50).map(|_| handle.decided(decision(Effect::Delete, Verdict::Allow))),
-        );
+        let many =
+            futures_util::future::join_all((0..50).map(|_| decided(&handle, Effect::Delete, Verdict::Allow)));
         let release = async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             disk.hangs.store(false, Ordering::SeqCst);
@@ -364,7 +384,7 @@ fn reads_are_written_within_their_time_without_anybody_waiting() {
     let auditor = disk.auditor(&settings(folder.path()));
     let handle = auditor.handle();
     runtime()
-        .block_on(handle.decided(decision(Effect::Read, Verdict::Allow)))
+        .block_on(decided(&handle, Effect::Read, Verdict::Allow))
         .unwrap();
     eventually("the read is written", || disk.lines().len() == 2);
     eventually("nothing waits", || {
@@ -384,9 +404,9 @@ fn with_durable_all_a_read_waits_as_a_write_does() {
     disk.full.store(true, Ordering::SeqCst);
     let handle = auditor.handle();
     // A denial does not go upstream: it need not wait.
-    let denied = runtime().block_on(handle.decided(decision(Effect::Write, Verdict::Deny)));
+    let denied = runtime().block_on(decided(&handle, Effect::Write, Verdict::Deny));
     assert_eq!(denied, Ok(()));
-    let refused = runtime().block_on(handle.decided(decision(Effect::Read, Verdict::Allow)));
+    let refused = runtime().block_on(decided(&handle, Effect::Read, Verdict::Allow));
     assert_eq!(refused, Err(AuditRefused::Slow));
     disk.full.store(false, Ordering::SeqCst);
     assert!(auditor.stop());
@@ -401,21 +421,21 @@ fn a_full_disk_refuses_writes_after_their_wait_then_reads_and_recovers_by_itself
     assert!(watch.writable());
     disk.full.store(true, Ordering::SeqCst);
     let started = Instant::now();
-    let write = runtime().block_on(handle.decided(decision(Effect::Write, Verdict::Allow)));
+    let write = runtime().block_on(decided(&handle, Effect::Write, Verdict::Allow));
     assert_eq!(write, Err(AuditRefused::Slow));
     assert!(started.elapsed() >= Duration::from_millis(300));
-    assert_eq!(handle.push(read()), Err(AuditRefused::Stale));
+    assert_eq!(push_read(&handle), Err(AuditRefused::Stale));
     assert!(!watch.writable());
     assert!(watch.oldest_unwritten() >= Duration::from_millis(300));
     // What has happened is still taken: its request was decided before.
-    assert_eq!(handle.push(outcome()), Ok(()));
+    assert_eq!(handle.ended(&outcome()), Ok(()));
     disk.full.store(false, Ordering::SeqCst);
     eventually("the log recovers", || {
         watch.writable() && watch.oldest_unwritten() == Duration::ZERO
     });
-    assert_eq!(handle.push(read()), Ok(()));
+    assert_eq!(push_read(&handle), Ok(()));
     runtime()
-        .block_on(handle.decided(decision(Effect::Write, Verdict::Allow)))
+        .block_on(decided(&handle, Effect::Write, Verdict::Allow))
         .unwrap();
     assert!(auditor.stop());
     let lines = disk.lines();
@@ -444,17 +464,17 @@ fn a_hung_disk_fills_the_queue_refuses_at_once_and_says_afterwards_what_is_missi
     let auditor = disk.auditor(&settings);
     let handle = auditor.handle();
     disk.hangs.store(true, Ordering::SeqCst);
-    handle.push(read()).unwrap();
+    push_read(&handle).unwrap();
     // The writer holds what it has drained; from here on the queue fills.
     eventually("the writer holds the first record", || handle.queued() == 0);
     for n in 0..100 {
-        handle.push(read_of(n)).unwrap();
+        push_read_of(&handle, &format!("i{n}")).unwrap();
     }
-    assert_eq!(handle.push(read_of(100)), Err(AuditRefused::Full));
+    assert_eq!(push_read_of(&handle, "i100"), Err(AuditRefused::Full));
     for _ in 0..100 {
-        handle.push(outcome()).unwrap();
+        handle.ended(&outcome()).unwrap();
     }
-    assert_eq!(handle.push(outcome()), Err(AuditRefused::Full));
+    assert_eq!(handle.ended(&outcome()), Err(AuditRefused::Full));
     disk.hangs.store(false, Ordering::SeqCst);
     assert!(auditor.stop());
     let lines = disk.lines();
@@ -481,16 +501,16 @@ fn one_integration_does_not_fill_the_queue_for_the_others() {
     let auditor = disk.auditor(&settings);
     let handle = auditor.handle();
     disk.hangs.store(true, Ordering::SeqCst);
-    handle.push(read()).unwrap();
+    push_read(&handle).unwrap();
     eventually("the writer holds the first record", || handle.queued() == 0);
-    let taken = (0..100).filter(|_| handle.push(read_of(1)).is_ok()).count();
+    let taken = (0..100).filter(|_| push_read_of(&handle, "i1").is_ok()).count();
     assert_eq!(taken, 12 + 25, "an eighth that nobody minds, and then a quarter");
-    handle.push(outcome()).unwrap();
-    let other = (0..100).filter(|_| handle.push(read_of(2)).is_ok()).count();
+    handle.ended(&outcome()).unwrap();
+    let other = (0..100).filter(|_| push_read_of(&handle, "i2").is_ok()).count();
     assert_eq!(other, 25);
     disk.hangs.store(false, Ordering::SeqCst);
     eventually("the queue is written", || handle.queued() == 0);
-    assert!(handle.push(read_of(1)).is_ok(), "and its share with it");
+    assert!(push_read_of(&handle, "i1").is_ok(), "and its share with it");
     assert!(auditor.stop());
 }
 
@@ -506,7 +526,7 @@ fn after_the_stop_nothing_is_taken_and_nothing_taken_before_is_lost() {
             let handle = auditor.handle();
             std::thread::spawn(move || {
                 let mut taken = 0u64;
-                while handle.push(read()) == Ok(()) {
+                while push_read(&handle) == Ok(()) {
                     taken += 1;
                 }
                 taken
@@ -517,7 +537,7 @@ fn after_the_stop_nothing_is_taken_and_nothing_taken_before_is_lost() {
     std::thread::sleep(Duration::from_millis(30));
     assert!(auditor.stop());
     let taken: u64 = pushers.into_iter().map(|pusher| pusher.join().unwrap()).sum();
-    assert_eq!(late.push(read()), Err(AuditRefused::Stopped));
+    assert_eq!(push_read(&late), Err(AuditRefused::Stopped));
     let lines = disk.lines();
     assert_numbered(&lines);
     assert_eq!(lines.len() as u64, taken + 2);
@@ -529,7 +549,7 @@ fn a_stop_on_a_dead_disk_ends_and_says_so() {
     let disk = Disk::default();
     let folder = tempfile::tempdir().unwrap();
     let auditor = disk.auditor(&settings(folder.path()));
-    auditor.handle().push(read()).unwrap();
+    push_read(&auditor.handle()).unwrap();
     disk.full.store(true, Ordering::SeqCst);
     assert!(!auditor.stop());
 }
@@ -547,10 +567,13 @@ fn strangers_become_one_line_and_loud_denials_become_a_sum() {
         one.stranger(Reason::KeyUnknown, Network::of(address));
         two.stranger(Reason::KeyUnknown, Network::of(address));
     }
-    let mut loud = decision(Effect::Write, Verdict::Deny);
-    loud.time = Timestamp::UNIX_EPOCH;
+    let names = names();
+    let loud = DecisionRecord {
+        time: Timestamp::UNIX_EPOCH,
+        ..names.decision(Effect::Write, Verdict::Deny)
+    };
     for _ in 0..1000 {
-        one.push(Record::Decision(Box::new(loud.clone()))).unwrap();
+        assert!(one.decided(&loud).unwrap().is_none());
     }
     let watch = auditor.watch();
     assert!(auditor.stop());
@@ -576,7 +599,7 @@ fn a_durable_wait_can_be_awaited_from_another_runtime_and_from_local_tasks() {
     let folder = tempfile::tempdir().unwrap();
     let auditor = disk.auditor(&settings(folder.path()));
     let handle = auditor.handle();
-    let future = assert_send(handle.push_durable(read()));
+    let future = assert_send(decided(&handle, Effect::Write, Verdict::Allow));
     runtime().block_on(future).unwrap();
     let local = tokio::task::LocalSet::new();
     let not_send = std::rc::Rc::new(());
@@ -584,7 +607,7 @@ fn a_durable_wait_can_be_awaited_from_another_runtime_and_from_local_tasks() {
         let handle = handle.clone();
         let task = tokio::task::spawn_local(async move {
             let _kept = not_send;
-            handle.push_durable(read()).await
+            decided(&handle, Effect::Write, Verdict::Allow).await
         });
         task.await.unwrap().unwrap();
     });
@@ -604,7 +627,7 @@ fn a_log_that_is_dropped_closes_in_order_all_the_same() {
     let disk = Disk::default();
     let folder = tempfile::tempdir().unwrap();
     let auditor = disk.auditor(&settings(folder.path()));
-    auditor.handle().push(read()).unwrap();
+    push_read(&auditor.handle()).unwrap();
     drop(auditor);
     eventually("the log is closed", || {
         kinds(&disk.lines()) == ["gate:start", "decision", "gate:stop"]
@@ -618,14 +641,14 @@ fn a_queue_whose_handles_are_gone_is_let_go_once_it_owes_nothing() {
     let auditor = disk.auditor(&settings(folder.path()));
     let kept = auditor.handle();
     for _ in 0..10 {
-        auditor.handle().push(read()).unwrap();
+        push_read(&auditor.handle()).unwrap();
     }
     auditor
         .handle()
         .stranger(Reason::KeyMissing, Network::of(IpAddr::from([192, 0, 2, 1])));
     eventually("the queues are let go", || {
         // A push makes the writer look.
-        kept.push(read()).unwrap();
+        push_read(&kept).unwrap();
         auditor.shared.queue_count() == 2
     });
     assert!(auditor.stop());

@@ -2,6 +2,7 @@
 //! tells those who wait.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ use uuid::Uuid;
 
 use super::files::Found;
 use super::fold::{Denials, Strangers};
-use super::queue::{Entry, Queue, Shared};
+use super::numbered::Numbered;
+use super::queue::{Batch, Queue, Shared, What};
 use super::record::{GapCause, GapRecord, GateEvent, GateRecord, Record};
 use crate::clock;
 
@@ -40,13 +42,10 @@ pub(crate) trait Sink: Send {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     sink: Box<dyn Sink>,
-    next_seq: u64,
     boot: Uuid,
     queues: Vec<Arc<Queue>>,
-    entries: Vec<Entry>,
-    lines: Vec<u8>,
-    /// Records in `lines`.
-    records: u64,
+    batch: Batch,
+    numbered: Numbered,
     waiters: Vec<oneshot::Sender<()>>,
     strangers: Strangers,
     denials: Denials,
@@ -60,12 +59,10 @@ impl Writer {
         Self {
             shared,
             sink,
-            next_seq,
             boot,
             queues: Vec::new(),
-            entries: Vec::new(),
-            lines: Vec::new(),
-            records: 0,
+            batch: Batch::default(),
+            numbered: Numbered::from(next_seq),
             waiters: Vec::new(),
             strangers: Strangers::default(),
             denials: Denials::default(),
@@ -79,20 +76,20 @@ impl Writer {
     pub(super) fn begin(&mut self, found: &Found) -> io::Result<()> {
         let time = clock::wall();
         if !found.ended_in_order {
-            self.add(&Record::Gap(Box::new(GapRecord {
+            self.numbered.add(&Record::Gap(Box::new(GapRecord {
                 time,
                 cause: GapCause::Crash,
                 cut_bytes: found.cut_bytes,
                 records: 0,
             })));
         }
-        self.add(&Record::Gate(Box::new(GateRecord {
+        self.numbered.add(&Record::Gate(Box::new(GateRecord {
             time,
             event: GateEvent::Start,
             boot: self.boot,
             detail: concat!("version ", env!("CARGO_PKG_VERSION")).to_owned(),
         })));
-        self.sink.commit(&self.lines, time)?;
+        self.sink.commit(self.numbered.lines(), time)?;
         self.committed();
         Ok(())
     }
@@ -108,14 +105,14 @@ impl Writer {
                 self.fold();
             }
             if closing {
-                self.add(&Record::Gate(Box::new(GateRecord {
+                self.numbered.add(&Record::Gate(Box::new(GateRecord {
                     time: clock::wall(),
                     event: GateEvent::Stop,
                     boot: self.boot,
                     detail: String::new(),
                 })));
             }
-            if !self.lines.is_empty() && !self.commit() {
+            if !self.numbered.lines().is_empty() && !self.commit() {
                 return false;
             }
             if closing {
@@ -151,40 +148,57 @@ impl Writer {
     fn drain(&mut self) {
         self.drained = Instant::now();
         self.shared.queues(&mut self.queues);
-        let mut entries = std::mem::take(&mut self.entries);
-        for queue in &self.queues {
-            queue.drain(&mut entries);
+        let queues = mem::take(&mut self.queues);
+        let mut batch = mem::take(&mut self.batch);
+        for queue in &queues {
+            queue.drain(&mut batch);
+            self.add_all(&mut batch);
         }
+        self.batch = batch;
+        self.queues = queues;
         let overflowed = self.shared.take_overflowed();
         if overflowed > 0 {
-            self.add(&Record::Gap(Box::new(GapRecord {
+            self.numbered.add(&Record::Gap(Box::new(GapRecord {
                 time: clock::wall(),
                 cause: GapCause::Overflow,
                 cut_bytes: 0,
                 records: overflowed,
             })));
         }
+    }
+
+    /// All of a batch, in its order; leaves it empty.
+    fn add_all(&mut self, batch: &mut Batch) {
+        let mut text = batch.text.as_slice();
+        let mut next = |length: usize| {
+            // Invariant: the lengths are those of the lines that were put there.
+            let (line, rest) = text.split_at_checked(length).unwrap_or_default();
+            text = rest;
+            line
+        };
         let mut folded = 0;
-        for entry in entries.drain(..) {
-            if self.takes_a_line(&entry.record) {
-                self.add(&entry.record);
-            } else {
-                folded += 1;
+        for entry in batch.entries.drain(..) {
+            match entry.what {
+                What::Line(length) => self.numbered.add_line(next(length)),
+                What::Denial {
+                    line: length,
+                    integration,
+                    reason,
+                    time,
+                } => {
+                    let line = next(length);
+                    if self.denials.takes_a_line(&integration, reason, time) {
+                        self.numbered.add_line(line);
+                    } else {
+                        folded += 1;
+                    }
+                }
+                What::Record(record) => self.numbered.add(&record),
             }
             self.waiters.extend(entry.waiter);
         }
         self.shared.count_folded(folded);
-        self.entries = entries;
-    }
-
-    fn takes_a_line(&mut self, record: &Record) -> bool {
-        match record {
-            Record::Decision(decision) if !decision.verdict.passes() => {
-                self.denials
-                    .takes_a_line(&decision.integration, decision.reason, decision.time)
-            }
-            _ => true,
-        }
+        batch.clear();
     }
 
     fn fold(&mut self) {
@@ -199,23 +213,7 @@ impl Writer {
         let mut records = self.strangers.records(time);
         records.extend(self.denials.records(time));
         for record in &records {
-            self.add(record);
-        }
-    }
-
-    fn add(&mut self, record: &Record) {
-        let before = self.lines.len();
-        match record.write_line(self.next_seq, &mut self.lines) {
-            Ok(()) => {
-                self.next_seq += 1;
-                self.records += 1;
-            }
-            Err(error) => {
-                // Only our own types are written, none of which can fail; if one does, the line
-                // must not be half there.
-                self.lines.truncate(before);
-                tracing::error!(%error, "an audit record could not be written as JSON");
-            }
+            self.numbered.add(record);
         }
     }
 
@@ -224,7 +222,7 @@ impl Writer {
     fn commit(&mut self) -> bool {
         let mut closing_since = None;
         loop {
-            match self.sink.commit(&self.lines, clock::wall()) {
+            match self.sink.commit(self.numbered.lines(), clock::wall()) {
                 Ok(()) => {
                     if !self.shared.healthy() {
                         tracing::info!("the audit log can be written again");
@@ -256,7 +254,7 @@ impl Writer {
     /// Records were there and are gone, or are elsewhere: the next lines begin by saying so.
     fn note_removed(&mut self) {
         if self.sink.take_removed() {
-            self.add(&Record::Gap(Box::new(GapRecord {
+            self.numbered.add(&Record::Gap(Box::new(GapRecord {
                 time: clock::wall(),
                 cause: GapCause::Removed,
                 cut_bytes: 0,
@@ -267,11 +265,7 @@ impl Writer {
 
     fn committed(&mut self) {
         self.shared.set_healthy(true);
-        self.shared.synced(self.records);
-        self.records = 0;
-        self.lines.clear();
-        // A burst must not keep its memory for ever.
-        self.lines.shrink_to(1 << 20);
+        self.shared.synced(self.numbered.clear());
         for waiter in self.waiters.drain(..) {
             // Whoever gave up waiting has been answered 503; the record stands nevertheless.
             let _ = waiter.send(());

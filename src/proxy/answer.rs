@@ -1,5 +1,6 @@
 //! What goes back to the client: the upstream's answer, judged and filtered, or the gate's own words.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -76,7 +77,7 @@ impl Case {
     pub async fn read_answer(
         &mut self,
         (answered, lease): Answered,
-        rights: Rights,
+        rights: Rc<Rights>,
         rule: AnswerRule,
         facts: &Facts,
     ) -> Result<Answer, Stop> {

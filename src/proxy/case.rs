@@ -14,7 +14,7 @@ use super::worker::Worker;
 use crate::access::integration::KeyEntry;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Verdict;
-use crate::audit::{AuditRefused, DecisionRecord, Network, Record};
+use crate::audit::{AuditRefused, DecisionRecord, Network};
 use crate::clock;
 use crate::events::{AuditRefusedRequest, RequestDecided};
 use crate::metrics::RequestLabels;
@@ -24,7 +24,7 @@ use crate::tokens::ConnectionState;
 /// What is known of a call so far: the material of its record, its counts and its answer's head.
 pub struct Case {
     pub(super) worker: Rc<Worker>,
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Rc<Arc<Snapshot>>,
     pub(super) outcome: Box<Outcome>,
     pub(super) network: Network,
     pub(super) secure: bool,
@@ -44,16 +44,16 @@ pub struct Case {
     pub(super) rule: Option<Arc<str>>,
     pub(super) verdict: Option<Verdict>,
     pub(super) recorded: bool,
-    pub(super) share: Share,
+    /// Room for its body, once one is read.
+    pub(super) share: Option<Share>,
     pub(super) peer: Rc<Peer>,
 }
 
 impl Case {
     /// A call begins: it takes one snapshot and keeps it.
     pub fn open(worker: &Rc<Worker>, peer: &Rc<Peer>) -> Self {
-        let gate = worker.gate();
         Self {
-            snapshot: gate.snapshot.load_full(),
+            snapshot: worker.snapshot(),
             outcome: Box::new(Outcome::begin(worker, peer.activity.begin())),
             network: Network::of(peer.address.ip()),
             secure: peer.secure,
@@ -69,7 +69,7 @@ impl Case {
             rule: None,
             verdict: None,
             recorded: false,
-            share: Share::of(&gate.judged),
+            share: None,
             peer: Rc::clone(peer),
             worker: Rc::clone(worker),
         }
@@ -89,23 +89,33 @@ impl Case {
             self.worker.audit().stranger(reason, self.network);
             return stop;
         }
-        let record = self
-            .decision_record(verdict, reason)
-            .map(|record| DecisionRecord {
-                lacks: stop.lacks(),
-                limit: stop.limit(),
-                ..record
-            });
-        match record {
-            None => {
-                self.worker.audit().stranger(reason, self.network);
-                stop
-            }
-            Some(record) => match self.worker.audit().push(Record::Decision(Box::new(record))) {
-                Ok(()) => stop,
-                Err(why) => self.unrecorded(why),
-            },
+        let Some(record) = self.decision_record(verdict, reason) else {
+            self.worker.audit().stranger(reason, self.network);
+            return stop;
+        };
+        let (lacks, limit) = (stop.lacks(), stop.limit());
+        let handed = self.worker.audit().decided(&DecisionRecord {
+            lacks: &lacks,
+            limit: limit.as_ref(),
+            ..record
+        });
+        match handed {
+            // What does not pass is never waited for.
+            Ok(_) => stop,
+            Err(why) => self.unrecorded(why),
         }
+    }
+
+    /// Room for its body: of the gate's, and of its integration's part of that.
+    pub(super) fn room(&mut self) -> &mut Share {
+        let (gate, place) = (self.worker.gate(), self.outcome.place.as_ref());
+        self.share.get_or_insert_with(|| {
+            let mut share = Share::of(&gate.judged);
+            if let Some(place) = place {
+                share.within(Arc::clone(place.judged()));
+            }
+            share
+        })
     }
 
     /// Whether the call found no place among those under way.
@@ -144,27 +154,27 @@ impl Case {
     }
 
     /// `None` before the key is known: such a call is no decision.
-    pub(super) fn decision_record(&self, verdict: Verdict, reason: Reason) -> Option<DecisionRecord> {
+    pub(super) fn decision_record(&self, verdict: Verdict, reason: Reason) -> Option<DecisionRecord<'_>> {
         let key = self.key.as_ref()?;
         let connection = self.connection.as_ref();
         Some(DecisionRecord {
             time: clock::wall(),
             id: self.outcome.id(),
-            integration: Arc::clone(&key.integration),
+            integration: &key.integration,
             key: key.id,
-            connection: connection.map(|connection| connection.name().clone()),
+            connection: connection.map(|connection| connection.name()),
             portal: connection.map(|connection| connection.portal().get()),
-            operation: self.operation.clone(),
-            template: self.template.clone(),
+            operation: self.operation.as_deref(),
+            template: self.template.as_deref(),
             effect: self.outcome.effect,
-            object_types: self.object_types.clone(),
+            object_types: &self.object_types,
             verdict,
-            rule: self.rule.clone(),
+            rule: self.rule.as_deref(),
             reason,
-            lacks: Vec::new(),
+            lacks: &[],
             limit: None,
-            policy: Arc::clone(&self.snapshot.policy_digest),
-            catalogue: Arc::clone(&self.snapshot.catalogue_digest),
+            policy: &self.snapshot.policy_digest,
+            catalogue: &self.snapshot.catalogue_digest,
             snapshot: self.snapshot.version,
             network: self.network,
         })

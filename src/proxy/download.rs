@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -152,7 +153,7 @@ pub struct Download {
     /// How much is still to be handed on, unless the stages change it; `None`: nobody knows.
     pub left: Option<u64>,
     /// What ends a read when it is withdrawn.
-    pub rights: Rights,
+    pub rights: Rc<Rights>,
     /// When it must be over.
     pub until: Instant,
     /// Packed bytes that wait to be unpacked.
@@ -274,7 +275,7 @@ impl Download {
     fn poll_withdrawn(&mut self, cx: &mut Context<'_>) -> bool {
         let rights = &self.rights;
         let withdrawn = self.withdrawn.get_or_insert_with(|| {
-            let rights = rights.clone();
+            let rights = Rc::clone(rights);
             Box::pin(async move {
                 rights.withdrawn().await;
             })

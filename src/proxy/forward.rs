@@ -3,6 +3,8 @@
 //! A 401 of the upstream was not executed, whatever the method: with a newer token the request is
 //! sent once more, if all of its body is still held. The integration never sees that 401.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
@@ -57,7 +59,7 @@ pub async fn forward(
     worker: &Worker,
     mut lease: Lease,
     call: Call,
-    rights: &Rights,
+    rights: &Rc<Rights>,
     outcome: &mut Outcome,
 ) -> Result<Answered, Stop> {
     let head = Head {
@@ -74,7 +76,7 @@ pub async fn forward(
     worker.gate().pools.retries.pay_in();
     outcome.forwarding();
     outcome.sent_upstream = true;
-    outcome.rights = Some(rights.clone());
+    outcome.rights = Some(Rc::clone(rights));
     let sent = exchange.send(&mut going, &mut lease, outcome).await?;
     if let Some(watch) = &going.watch {
         outcome.request_bytes = watch.sent_bytes();

@@ -24,7 +24,7 @@ use crate::access::introspection::Question;
 use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Verdict;
-use crate::audit::Record;
+use crate::audit;
 use crate::clock;
 use crate::secret::Secret;
 use crate::tokens::ConnectionState;
@@ -217,11 +217,9 @@ impl Case {
         let record = self
             .decision_record(Verdict::Allow, Reason::None)
             .ok_or(Stop::Unready)?;
+        let handed = self.worker.audit().decided(&record);
         self.recorded = true;
-        self.worker
-            .audit()
-            .push(Record::Decision(Box::new(record)))
-            .map_err(|why| self.unrecorded(why))?;
+        audit::on_disk(handed).await.map_err(|why| self.unrecorded(why))?;
         self.outcome.owes_record = true;
         self.verdict = Some(Verdict::Allow);
         self.count(Verdict::Allow, Reason::None);

@@ -75,6 +75,9 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
         for budget in std::iter::once(&self.budget).chain(&self.own) {
             budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
         }

@@ -12,6 +12,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub struct Lanes {
     bounds: Bounds,
     /// Calls under way on this worker, of all integrations.
     all: Arc<Semaphore>,
-    of: RefCell<HashMap<Arc<str>, Arc<Lane>, RandomState>>,
+    of: RefCell<HashMap<Arc<str>, Rc<Lane>, RandomState>>,
     turns: Cell<u32>,
     held_up: AtomicUsize,
 }
@@ -69,19 +70,22 @@ pub struct Place {
     _all: OwnedSemaphorePermit,
     /// Waiting for it is no work that it was kept for.
     since: Instant,
-    /// Room for the integration's bodies.
-    pub judged: Arc<Budget>,
-    parsing: Arc<Semaphore>,
+    lane: Rc<Lane>,
 }
 
 impl Place {
+    /// Room for the integration's bodies.
+    pub fn judged(&self) -> &Arc<Budget> {
+        &self.lane.judged
+    }
+
     /// Parses a body. A large one apart from the worker, for which it would be milliseconds in which nobody
     /// else's call goes on; one of each integration at a time.
     pub async fn parse(&self, whole: Bytes) -> Result<JudgedBody, Stop> {
         if whole.len() <= PARSED_HERE_BYTES {
             return JudgedBody::parse(&whole).map_err(Stop::Refused);
         }
-        let turn = Arc::clone(&self.parsing).acquire_owned().await;
+        let turn = Arc::clone(&self.lane.parsing).acquire_owned().await;
         let parsing = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             JudgedBody::parse(&whole)
@@ -137,8 +141,7 @@ impl Lanes {
             _own: own,
             _all: all,
             since: Instant::now(),
-            judged: Arc::clone(&lane.judged),
-            parsing: Arc::clone(&lane.parsing),
+            lane,
         })
     }
 
@@ -191,11 +194,11 @@ impl Lanes {
         place.ok().and_then(Result::ok).ok_or(Stop::Shed(Shed::InFlight))
     }
 
-    fn lane(&self, integration: &Arc<str>, shares: &Shares) -> Arc<Lane> {
+    fn lane(&self, integration: &Arc<str>, shares: &Shares) -> Rc<Lane> {
         if let Some(lane) = self.of.borrow().get(integration) {
-            return Arc::clone(lane);
+            return Rc::clone(lane);
         }
-        let lane = Arc::new(Lane {
+        let lane = Rc::new(Lane {
             calls: Arc::new(Semaphore::new(self.bounds.calls)),
             waiting: AtomicUsize::new(0),
             judged: shares.of(integration),
@@ -203,7 +206,7 @@ impl Lanes {
         });
         self.of
             .borrow_mut()
-            .insert(Arc::clone(integration), Arc::clone(&lane));
+            .insert(Arc::clone(integration), Rc::clone(&lane));
         lane
     }
 

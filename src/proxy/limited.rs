@@ -54,7 +54,6 @@ impl Case {
             return Err(stop);
         }
         let place = lanes.enter(&caller.key().integration, &gate.shares).await?;
-        self.share.within(Arc::clone(&place.judged));
         self.outcome.place = Some(place);
         Ok(())
     }

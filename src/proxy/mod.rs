@@ -84,7 +84,7 @@ async fn carry(case: &mut Case, request: Request) -> Result<Answer, Stop> {
     let body = case.judge_body(&caller, &mut ask, &mut at).await?;
     let facts = case.gather(&ask, &at.recognised, body.judged())?;
     let mut permit = case.decide(&at, &facts, &ask, body.judged())?;
-    let rights = caller.rights(&at, facts.effect());
+    let rights = Rc::new(caller.rights(&at, facts.effect()));
     case.check_installer(&rights)?;
     case.charge(&at, &permit)?;
     let (call, answer_rule) = case.compose(ask, body, permit.take_plan())?;

@@ -15,7 +15,7 @@ use super::worker::Worker;
 use crate::access::effect::Effect;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Source;
-use crate::audit::{OutcomeRecord, Record, RefusedRecord};
+use crate::audit::{OutcomeRecord, RefusedRecord};
 use crate::clock;
 use crate::events::{PropertiesStripped, RequestEnded, TokenEchoed, UpstreamFailed};
 use crate::hubspot::forbidden::Forbidden;
@@ -48,7 +48,7 @@ pub struct Outcome {
     pub replayed: bool,
     /// What it stands on, once it goes up: what was withdrawn before its end was not stopped by that,
     /// unless it is a read.
-    pub rights: Option<Rights>,
+    pub rights: Option<Rc<Rights>>,
     /// Values that property rules removed from the answer.
     pub stripped: u64,
     /// Why HubSpot answered 403.
@@ -209,7 +209,7 @@ impl Drop for Outcome {
             }
             .emit(self.worker.metrics());
         }
-        let Some(integration) = self.integration.take().filter(|_| self.owes_record) else {
+        let Some(integration) = self.integration.as_deref().filter(|_| self.owes_record) else {
             return;
         };
         let record = OutcomeRecord {
@@ -224,14 +224,14 @@ impl Drop for Outcome {
             replayed: self.replayed,
             after_kill: self.ran_on(),
             stripped: self.stripped,
-            refused: self.refused.take().map(|refused| refused.record()),
+            refused: self.refused.as_deref().map(Refused::record),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             duration,
             upstream,
         };
         // It has happened: what finds no room is counted, and shows as a gap in the log.
-        let _ = self.worker.audit().push(Record::Outcome(Box::new(record)));
+        let _ = self.worker.audit().ended(&record);
     }
 }
 
@@ -246,15 +246,15 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn record(self) -> Box<RefusedRecord> {
+    fn record(&self) -> RefusedRecord<'_> {
         let forbidden = &self.forbidden;
-        Box::new(RefusedRecord {
+        RefusedRecord {
             cause: forbidden.cause.as_str(),
-            lacks: forbidden.lacks.scopes().to_vec(),
+            lacks: forbidden.lacks.scopes(),
             lacks_any: forbidden.lacks.is_any(),
             detail: forbidden.detail.map(|detail| detail.as_str()),
-            connection: self.connection,
-            operation: self.operation,
-        })
+            connection: &self.connection,
+            operation: self.operation.as_deref(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The steps of one call, from its head to its token. `proxy::carry` says their order; each is a few
 //! lines here.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +39,7 @@ use crate::access::policy_set::PolicyState;
 use crate::access::refusal::{Reason, Refusal};
 use crate::access::target::Target;
 use crate::access::verdict::Verdict;
+use crate::audit;
 use crate::clock;
 use crate::secret::Secret;
 use crate::snapshot::Snapshot;
@@ -102,7 +104,7 @@ impl Case {
     /// Takes the snapshot anew; whether it is another one. A body may have been waited for, and no
     /// slow client may outlive a tightening.
     pub fn renew(&mut self) -> bool {
-        let now = self.worker.gate().snapshot.load_full();
+        let now = self.worker.snapshot();
         let changed = now.version != self.snapshot.version;
         self.snapshot = now;
         changed
@@ -199,14 +201,21 @@ impl Case {
     ) -> Result<ReadBody, Stop> {
         let mut read = ReadBody::Nothing;
         loop {
-            // What the body asks for is not known yet: only what stops everything stops this wait.
-            let rights = caller.rights(at, Effect::Read);
-            read = tokio::select! {
-                biased;
-                read = self.read_body(ask, at, read) => read?,
-                stop = rights.withdrawn() => return Err(stop),
-            };
-            rights.check()?;
+            let need = self.body_need(at);
+            if need == BodyNeed::None {
+                if ask.body.as_ref().is_some_and(|body| !body.is_end_stream()) {
+                    headers::check_type_of_stream(&ask.fields).map_err(Stop::Refused)?;
+                }
+            } else {
+                // What the body asks for is not known yet: only what stops everything stops this wait.
+                let rights = caller.rights(at, Effect::Read);
+                read = tokio::select! {
+                    biased;
+                    read = self.read_body(ask, need, read) => read?,
+                    stop = rights.withdrawn() => return Err(stop),
+                };
+                rights.check()?;
+            }
             if !self.renew() {
                 return Ok(read);
             }
@@ -214,18 +223,16 @@ impl Case {
         }
     }
 
-    /// Reads as much of the body as decides, if that was not done.
-    async fn read_body(&mut self, ask: &mut Ask, at: &Standpoint, read: ReadBody) -> Result<ReadBody, Stop> {
+    /// What of the body decides.
+    fn body_need(&self, at: &Standpoint) -> BodyNeed {
         let Snapshot {
             catalogue, policies, ..
-        } = &*self.snapshot;
-        let need = decide::body_need(catalogue, &at.recognised, &at.policy, policies.ceiling());
-        if need == BodyNeed::None {
-            if ask.body.as_ref().is_some_and(|body| !body.is_end_stream()) {
-                headers::check_type_of_stream(&ask.fields).map_err(Stop::Refused)?;
-            }
-            return Ok(read);
-        }
+        } = &**self.snapshot;
+        decide::body_need(catalogue, &at.recognised, &at.policy, policies.ceiling())
+    }
+
+    /// Reads as much of the body as decides, if that was not done.
+    async fn read_body(&mut self, ask: &mut Ask, need: BodyNeed, read: ReadBody) -> Result<ReadBody, Stop> {
         let Some(body) = ask.body.take() else {
             return match (need, &read) {
                 // It was read as something else than it counts for now; it is there only once.
@@ -247,11 +254,11 @@ impl Case {
             rate: Rate::of(limits),
         };
         if need == BodyNeed::Import {
-            let import = multipart::read(body, content_type, &mut self.share, bounds).await?;
+            let import = multipart::read(body, content_type, self.room(), bounds).await?;
             return Ok(ReadBody::Import(Box::new(import)));
         }
         check_content_type(content_type).map_err(Stop::Refused)?;
-        let whole = judged::read(body, &mut self.share, bounds).await?;
+        let whole = judged::read(body, self.room(), bounds).await?;
         self.outcome.request_bytes = whole.len() as u64;
         if whole.is_empty() {
             return Ok(ReadBody::Nothing);
@@ -360,11 +367,12 @@ impl Case {
         let Some(record) = self.decision_record(verdict, reason) else {
             return Err(Stop::Unready);
         };
-        self.recorded = true;
         let quotas = &self.worker.gate().quotas;
         let bill = self.outcome.bill.as_deref();
         let counting = bill.and_then(|bill| quotas.store(bill.charged()));
-        let recording = self.worker.audit().decided(record);
+        let handed = self.worker.audit().decided(&record);
+        self.recorded = true;
+        let recording = audit::on_disk(handed);
         let (recorded, counted) = match counting {
             None => (recording.await, Ok(())),
             Some(counting) => tokio::join!(recording, counting.wait()),
@@ -478,7 +486,7 @@ impl Case {
     }
 
     /// Up to HubSpot.
-    pub async fn forward(&mut self, call: Call, lease: Lease, rights: &Rights) -> Result<Answered, Stop> {
+    pub async fn forward(&mut self, call: Call, lease: Lease, rights: &Rc<Rights>) -> Result<Answered, Stop> {
         forward::forward(&self.worker, lease, call, rights, &mut self.outcome).await
     }
 }

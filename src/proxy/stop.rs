@@ -163,7 +163,7 @@ impl Stop {
     }
 
     /// The limit that stands in the way, in numbers, for the record.
-    pub fn limit(&self) -> Option<Box<LimitRecord>> {
+    pub fn limit(&self) -> Option<LimitRecord> {
         let Stop::Limited(limited) = self else {
             return None;
         };
@@ -174,13 +174,13 @@ impl Stop {
             asked,
             ..
         } = limited.exceeded;
-        Some(Box::new(LimitRecord {
+        Some(LimitRecord {
             name: counted.as_str(),
             most: cap.most,
             window_seconds: cap.window_seconds,
             used,
             asked,
-        }))
+        })
     }
 
     /// The decision this is, in one word.

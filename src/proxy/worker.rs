@@ -1,12 +1,13 @@
 //! One data-plane thread: its runtime, its upstream connections, its counters. Nothing here is
 //! shared with another worker but what [`Gate`] holds.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, Cache};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::audit::{self, Network};
 use crate::config::Limits;
 use crate::hubspot::pool::{Pool, PoolSettings};
 use crate::metrics::{self, ClientEnd, RequestLabels};
+use crate::snapshot::Snapshot;
 
 /// How often idle upstream connections are looked over.
 const TICK: Duration = Duration::from_secs(5);
@@ -35,6 +37,7 @@ const TICK: Duration = Duration::from_secs(5);
 /// One worker's own things.
 pub struct Worker {
     gate: Arc<Gate>,
+    snapshot: RefCell<Held>,
     pool: Rc<Pool<UpBody>>,
     upstream_version: Cell<u64>,
     audit: audit::Handle,
@@ -75,6 +78,7 @@ impl Worker {
             lanes: Lanes::new(&gate.limits),
             drain: Drain::default(),
             presences: Presences::new(&gate.metrics),
+            snapshot: RefCell::new(Held::of(&gate.snapshot)),
             gate,
         })
     }
@@ -82,6 +86,11 @@ impl Worker {
     /// What all workers share.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Catalogue, policies and keys of the moment.
+    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        self.snapshot.borrow_mut().current()
     }
 
     /// Bounds of the request path.
@@ -158,6 +167,29 @@ impl Worker {
             self.pool.replace_upstream(upstream);
         }
         self.pool.sweep(Instant::now());
+    }
+}
+
+/// The snapshot as the worker holds it: looked at for each call, and counted anew only when it is another one, so that
+/// workers do not pass a count that all share to and fro.
+struct Held {
+    shared: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    given: Rc<Arc<Snapshot>>,
+}
+
+impl Held {
+    fn of(shared: &Arc<ArcSwap<Snapshot>>) -> Self {
+        let mut shared = Cache::new(Arc::clone(shared));
+        let given = Rc::new(Arc::clone(shared.load()));
+        Self { shared, given }
+    }
+
+    fn current(&mut self) -> Rc<Arc<Snapshot>> {
+        let now = self.shared.load();
+        if !Arc::ptr_eq(now, &self.given) {
+            self.given = Rc::new(Arc::clone(now));
+        }
+        Rc::clone(&self.given)
     }
 }
 
