@@ -113,8 +113,11 @@ pub(super) struct Durations {
     desc: Desc,
     label: Option<&'static str>,
     bounds: &'static [f64],
-    parts: Arc<Mutex<BTreeMap<Box<str>, Vec<Arc<Spread>>>>>,
+    parts: Arc<Mutex<Series>>,
 }
+
+/// Threads' parts, by what the label says.
+type Series = BTreeMap<Box<str>, Vec<Arc<Spread>>>;
 
 impl Durations {
     /// One that nobody has a part of.

@@ -10,7 +10,7 @@ use super::connection::Peer;
 use super::judged::Share;
 use super::outcome::Outcome;
 use super::stop::Stop;
-use super::worker::Worker;
+use super::worker::{Taken, Worker};
 use crate::access::integration::KeyEntry;
 use crate::access::refusal::Reason;
 use crate::access::verdict::Verdict;
@@ -18,13 +18,12 @@ use crate::audit::{AuditRefused, DecisionRecord, Network};
 use crate::clock;
 use crate::events::{AuditRefusedRequest, RequestDecided};
 use crate::metrics::RequestLabels;
-use crate::snapshot::Snapshot;
 use crate::tokens::ConnectionState;
 
 /// What is known of a call so far: the material of its record, its counts and its answer's head.
 pub struct Case {
     pub(super) worker: Rc<Worker>,
-    pub(super) snapshot: Rc<Arc<Snapshot>>,
+    pub(super) snapshot: Rc<Taken>,
     pub(super) outcome: Box<Outcome>,
     pub(super) network: Network,
     pub(super) secure: bool,

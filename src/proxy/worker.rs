@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,7 +90,7 @@ impl Worker {
     }
 
     /// Catalogue, policies and keys of the moment.
-    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    pub fn snapshot(&self) -> Rc<Taken> {
         self.snapshot.borrow_mut().current()
     }
 
@@ -170,24 +171,35 @@ impl Worker {
     }
 }
 
+/// A snapshot as a worker's calls share it.
+pub struct Taken(Arc<Snapshot>);
+
+impl Deref for Taken {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
 /// The snapshot as the worker holds it: looked at for each call, and counted anew only when it is another one, so that
 /// workers do not pass a count that all share to and fro.
 struct Held {
     shared: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
-    given: Rc<Arc<Snapshot>>,
+    given: Rc<Taken>,
 }
 
 impl Held {
     fn of(shared: &Arc<ArcSwap<Snapshot>>) -> Self {
         let mut shared = Cache::new(Arc::clone(shared));
-        let given = Rc::new(Arc::clone(shared.load()));
+        let given = Rc::new(Taken(Arc::clone(shared.load())));
         Self { shared, given }
     }
 
-    fn current(&mut self) -> Rc<Arc<Snapshot>> {
+    fn current(&mut self) -> Rc<Taken> {
         let now = self.shared.load();
-        if !Arc::ptr_eq(now, &self.given) {
-            self.given = Rc::new(Arc::clone(now));
+        if !Arc::ptr_eq(now, &self.given.0) {
+            self.given = Rc::new(Taken(Arc::clone(now)));
         }
         Rc::clone(&self.given)
     }
