@@ -2,8 +2,9 @@
 //!
 //! One writer thread owns the files and gives each record its number. Each worker hands it
 //! records through a bounded queue of its own: a push is a lock nobody else holds, and for what a call leaves
-//! the line itself, written into the queue's text: no system call, no allocation, no count that another
-//! thread changes, too. The writer drains every 20 ms, writes what it found and calls `fdatasync` once. A record that must be durable wakes it at once, and all that were queued
+//! the line itself, written into the queue's text: no system call, and, where what passes need not be waited
+//! for, no count that another thread changes, too. The writer drains every 20 ms, writes what it found and
+//! calls `fdatasync` once. A record that must be durable wakes it at once, and all that were queued
 //! meanwhile share the next sync.
 //!
 //! Invariant: a decision is refused ([`AuditRefused`]) rather than made without a record. A queue

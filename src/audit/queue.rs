@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -26,13 +27,13 @@ pub(super) struct Entry {
     pub(super) waiter: Option<oneshot::Sender<()>>,
 }
 
-/// What is on its way. Lengths are in bytes of [`Batch::text`], in its order.
+/// What is on its way. Lines stand in [`Batch::text`].
 pub(super) enum What {
     /// A line.
-    Line(usize),
+    Line(Range<usize>),
     /// The line of a denial, and what decides whether it gets one of its own.
     Denial {
-        line: usize,
+        line: Range<usize>,
         integration: Arc<str>,
         reason: Reason,
         time: Timestamp,
@@ -464,9 +465,48 @@ impl Handle {
     }
 }
 
-/// Has `write` append a line; how long it is.
-fn put(text: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-    let before = text.len();
+/// Has `write` append a line; where it stands.
+fn put(text: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+    let begin = text.len();
     write(text);
-    text.len() - before
+    begin..text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_not_finished_is_nobodys_and_shifts_no_other() {
+        let handle = Handle::new(Arc::new(Shared::new(&AuditSettings {
+            dir: "unused".into(),
+            durable_reads: false,
+            queue_records: 100,
+            max_wait: Duration::from_secs(2),
+            file_bytes: 1 << 20,
+        })));
+        let line = |bytes: &'static [u8]| {
+            handle.enqueue(None, None, |text| {
+                What::Line(put(text, |text| text.extend_from_slice(bytes)))
+            })
+        };
+        line(b"one").unwrap();
+        let broken = || {
+            handle.enqueue(None, None, |text| {
+                text.extend_from_slice(b"hal");
+                panic!("in the middle of a line")
+            })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(broken)).is_err());
+        line(b"two").unwrap();
+        let mut batch = Batch::default();
+        handle.queue.drain(&mut batch);
+        let lines = batch.entries.iter().map(|entry| match &entry.what {
+            What::Line(line) => batch.text.get(line.clone()),
+            What::Denial { .. } | What::Record(_) => None,
+        });
+        assert!(lines.eq([Some(&b"one"[..]), Some(b"two")]));
+    }
 }

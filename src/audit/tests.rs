@@ -591,6 +591,33 @@ fn strangers_become_one_line_and_loud_denials_become_a_sum() {
 }
 
 #[test]
+fn denials_that_leave_no_line_keep_nobody_waiting() {
+    let disk = Disk::default();
+    let folder = tempfile::tempdir().unwrap();
+    let auditor = disk.auditor(&settings(folder.path()));
+    let (handle, watch) = (auditor.handle(), auditor.watch());
+    let names = names();
+    let loud = DecisionRecord {
+        time: Timestamp::UNIX_EPOCH,
+        ..names.decision(Effect::Write, Verdict::Deny)
+    };
+    let deny = |count: u32| (0..count).for_each(|_| drop(handle.decided(&loud).unwrap()));
+    // Within its share of the queue.
+    for written in [26, 51] {
+        deny(25);
+        eventually("each has a line", || watch.counts().written == written);
+    }
+    deny(10);
+    eventually("these have none", || watch.counts().folded == 10);
+    // Longer than anything may wait for the disk; the sum of them is written after ten seconds.
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(watch.writable());
+    assert_eq!(watch.oldest_unwritten(), Duration::ZERO);
+    assert_eq!(push_read(&handle), Ok(()));
+    assert!(auditor.stop());
+}
+
+#[test]
 fn a_durable_wait_can_be_awaited_from_another_runtime_and_from_local_tasks() {
     fn assert_send<T: Send>(value: T) -> T {
         value
