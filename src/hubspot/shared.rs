@@ -1,4 +1,5 @@
-//! What the pools of all workers share: counts, the breaker, and how much may be sent a second time.
+//! What the pools of all workers share: the breaker, how much may be sent a second time, and where their
+//! counts come together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -402,6 +402,8 @@ impl Metrics {
 
     /// Series of closed sets exist from the start, so that a rate over them is never "no data".
     fn begin(&self) -> prometheus::Result<()> {
+        // There from the first scrape on, whoever counts later.
+        self.gate_duration.part_of("");
         for kind in UpstreamErrorKind::ALL {
             self.upstream_errors.with_label_values(&[kind.as_str()]);
         }

@@ -40,7 +40,7 @@ pub struct Gate {
     pub upstream_origin: Bytes,
     /// Ask for gzip and undo it.
     pub compression: bool,
-    /// What the workers' upstream connections share: counts, breaker, what may be sent again.
+    /// What the workers' upstream connections share: breaker, what may be sent again, where their counts come together.
     pub pools: Arc<Shared>,
     /// Room for judged bodies.
     pub judged: Arc<Budget>,

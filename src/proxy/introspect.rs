@@ -221,6 +221,13 @@ impl Case {
         self.recorded = true;
         audit::on_disk(handed).await.map_err(|why| self.unrecorded(why))?;
         self.outcome.owes_record = true;
+        // With `audit.durable: all` that was a wait: what was withdrawn meanwhile is not told of as good.
+        if let Some(fault) = self.key.as_ref().and_then(|key| key.fault(clock::now)) {
+            return Err(Stop::Key(fault.reason()));
+        }
+        if let Some(reason) = connection.standing().refusal() {
+            return Err(Stop::Connection(reason));
+        }
         self.verdict = Some(Verdict::Allow);
         self.count(Verdict::Allow, Reason::None);
         let catalogue = &self.snapshot.catalogue;

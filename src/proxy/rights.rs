@@ -37,26 +37,7 @@ impl Rights {
     /// An error once the key was revoked or expired, the connection was stopped, or the person behind
     /// it is gone and the policy says that such a call does not pass then.
     pub fn check(&self) -> Result<(), Stop> {
-        if let Some(fault) = self.key.fault(clock::now) {
-            return Err(Stop::Key(fault.reason()));
-        }
-        if let Some(reason) = self.connection.standing().refusal() {
-            return Err(Stop::Connection(reason));
-        }
-        match self.policy.installer.judge(self.connection.installer(), self.effect) {
-            Ok(()) => Ok(()),
-            Err(Barred::Whole(reason)) => Err(Stop::Connection(reason)),
-            Err(Barred::ButReads(reason)) => Err(Stop::Denied(Box::new(Denied {
-                reason,
-                lacks: vec!["installer".to_owned()],
-                scopes: Vec::new(),
-                remedy: "let another person authorise the connection; `scopegate people show` says who it was and who can"
-                    .to_owned(),
-                properties: Vec::new(),
-                place: None,
-                owner: self.policy.owner.clone(),
-            }))),
-        }
+        check(&self.key, &self.connection, &self.policy, self.effect)
     }
 
     /// Waits until the call may no longer go on, and says why. A key that expires wakes nobody: it is
@@ -71,5 +52,34 @@ impl Rights {
             }
             stirred.await;
         }
+    }
+}
+
+/// [`Rights::check`] of what is not held together.
+pub fn check(
+    key: &KeyEntry,
+    connection: &ConnectionState,
+    policy: &Policy,
+    effect: Effect,
+) -> Result<(), Stop> {
+    if let Some(fault) = key.fault(clock::now) {
+        return Err(Stop::Key(fault.reason()));
+    }
+    if let Some(reason) = connection.standing().refusal() {
+        return Err(Stop::Connection(reason));
+    }
+    match policy.installer.judge(connection.installer(), effect) {
+        Ok(()) => Ok(()),
+        Err(Barred::Whole(reason)) => Err(Stop::Connection(reason)),
+        Err(Barred::ButReads(reason)) => Err(Stop::Denied(Box::new(Denied {
+            reason,
+            lacks: vec!["installer".to_owned()],
+            scopes: Vec::new(),
+            remedy: "let another person authorise the connection; `scopegate people show` says who it was and who can"
+                .to_owned(),
+            properties: Vec::new(),
+            place: None,
+            owner: policy.owner.clone(),
+        }))),
     }
 }

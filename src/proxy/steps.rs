@@ -19,7 +19,7 @@ use super::headers;
 use super::judged::{self, ReadBody};
 use super::multipart;
 use super::pace::Rate;
-use super::rights::Rights;
+use super::rights::{self, Rights};
 use super::stop::{Denied, Stop};
 use super::upload::UploadBounds;
 use crate::access::catalogue::{BodyNeed, Recognised};
@@ -206,6 +206,8 @@ impl Case {
                 if ask.body.as_ref().is_some_and(|body| !body.is_end_stream()) {
                     headers::check_type_of_stream(&ask.fields).map_err(Stop::Refused)?;
                 }
+                // It may have waited for its place.
+                rights::check(caller.key(), &at.connection, &at.policy, Effect::Read)?;
             } else {
                 // What the body asks for is not known yet: only what stops everything stops this wait.
                 let rights = caller.rights(at, Effect::Read);

@@ -163,6 +163,8 @@ impl Worker {
     }
 
     fn tick(&self) {
+        // Without calls, too, no old snapshot is kept for long.
+        self.snapshot();
         let (upstream, version) = self.gate.upstream();
         if self.upstream_version.replace(version) != version {
             self.pool.replace_upstream(upstream);
