@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use scopegate::sim::{Action, Fault, Matching};
 
 use crate::place::{MOST, Place, READ};
+use crate::support::World;
 use crate::wire::{Wire, get, request};
 
 const LIST: &str = "/crm/v3/objects/contacts?limit=100";
@@ -106,6 +107,50 @@ async fn a_read_that_waits_for_hubspot_is_answered_401_at_once() {
     assert_eq!(
         (&outcome["reason"], &outcome["sent_upstream"]),
         (&"killed".into(), &true.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_turn_is_on_record_as_refused_and_never_as_allowed() {
+    let place = Place::with("limits: { in_flight_per_integration: 1, in_flight_wait: 30s }\n").await;
+    place.passes(&place.key).await;
+    place.world.sim.forget_received();
+    let slow = Action::Delay(LONG * 3);
+    place.world.sim.fault(Fault::always(Matching::path(LIST), slow));
+    let went_up = |world: &World| {
+        let received = world.sim.received();
+        received.iter().filter(|request| request.target == LIST).count()
+    };
+    // Each worker's lane has one, and one of the two another one that waits behind it.
+    let mut wires = Vec::new();
+    for up in [1, 2, 2] {
+        let mut wire = Wire::open(place.world.gate).await;
+        wire.write(get(LIST, &place.key)).await;
+        wires.push(wire);
+        place
+            .world
+            .until("as many are up as may be", async |world| went_up(world) == up)
+            .await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(went_up(&place.world), 2, "the third waits");
+    place.kill(&["--integration", "sync"]).await;
+    let mut ids = Vec::new();
+    for wire in &mut wires {
+        let reply = wire.reply().await.unwrap();
+        assert_eq!(
+            (reply.status, reply.sub_category().as_str()),
+            (401, "scopegate.key"),
+            "{reply:?}"
+        );
+        ids.push(reply.id());
+    }
+    assert_eq!(went_up(&place.world), 2);
+    let waited = place.recorded("decision", &ids[2]).await;
+    assert_eq!(
+        (&waited["decision"], &waited["reason"]),
+        (&"deny".into(), &"killed".into()),
+        "{waited}"
     );
 }
 

@@ -223,14 +223,19 @@ impl Place {
 
     /// What the audit log says became of the call with this id.
     pub async fn outcome(&self, id: &str) -> serde_json::Value {
+        self.recorded("outcome", id).await
+    }
+
+    /// The line of this kind about the call with this id.
+    pub async fn recorded(&self, kind: &str, id: &str) -> serde_json::Value {
         let found = |world: &World| {
             let lines = world.audit();
             lines
                 .into_iter()
-                .find(|line| line["kind"] == "outcome" && line["id"] == id)
+                .find(|line| line["kind"] == kind && line["id"] == id)
         };
         self.world
-            .until("the outcome is recorded", async |world| found(world).is_some())
+            .until("it is recorded", async |world| found(world).is_some())
             .await;
         found(&self.world).unwrap()
     }
