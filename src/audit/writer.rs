@@ -175,7 +175,7 @@ impl Writer {
     fn add_all(&mut self, batch: &mut Batch) {
         let mut folded = 0;
         for entry in batch.entries.drain(..) {
-            match entry.what {
+            let is_kept = match entry.what {
                 What::Line(line) => self.add_line(&batch.text, line),
                 What::Denial {
                     line,
@@ -184,24 +184,32 @@ impl Writer {
                     time,
                 } => {
                     if self.denials.takes_a_line(&integration, reason, time) {
-                        self.add_line(&batch.text, line);
+                        self.add_line(&batch.text, line)
                     } else {
                         folded += 1;
+                        true
                     }
                 }
-                What::Record(record) => self.numbered.add(&record),
-            }
-            self.waiters.extend(entry.waiter);
+                What::Record(record) => {
+                    self.numbered.add(&record);
+                    true
+                }
+            };
+            // Whose record is not there is not told that it is.
+            self.waiters.extend(entry.waiter.filter(|_| is_kept));
         }
         self.shared.count_folded(folded);
         batch.clear();
     }
 
-    fn add_line(&mut self, text: &[u8], line: Range<usize>) {
-        match text.get(line) {
+    /// `false`: there is no such line, which was put there.
+    fn add_line(&mut self, text: &[u8], line: Range<usize>) -> bool {
+        let line = text.get(line);
+        match line {
             Some(line) => self.numbered.add_line(line),
-            None => tracing::error!("an audit record has no line"), // Invariant: it was put there.
+            None => tracing::error!("an audit record has no line"),
         }
+        line.is_some()
     }
 
     fn fold(&mut self) {
