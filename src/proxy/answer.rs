@@ -124,7 +124,7 @@ impl Case {
             return Err(self.echoed_in_head());
         }
         let failure = Failure { facts, token };
-        let download = Download {
+        let mut download = Download {
             first: Bytes::new(),
             left: answer.size_hint().exact(),
             answer,
@@ -159,41 +159,37 @@ impl Case {
             .exact()
             .filter(|_| download.stages.gunzip.is_none());
         match length {
-            Some(1..=SHORT_BYTES) => self.read_short(status, fields, download).await,
-            _ => self.begin_stream(status, fields, download).await,
+            Some(1..=SHORT_BYTES) => {
+                let whole = self.read_short(&mut download).await?;
+                Ok(Answer::Whole(status, fields, whole))
+            }
+            _ => {
+                self.begin_stream(&mut download).await?;
+                Ok(Answer::Upstream(status, fields, Box::new(download)))
+            }
         }
     }
 
     /// An answer that streams. What of it is here already is judged before its head is sent: what is wrong with
     /// that becomes a 502, too.
-    async fn begin_stream(
-        &mut self,
-        status: StatusCode,
-        fields: AnswerFields,
-        mut download: Download,
-    ) -> Result<Answer, Stop> {
+    async fn begin_stream(&mut self, download: &mut Download) -> Result<(), Stop> {
         while download.first.is_empty()
-            && let Some(piece) = self.next_piece_at_hand(&mut download).await?
+            && let Some(piece) = self.next_piece_at_hand(download).await?
         {
             download.first = piece;
         }
-        Ok(Answer::Upstream(status, fields, Box::new(download)))
+        Ok(())
     }
 
     /// An answer that is read whole before its head is sent. It goes down with its length in one piece, where
     /// a stream is chunked (links may change its length), its connection is free before the client has read a
     /// byte, and what is wrong with it becomes a 502 in place of a transfer that breaks off.
-    async fn read_short(
-        &mut self,
-        status: StatusCode,
-        fields: AnswerFields,
-        mut download: Download,
-    ) -> Result<Answer, Stop> {
+    async fn read_short(&mut self, download: &mut Download) -> Result<Bytes, Stop> {
         let mut whole = Bytes::new();
-        while let Some(piece) = self.next_piece(&mut download).await? {
+        while let Some(piece) = self.next_piece(download).await? {
             whole = download::joined(whole, piece);
         }
-        Ok(Answer::Whole(status, fields, whole))
+        Ok(whole)
     }
 
     fn echoed_in_head(&self) -> Stop {

@@ -6,6 +6,8 @@
 //! a write of which anything may have arrived; never after a deadline: the upstream has it, and has not
 //! said no. The replay after a 401 is `forward`'s: that was answered, and not executed.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Uri};
@@ -179,16 +181,18 @@ impl Exchange<'_> {
             authorization: Some(lease.authorization()),
             headers: &self.head.headers,
         };
-        let sending = self
-            .worker
-            .pool()
-            .send(&head, body, way, account, progress, &still);
+        // Where it stays: it is 1.7 KB.
+        let mut sending = pin!(
+            self.worker
+                .pool()
+                .send(&head, body, way, account, progress, &still)
+        );
         if outcome.effect != Some(Effect::Read) {
             return Ok(sending.await);
         }
         let sent = tokio::select! {
             biased;
-            sent = sending => sent,
+            sent = &mut sending => sent,
             stop = self.rights.withdrawn() => return Err(stop),
         };
         // A refused call says why by itself.

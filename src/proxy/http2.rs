@@ -66,7 +66,12 @@ pub async fn serve(worker: &Rc<Worker>, io: Box<Io>, peer: Rc<Peer>) -> io::Resu
     let watching = streams.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         let request = read(request);
-        watching.watch(super::call(Rc::clone(&serving), Rc::clone(&peer), request))
+        // In a box: hyper and the runtime move what they are given seven times before it runs, and a call is 5 KB.
+        watching.watch(Box::pin(super::call(
+            Rc::clone(&serving),
+            Rc::clone(&peer),
+            request,
+        )))
     });
     let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
