@@ -294,8 +294,6 @@ fn is_token(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn comes(name: &str, value: &str) -> bool {
@@ -303,7 +301,7 @@ mod tests {
         let Some(read) = read_name(name.as_bytes()) else {
             return false;
         };
-        fields.push(read.clone(), Bytes::copy_from_slice(value.as_bytes()));
+        fields.push(read.clone(), value.as_bytes());
         downward(&mut fields, false);
         let mut left = fields.iter();
         let first = left.next();
@@ -402,7 +400,7 @@ mod tests {
                 Name::Known(Known::ETag) => "\"x\"",
                 _ => "1",
             };
-            from.push(name.clone(), Bytes::from_static(value.as_bytes()));
+            from.push(name.clone(), value.as_bytes());
         }
         let down = |changed| {
             let mut fields = from.clone();
@@ -412,7 +410,7 @@ mod tests {
         assert_eq!((down(false), down(true)), (5, 4));
         assert!(!has_doubtful_type(&from));
         for (name, value) in from.clone().iter() {
-            from.push(name.clone(), Bytes::copy_from_slice(value));
+            from.push(name.clone(), value);
         }
         assert!(has_doubtful_type(&from));
         let mut down = from;
@@ -471,7 +469,7 @@ mod tests {
             .flat_map(|one| RATE_LIMIT_WORDS.map(|two| format!("{RATE_LIMIT}{one}-{two}")));
         for name in names.take(100) {
             let name = read_name(name.as_bytes()).unwrap();
-            fields.push(name, Bytes::from_static(b"1"));
+            fields.push(name, b"1");
         }
         downward(&mut fields, false);
         let others = fields.iter().filter(|(name, _)| matches!(name, Name::Other(_)));

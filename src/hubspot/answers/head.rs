@@ -96,7 +96,7 @@ struct Fields {
 impl Fields {
     fn read(head: &Bytes, mut lines: &[u8], names: Names) -> Result<Self, Violation> {
         let mut read = Self {
-            kept: AnswerFields::with_room(),
+            kept: AnswerFields::of(head.clone()),
             length: None,
             chunked: false,
             closes: false,
@@ -110,7 +110,7 @@ impl Fields {
             let value = field.value.trim_ascii();
             read.note(field.name, value)?;
             if let Some(name) = names(field.name) {
-                read.kept.push(name, head.slice_ref(value));
+                read.kept.push(name, value);
             }
             count += 1;
             lines = rest;

@@ -143,7 +143,7 @@ mod tests {
         let mut fields = AnswerFields::default();
         fields.set(Known::LimitMax, "1");
         let other = HeaderName::from_static("x-hubspot-ratelimit-used");
-        fields.push(Name::Other(other), Bytes::from_static(b"2"));
+        fields.push(Name::Other(other), b"2");
         fields.set(Known::Date, "then");
         let mut outbox = Outbox::default();
         let (body, keeps_alive) = begin((status, &fields, body), terms, closes, &mut outbox);
