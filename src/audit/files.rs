@@ -43,6 +43,8 @@ pub(super) struct Files {
     doubtful: bool,
     /// A file that had records was removed or renamed.
     removed: bool,
+    /// The file that is open stands nowhere any more: the next lines need another.
+    misplaced: bool,
     max_bytes: u64,
 }
 
@@ -98,6 +100,7 @@ impl Files {
             synced,
             doubtful: false,
             removed: false,
+            misplaced: false,
             max_bytes,
         };
         Ok((files, found))
@@ -134,6 +137,7 @@ impl Files {
         sync_folder(&self.folder)?;
         self.synced = file.metadata()?.len();
         self.file = file;
+        self.misplaced = false;
         (self.day, self.number) = (day, number);
         Ok(())
     }
@@ -145,7 +149,7 @@ impl Sink for Files {
             // After a failed sync the kernel may have dropped the pages and call them clean: only
             // a new file with the same lines is sure. What may stand in the old one is cut.
             self.file.set_len(self.synced)?;
-            if self.synced > 0 || self.removed {
+            if self.synced > 0 || self.misplaced {
                 self.next_file(day_of(now))?;
             }
             self.doubtful = false;
@@ -160,9 +164,12 @@ impl Sink for Files {
             what.unwrap_or_default()
         )));
         self.file.write_all(lines)?;
+        fail::fail_point!("audit-sync", |what| Err(io::Error::other(
+            what.unwrap_or_default()
+        )));
         self.file.sync_data()?;
         if !self.stands_in_its_place() {
-            self.removed = true;
+            (self.removed, self.misplaced) = (true, true);
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "the log's file was removed or renamed beneath it; another one is begun",

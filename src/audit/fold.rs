@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
 use super::network::Network;
 use super::record::{AggregateRecord, Record};
@@ -16,6 +17,9 @@ const STRANGERS_APART: usize = 1024;
 
 /// Denials of one integration that get a line of their own in one second.
 const DENIALS_SINGLY_PER_SECOND: u32 = 50;
+
+/// Seconds that are counted apart: queues that wait for a disk hold several.
+const SECONDS_APART: usize = 4;
 
 /// Calls without a valid key, by reason and network.
 #[derive(Default)]
@@ -68,8 +72,9 @@ impl Strangers {
 /// Denials of valid keys, by integration.
 #[derive(Default)]
 pub(super) struct Denials {
-    /// The second of the wall clock that is being counted, and how many.
-    singly: HashMap<Arc<str>, (i64, u32)>,
+    /// How many each second of the wall clock had, of the last few: workers' queues come one after another, and each
+    /// begins with its oldest.
+    singly: HashMap<Arc<str>, SmallVec<[(i64, u32); SECONDS_APART]>>,
     folded: HashMap<(Arc<str>, Reason), u64>,
 }
 
@@ -77,11 +82,19 @@ impl Denials {
     /// Whether this denial gets a line of its own; if not, it is counted here.
     pub(super) fn takes_a_line(&mut self, integration: &Arc<str>, reason: Reason, time: Timestamp) -> bool {
         let second = time.as_second();
-        let (counted, count) = self.singly.entry(Arc::clone(integration)).or_insert((second, 0));
-        if *counted != second {
-            (*counted, *count) = (second, 0);
+        let seconds = self.singly.entry(Arc::clone(integration)).or_default();
+        if !seconds.iter().any(|(counted, _)| *counted == second) {
+            if seconds.len() == SECONDS_APART {
+                let oldest = seconds
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, (counted, _))| *counted);
+                oldest.map(|(at, _)| at).map(|at| seconds.swap_remove(at));
+            }
+            seconds.push((second, 0));
         }
-        if *count < DENIALS_SINGLY_PER_SECOND {
+        let count = seconds.iter_mut().find(|(counted, _)| *counted == second);
+        if let Some((_, count)) = count.filter(|(_, count)| *count < DENIALS_SINGLY_PER_SECOND) {
             *count += 1;
             return true;
         }
@@ -97,8 +110,11 @@ impl Denials {
     /// One record each, in a stable order, leaving none; forgets integrations that have gone
     /// quiet.
     pub(super) fn records(&mut self, time: Timestamp) -> Vec<Record> {
-        self.singly
-            .retain(|_, (second, _)| time.as_second().saturating_sub(*second) < 10);
+        self.singly.retain(|_, seconds| {
+            seconds
+                .iter()
+                .any(|(second, _)| time.as_second().saturating_sub(*second) < 10)
+        });
         let mut counts: Vec<_> = self.folded.drain().collect();
         counts.sort_unstable_by(|((a, x), _), ((b, y), _)| (a, x.as_str()).cmp(&(b, y.as_str())));
         counts
@@ -176,5 +192,29 @@ mod tests {
         assert!(denials.takes_a_line(&loud, Reason::NoRule, next));
         assert_eq!(counts(&denials.records(next)), [(None, 950)]);
         assert!(denials.is_empty());
+    }
+
+    #[test]
+    fn a_second_that_comes_again_from_another_queue_has_no_fifty_more() {
+        let mut denials = Denials::default();
+        let loud: Arc<str> = "loud".into();
+        let mut lines = 0;
+        for _worker in 0..8 {
+            for second in 0..3 {
+                let time = Timestamp::from_second(second).unwrap();
+                let takes = |_: &i32| denials.takes_a_line(&loud, Reason::NoRule, time);
+                lines += (0..40).filter(takes).count();
+            }
+        }
+        assert_eq!(lines, 3 * 50);
+        // More seconds than are counted apart: the latest are.
+        for second in 3..100 {
+            let time = Timestamp::from_second(second).unwrap();
+            assert!(denials.takes_a_line(&loud, Reason::NoRule, time));
+        }
+        let last = Timestamp::from_second(99).unwrap();
+        let takes = |_: &i32| denials.takes_a_line(&loud, Reason::NoRule, last);
+        assert_eq!((0..100).filter(takes).count(), 49);
+        assert_eq!(counts(&denials.records(last)), [(None, 8 * 3 * 40 - 3 * 50 + 51)]);
     }
 }

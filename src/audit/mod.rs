@@ -26,8 +26,7 @@ mod record;
 mod writer;
 
 use std::io;
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -66,7 +65,8 @@ pub enum AuditRefused {
 /// The audit log, open. Dropping it without [`Auditor::stop`] closes it too, but waits for nothing.
 pub struct Auditor {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<bool>>,
+    /// Says how the writer ended. In a mutex since a receiver by itself is one thread's.
+    ended: Mutex<mpsc::Receiver<bool>>,
 }
 
 impl Drop for Auditor {
@@ -79,6 +79,14 @@ impl Drop for Auditor {
 /// the log itself alone, and a gate that writes it.
 pub fn check(settings: &AuditSettings, instance: &str) -> io::Result<()> {
     files::check(&settings.dir.join(instance))
+}
+
+/// What a start makes of a folder with any files: the number of its next record, whether the log ended in order, and
+/// how many bytes of torn lines it cut off.
+#[cfg(fuzzing)]
+pub fn open_hostile(folder: &std::path::Path) -> io::Result<(u64, bool, u64)> {
+    let (_, found) = Files::open(folder, u64::MAX, jiff::Timestamp::UNIX_EPOCH)?;
+    Ok((found.next_seq, found.ended_in_order, found.cut_bytes))
 }
 
 impl Auditor {
@@ -99,13 +107,16 @@ impl Auditor {
         let shared = Arc::new(Shared::new(settings));
         let mut writer = Writer::new(Arc::clone(&shared), sink, found.next_seq, Uuid::new_v4());
         writer.begin(&found)?;
+        let (tell, ended) = mpsc::sync_channel(1);
         let writer = std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || writer.run())?;
+            .spawn(move || {
+                let _ = tell.send(writer.run());
+            })?;
         shared.set_writer(writer.thread().clone());
         Ok(Self {
             shared,
-            writer: Some(writer),
+            ended: Mutex::new(ended),
         })
     }
 
@@ -121,14 +132,14 @@ impl Auditor {
         }
     }
 
-    /// Takes no more records, writes and syncs what is queued, closes the log. Blocks up to the
-    /// time a durable record may wait. `false` = not all could be written.
+    /// Takes no more records, writes and syncs what is queued, closes the log. Blocks up to twice the
+    /// time a durable record may wait, and a second: once for what is being written, once for the rest. `false` = not
+    /// all could be written, or the disk hangs.
     pub fn stop(mut self) -> bool {
         self.shared.close();
-        match self.writer.take() {
-            Some(writer) => writer.join().unwrap_or(false),
-            None => false,
-        }
+        let most = self.shared.max_wait.saturating_mul(2) + Duration::from_secs(1);
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        ended.recv_timeout(most).unwrap_or(false)
     }
 }
 

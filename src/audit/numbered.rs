@@ -28,11 +28,12 @@ impl Numbered {
         &self.lines
     }
 
-    /// A record's line.
-    pub(super) fn add(&mut self, record: &Record) {
+    /// A record's line; whether it is there.
+    pub(super) fn add(&mut self, record: &Record) -> bool {
         let before = self.lines.len();
         line::number(self.next, &mut self.lines);
-        match record.write_line(&mut self.lines) {
+        let written = record.write_line(&mut self.lines);
+        match &written {
             Ok(()) => self.added(),
             Err(error) => {
                 // Only our own types are written, none of which can fail; if one does, the line
@@ -41,6 +42,7 @@ impl Numbered {
                 tracing::error!(%error, "an audit record could not be written as JSON");
             }
         }
+        written.is_ok()
     }
 
     /// A line that lacks its number alone.

@@ -410,6 +410,8 @@ impl Handle {
         put: impl FnOnce(&mut Vec<u8>) -> What,
     ) -> Result<(), AuditRefused> {
         let now = Instant::now();
+        // Who waits for a record learns that it was not taken, and hands it over again.
+        let is_lost = decided.is_none() && waiter.is_none();
         let refused = {
             let mut state = self.queue.lock();
             match self.refusal(&state, decided, now) {
@@ -425,7 +427,7 @@ impl Handle {
                 }
             }
         };
-        if decided.is_none() {
+        if is_lost {
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
         }
         Err(self.shared.refuse(refused))

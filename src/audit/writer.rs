@@ -25,6 +25,8 @@ const DRAIN_EVERY: Duration = Duration::from_millis(20);
 const FOLD_EVERY: Duration = Duration::from_secs(10);
 /// Pause between attempts while the disk refuses.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
+/// How often the stop line is written, if the file is taken away beneath it each time.
+const ENDS: u32 = 3;
 /// Longest sleep of an idle writer: aggregates have their deadline.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
@@ -106,12 +108,7 @@ impl Writer {
                 self.fold();
             }
             if closing {
-                self.numbered.add(&Record::Gate(Box::new(GateRecord {
-                    time: clock::wall(),
-                    event: GateEvent::Stop,
-                    boot: self.boot,
-                    detail: String::new(),
-                })));
+                return self.end();
             }
             if self.numbered.lines().is_empty() {
                 // All that was taken is counted in a sum to come: nothing of it waits for the disk.
@@ -119,14 +116,34 @@ impl Writer {
             } else if !self.commit() {
                 return false;
             }
-            if closing {
-                return true;
-            }
         }
     }
 
-    /// Sleeps until somebody waits for the disk, the log is closed, or it is time to drain.
+    /// The stop line comes last, behind what was found out when it was written, too.
+    fn end(&mut self) -> bool {
+        for _ in 0..ENDS {
+            self.numbered.add(&Record::Gate(Box::new(GateRecord {
+                time: clock::wall(),
+                event: GateEvent::Stop,
+                boot: self.boot,
+                detail: String::new(),
+            })));
+            if !self.commit() {
+                return false;
+            }
+            if self.numbered.lines().is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Sleeps until somebody waits for the disk, the log is closed, or it is time to drain. Not at all when the last
+    /// commit left something to say.
     fn wait(&self) {
+        if !self.numbered.lines().is_empty() {
+            return;
+        }
         let mut drain_at = self.drained + DRAIN_EVERY;
         loop {
             if self.shared.take_urgent() || self.shared.is_closed() {
@@ -190,10 +207,7 @@ impl Writer {
                         true
                     }
                 }
-                What::Record(record) => {
-                    self.numbered.add(&record);
-                    true
-                }
+                What::Record(record) => self.numbered.add(&record),
             };
             // Whose record is not there is not told that it is.
             self.waiters.extend(entry.waiter.filter(|_| is_kept));

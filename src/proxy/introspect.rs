@@ -16,10 +16,10 @@ use super::ask::Ask;
 use super::case::Case;
 use super::judged::{self, Share};
 use super::pace::Rate;
+use super::rights;
 use super::stop::Stop;
 use crate::access::connection::Selector;
 use crate::access::effect::Effect;
-use crate::access::installer::Barred;
 use crate::access::introspection::Question;
 use crate::access::policy::Policy;
 use crate::access::refusal::Reason;
@@ -167,6 +167,30 @@ impl Case {
         Ok((policy, connection))
     }
 
+    /// Whether the key opens anything as things stand, reads at least.
+    fn opens(&self, policy: &Policy, connection: &ConnectionState) -> Result<(), Stop> {
+        match &self.key {
+            Some(key) => rights::check(key, connection, policy, Effect::Meta),
+            None => Err(Stop::Key(Reason::KeyUnknown)),
+        }
+    }
+
+    /// With a key that opens nothing here, whatever the reason, nothing else may be told where HubSpot does not say 401.
+    fn untold(&mut self, question: Question, stop: Stop) -> Result<Answer, Stop> {
+        let (Stop::Key(_) | Stop::Policy(_) | Stop::Connection(_), Some((status, body))) =
+            (&stop, question.unknown())
+        else {
+            return Err(stop);
+        };
+        let stop = self.note(stop);
+        self.verdict = Some(stop.verdict());
+        self.outcome.reason = stop.reason();
+        match stop {
+            Stop::Audit => Err(stop),
+            _ => Ok(Answer::Own(status, body)),
+        }
+    }
+
     /// Answers a question about the credential itself.
     pub async fn introspect(
         &mut self,
@@ -195,38 +219,26 @@ impl Case {
             Some(_) => Err(Stop::Key(Reason::KeyUnknown)),
             None => Err(Stop::Key(Reason::KeyMissing)),
         };
-        let (policy, connection, key) = match (known, key, question.unknown()) {
-            (Ok((policy, connection)), Some(key), _) => (policy, connection, key),
-            // With a key that opens nothing here, whatever the reason, nothing else may be told.
-            (Err(stop @ (Stop::Key(_) | Stop::Policy(_) | Stop::Connection(_))), _, Some((status, body))) => {
-                let stop = self.note(stop);
-                self.verdict = Some(stop.verdict());
-                return match stop {
-                    Stop::Audit => Err(stop),
-                    _ => Ok(Answer::Own(status, body)),
-                };
-            }
-            (Err(stop), _, _) => return Err(stop),
-            (Ok(_), None, _) => return Err(Stop::Key(Reason::KeyMissing)),
+        let (policy, connection, key) = match (known, key) {
+            (Ok((policy, connection)), Some(key)) => (policy, connection, key),
+            (Err(stop), _) => return self.untold(question, stop),
+            (Ok(_), None) => return Err(Stop::Key(Reason::KeyMissing)),
         };
         self.outcome.effect = Some(Effect::Auth);
         // Asked about a key that nothing works with, the gate does not say that it is good.
-        if let Err(Barred::Whole(reason)) = policy.installer.judge(connection.installer(), Effect::Auth) {
-            return Err(Stop::Connection(reason));
+        if let Err(stop) = self.opens(&policy, &connection) {
+            return self.untold(question, stop);
         }
         let record = self
             .decision_record(Verdict::Allow, Reason::None)
             .ok_or(Stop::Unready)?;
         let handed = self.worker.audit().decided(&record);
         self.recorded = true;
+        self.outcome.owes_record = handed.is_ok();
         audit::on_disk(handed).await.map_err(|why| self.unrecorded(why))?;
-        self.outcome.owes_record = true;
         // With `audit.durable: all` that was a wait: what was withdrawn meanwhile is not told of as good.
-        if let Some(fault) = self.key.as_ref().and_then(|key| key.fault(clock::now)) {
-            return Err(Stop::Key(fault.reason()));
-        }
-        if let Some(reason) = connection.standing().refusal() {
-            return Err(Stop::Connection(reason));
+        if let Err(stop) = self.opens(&policy, &connection) {
+            return self.untold(question, stop);
         }
         self.verdict = Some(Verdict::Allow);
         self.count(Verdict::Allow, Reason::None);

@@ -374,6 +374,8 @@ impl Case {
         let counting = bill.and_then(|bill| quotas.store(bill.charged()));
         let handed = self.worker.audit().decided(&record);
         self.recorded = true;
+        // From here on, whatever becomes of it: a client may leave while the disk is waited for.
+        self.outcome.owes_record = handed.is_ok();
         let recording = audit::on_disk(handed);
         let (recorded, counted) = match counting {
             None => (recording.await, Ok(())),
@@ -383,7 +385,6 @@ impl Case {
             bill.noted();
         }
         recorded.map_err(|why| self.unrecorded(why))?;
-        self.outcome.owes_record = true;
         counted.map_err(|_| Stop::Uncounted)?;
         self.verdict = Some(verdict);
         Ok(())

@@ -54,11 +54,13 @@ pub const ALL: [&str; 7] = [
     BEFORE_PUBLISH,
 ];
 
-/// Points besides those of refreshes and installs: a commit of the store, a commit of the audit log, the
-/// wall clock (`return(SECONDS)` sets it), a reload on the publisher's own thread, a reload's reading beside it.
-pub const OTHERS: [&str; 5] = [
+/// Points besides those of refreshes and installs: a commit of the store, a commit of the audit log before its lines
+/// are written and between that and their sync, the wall clock (`return(SECONDS)` sets it), a reload on the
+/// publisher's own thread, a reload's reading beside it.
+pub const OTHERS: [&str; 6] = [
     "store-commit",
     "audit-commit",
+    "audit-sync",
     "wall-clock",
     "publisher-reload",
     "reload-read",

@@ -1,19 +1,41 @@
 //! An audit log that fails while the gate runs: stuck, refused, removed, renamed, torn.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::place::{Place, metric, read, ready, until, write};
+use crate::child::Gate;
+use crate::place::{Place, READ, metric, patch, read, ready, until, write};
 use crate::row;
+use crate::wire::{Wire, request};
+
+/// Files of the log, in their order.
+fn log_files(place: &Place) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(place.audit_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Whether a record waits for the disk.
+async fn waits(gate: &Gate) -> bool {
+    metric(gate, "scopegate_audit_oldest_unwritten_seconds", "").await > 0.0
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_stuck_or_refused_stops_what_it_can_not_record() {
     for (fault, action) in [
         ("the audit disk hangs", "audit-commit=pause"),
+        ("the audit disk takes lines and does not sync", "audit-sync=pause"),
+        ("the audit disk refuses", "audit-commit=return(no space left)"),
         (
-            "the audit disk refuses (EIO)",
-            "audit-commit=return(no space left)",
+            "the audit disk fails at the sync",
+            "audit-sync=return(input/output error)",
         ),
     ] {
         let place = Place::new("").await;
@@ -119,10 +141,189 @@ async fn a_log_that_is_removed_or_renamed_beneath_is_begun_anew_with_a_gap() {
         );
         row(
             &format!("the audit file is {fault}"),
-            "noticed at the next record, which goes into a file begun anew, behind a `gap` line of cause `removed`",
+            "noticed at the next record, which goes into a file begun anew, with a `gap` line of cause `removed` behind it",
             "by itself",
         );
     }
+}
+
+/// Its client left, or the record was too late: then it is known that nothing went up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_waited_for_its_record_in_vain_has_an_outcome_that_says_it_did_not_go_up() {
+    let place = Place::new("").await;
+    let gate = place.start();
+    place.faults().set(&["audit-commit=pause"]).await;
+    let mut leaving = Wire::open(gate.gate).await;
+    // All of it is read, so that its end is noticed.
+    leaving
+        .write(request("PATCH", READ, &place.writer, &[], ""))
+        .await;
+    until("its record waits", async || waits(&gate).await).await;
+    drop(leaving);
+    let reply = write(&gate, &place.writer).await;
+    assert!(
+        reply.status == 503 && reply.text().contains("scopegate.audit"),
+        "{reply:?}"
+    );
+    place.faults().set(&[]).await;
+    until("the disk has taken them", async || !waits(&gate).await).await;
+    let lines = place.world.audit();
+    let of = |kind: &str| {
+        let of_kind = lines.iter().filter(|line| line["kind"] == kind);
+        of_kind
+            .filter(|line| line["integration"] == "writer")
+            .collect::<Vec<_>>()
+    };
+    let (decisions, outcomes) = (of("decision"), of("outcome"));
+    assert!(
+        decisions.iter().all(|line| line["decision"] == "allow"),
+        "{decisions:?}"
+    );
+    let ids = |lines: &[&serde_json::Value]| {
+        let mut ids: Vec<_> = lines
+            .iter()
+            .map(|line| line["id"].as_str().unwrap().to_owned())
+            .collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(
+        (decisions.len(), ids(&decisions)),
+        (2, ids(&outcomes)),
+        "{lines:?}"
+    );
+    for outcome in outcomes {
+        assert_eq!(outcome["sent_upstream"], false, "{outcome}");
+        let expected = match outcome["id"] == reply.id().as_str() {
+            true => (503, "audit"),
+            false => (0, "none"),
+        };
+        assert_eq!(
+            (outcome["status"].as_u64(), outcome["reason"].as_str()),
+            (Some(expected.0), Some(expected.1)),
+            "{lines:#?}"
+        );
+    }
+    assert!(place.world.sim.received().is_empty(), "nothing went up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_only_the_stop_line_finds_is_said_before_the_log_ends() {
+    let place = Place::new("").await;
+    let mut gate = place.start();
+    let id = write(&gate, &place.writer).await.id();
+    until("its outcome is written", async || {
+        let lines = place.world.audit();
+        lines
+            .iter()
+            .any(|line| line["kind"] == "outcome" && line["id"] == id.as_str())
+    })
+    .await;
+    std::fs::remove_file(log_files(&place).first().unwrap()).unwrap();
+    gate.signal(Signal::TERM);
+    assert!(gate.wait().success(), "{}", gate.log());
+    let lines = place.world.audit();
+    let is_gap = |line: &serde_json::Value, cause| line["kind"] == "gap" && line["cause"] == cause;
+    assert!(lines.iter().any(|line| is_gap(line, "removed")), "{lines:?}");
+    assert_eq!(lines.last().unwrap()["event"], "stop", "{lines:?}");
+    drop(gate);
+    let gate = place.start();
+    assert_eq!(write(&gate, &place.writer).await.status, 200);
+    let lines = place.world.audit();
+    assert!(!lines.iter().any(|line| is_gap(line, "crash")), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_after_a_removal_is_not_filled_with_empty_files() {
+    let place = Place::new("").await;
+    let gate = place.start();
+    assert_eq!(write(&gate, &place.writer).await.status, 200);
+    until("all is written", async || !waits(&gate).await).await;
+    // The first commit finds out that the file is gone; from the second on the disk is full.
+    place
+        .faults()
+        .set(&["audit-commit=1*off->return(no space left)"])
+        .await;
+    std::fs::remove_file(log_files(&place).first().unwrap()).unwrap();
+    assert_eq!(write(&gate, &place.writer).await.status, 503);
+    assert!(
+        gate.log().contains("removed or renamed beneath"),
+        "{}",
+        gate.log()
+    );
+    let files = log_files(&place);
+    assert_eq!(files.len(), 1, "after some twenty attempts: {files:?}");
+    place.faults().set(&[]).await;
+    until("it goes on by itself", async || {
+        write(&gate, &place.writer).await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_whose_audit_disk_hangs_ends_all_the_same_and_says_what_is_lost() {
+    let place = Place::new("").await;
+    let mut gate = place.start();
+    place.faults().set(&["audit-sync=pause"]).await;
+    let mut wire = Wire::open(gate.gate).await;
+    wire.write(patch(&place.writer)).await;
+    until("its record waits", async || waits(&gate).await).await;
+    gate.signal(Signal::TERM);
+    // Within twenty seconds, or the test ends here.
+    gate.wait();
+    assert!(
+        gate.log().contains("not all audit records reached the disk"),
+        "{}",
+        gate.log()
+    );
+    assert!(place.world.sim.received().is_empty(), "nothing went up");
+    row(
+        "the audit disk hangs while the gate stops",
+        "it ends after at most twice `audit.max_wait` more, and says `audit.incomplete`",
+        "start it again",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_revoked_while_the_answer_about_it_waits_for_the_disk_is_told_of_as_unknown() {
+    let place = Place::new("audit: { durable: all, max_wait: 30s }\n").await;
+    let gate = place.start();
+    let question = format!(
+        "POST /oauth/v3/token/introspect HTTP/1.1\r\nHost: gate\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\ntoken={}",
+        "token=".len() + place.reader.len(),
+        place.reader
+    );
+    let mut wire = Wire::open(gate.gate).await;
+    let good = wire.ask(&question).await;
+    assert_eq!(
+        (good.status, &good.json()["active"]),
+        (200, &true.into()),
+        "{good:?}"
+    );
+    place.faults().set(&["audit-commit=pause"]).await;
+    wire.write(&question).await;
+    until("its record waits", async || waits(&gate).await).await;
+    let id = place.reader["sg_l_".len()..].get(..12).unwrap();
+    let (status, said) = place.command(&["key", "revoke", id]).await;
+    assert_eq!(status, 0, "{said}");
+    until("the gate knows", async || {
+        read(&gate, &place.reader).await.status == 401
+    })
+    .await;
+    place.faults().set(&[]).await;
+    let late = wire.reply().await.unwrap();
+    assert_eq!(
+        (late.status, late.text().as_str()),
+        (200, r#"{"active":false}"#),
+        "{late:?}"
+    );
+    until("its outcome is written", async || {
+        let lines = place.world.audit();
+        let mut outcomes = lines.iter().filter(|line| line["kind"] == "outcome");
+        outcomes.any(|line| line["id"] == late.id().as_str() && line["reason"] == "key_revoked")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

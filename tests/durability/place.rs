@@ -141,14 +141,18 @@ pub async fn read(gate: &Gate, key: &str) -> Reply {
 }
 
 pub async fn write(gate: &Gate, key: &str) -> Reply {
-    let patch = request(
+    Wire::open(gate.gate).await.ask(patch(key)).await
+}
+
+/// What [`write`] asks.
+pub fn patch(key: &str) -> String {
+    request(
         "PATCH",
         READ,
         key,
         &["Content-Type: application/json"],
         r#"{"properties":{"firstname":"Ada"}}"#,
-    );
-    Wire::open(gate.gate).await.ask(patch).await
+    )
 }
 
 /// A search: a read that comes as a `POST`.
