@@ -31,6 +31,7 @@ mod processes;
 mod reload;
 mod rollback;
 mod store;
+mod synced;
 
 /// One line of the table of faults.
 pub fn row(fault: &str, seen: &str, recovery: &str) {
