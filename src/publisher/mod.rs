@@ -17,7 +17,7 @@ pub use shown::{log_damaged_keys, log_mistakes};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -244,21 +244,20 @@ impl Publisher {
     /// on a slow disk take longer than what is known of the store stays fresh.
     fn read_meanwhile(&mut self, before: &Arc<Snapshot>, now: Timestamp) -> Option<FilesRead> {
         let (config, before) = (self.config.clone(), Arc::clone(before));
-        let publisher = std::thread::current();
-        let reading = std::thread::Builder::new()
+        let (hand, read) = sync_channel(1);
+        std::thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || {
-                let read = FilesRead::of(&config, &before, now);
-                publisher.unpark();
-                read
+                // Who ends meanwhile wants none.
+                let _ = hand.send(FilesRead::of(&config, &before, now));
             })
             .ok()?;
         loop {
-            std::thread::park_timeout(READING_LOOK);
-            if reading.is_finished() {
-                return reading.join().ok();
+            match read.recv_timeout(READING_LOOK) {
+                Ok(read) => return Some(read),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.follow_store(),
             }
-            self.follow_store();
         }
     }
 
