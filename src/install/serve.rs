@@ -15,7 +15,7 @@ use super::ending::for_operator;
 use super::pages::{Page, Reply};
 use super::{Inner, Installer};
 use crate::config::START_PATH;
-use crate::listener::{self, Bounds};
+use crate::listener::{self, Bounds, Open};
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
@@ -34,22 +34,22 @@ const REPLY: Duration = Duration::from_secs(100);
 /// How long exchanges under way may take at shutdown: each is bounded by its own questions.
 const FINISH: Duration = Duration::from_secs(20);
 
-/// Serves until `shutdown`, then waits for exchanges under way.
+/// Serves until `shutdown`, then waits for exchanges under way. `way`: what judges heads before they are read.
 ///
 /// # Errors
 /// None after the start.
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<O: Open>(
+    way: (TcpListener, O),
     installer: Installer,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let Installer(inner) = installer;
     let of_request = Arc::clone(&inner);
-    let handler = move |request: Request<_>| {
+    let handler = move |_, request: Request<_>| {
         let inner = Arc::clone(&of_request);
         async move { Ok::<_, Infallible>(answer(&inner, &request).await) }
     };
-    listener::serve("install", listener, BOUNDS, handler, shutdown).await?;
+    listener::serve_by("install", way, BOUNDS, handler, shutdown).await?;
     inner.tasks.close();
     if tokio::time::timeout(FINISH, inner.tasks.wait()).await.is_err() {
         tracing::warn!("an install did not end in time: a new link is needed for it");

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::way::AdminWay;
+use super::way::Way;
 use super::{Prepared, Server, internal};
 use crate::admin;
 use crate::cli::CommandError;
@@ -141,14 +141,15 @@ impl Prepared {
         };
         let administration = tokio::spawn(admin::serve(
             (admin, admin_address),
-            AdminWay(admin_tls),
+            Way::admin(admin_tls),
             admin_parts,
             beside_admin,
             stop_monitor.clone(),
         ));
         let stop_install = CancellationToken::new();
         let installs = install.map(|(listener, installer)| {
-            tokio::spawn(install::serve(listener, installer, stop_install.clone()))
+            let way = (listener, Way::install());
+            tokio::spawn(install::serve(way, installer, stop_install.clone()))
         });
         Ok(Server {
             gate: address,

@@ -1,5 +1,5 @@
-//! The way into the admin listener: TLS where it is set, then the head guard of the data plane, so that
-//! what hyper would repair is refused here, too.
+//! The way into the admin listener and to the install pages: TLS where it is set, then the head guard of the data
+//! plane, so that what hyper would repair is refused here, too.
 
 use std::io;
 use std::pin::Pin;
@@ -15,8 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::listener::{Open, Stream};
 use crate::proxy::guard::Guard;
 
-/// Largest head, and most fields in it: nothing that asks here needs more.
-const HEAD_BYTES: usize = 8 * 1024;
+/// Most fields in a head: neither a client of the API nor a browser behind a proxy needs more.
 const FIELDS: usize = 64;
 
 /// What is read from a socket at a time.
@@ -24,29 +23,60 @@ const CHUNK: usize = 4 * 1024;
 
 /// To a head that the guard refuses. The same words whatever is wrong with it: a browser or a client
 /// library sends none of these.
-const REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n\
+const NO_CALL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n\
     cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: 124\r\n\r\n\
     {\"error\":{\"code\":\"malformed\",\"message\":\"the request head is not strict HTTP/1.1\",\
     \"remedy\":\"send a plain HTTP/1.1 request\"}}\n";
+
+/// The same to people.
+const NO_PAGE: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+    cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: 139\r\n\r\n\
+    This request can't be read in one way only, so it was not read. Use another browser, or tell whoever runs \
+    the proxy in front of this page.\n";
 
 /// TLS of the admin listener, as the publisher replaces it.
 pub type AdminTls = Arc<ArcSwap<ServerConfig>>;
 
 /// The way in.
 #[derive(Clone)]
-pub struct AdminWay(pub Option<AdminTls>);
+pub struct Way {
+    tls: Option<AdminTls>,
+    head_bytes: usize,
+    refused: &'static [u8],
+}
 
-impl Open for AdminWay {
+impl Way {
+    /// To the admin API.
+    pub fn admin(tls: Option<AdminTls>) -> Self {
+        Self {
+            tls,
+            head_bytes: 8 * 1024,
+            refused: NO_CALL,
+        }
+    }
+
+    /// To the install pages, whose TLS is that of the proxy in front; browsers have cookies.
+    pub fn install() -> Self {
+        Self {
+            tls: None,
+            head_bytes: 16 * 1024,
+            refused: NO_PAGE,
+        }
+    }
+}
+
+impl Open for Way {
     type Stream = Guarded;
 
     async fn open(&self, socket: TcpStream) -> io::Result<Guarded> {
-        let inner: Box<dyn Stream> = match &self.0 {
+        let inner: Box<dyn Stream> = match &self.tls {
             None => Box::new(socket),
             Some(tls) => Box::new(TlsAcceptor::from(tls.load_full()).accept(socket).await?),
         };
         Ok(Guarded {
             inner,
-            guard: Guard::new(HEAD_BYTES, FIELDS),
+            guard: Guard::new(self.head_bytes, FIELDS),
+            refusal: self.refused,
             refused: None,
         })
     }
@@ -56,6 +86,8 @@ impl Open for AdminWay {
 pub struct Guarded {
     inner: Box<dyn Stream>,
     guard: Guard,
+    /// What is said to a head that is refused.
+    refusal: &'static [u8],
     /// A head was refused; so much of the answer to it is written.
     refused: Option<usize>,
 }
@@ -103,7 +135,7 @@ impl AsyncWrite for Guarded {
         let this = self.get_mut();
         // Behind whatever hyper still owed to earlier requests.
         while let Some(written) = this.refused
-            && let Some(rest) = REFUSED.get(written..).filter(|rest| !rest.is_empty())
+            && let Some(rest) = this.refusal.get(written..).filter(|rest| !rest.is_empty())
         {
             let count = ready!(Pin::new(&mut this.inner).poll_write(cx, rest))?;
             if count == 0 {
@@ -121,13 +153,16 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_refused_head_is_as_long_as_it_says() {
-        let text = std::str::from_utf8(REFUSED).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("content-length: {}", body.len())),
-            "{}",
-            body.len()
-        );
+        for refusal in [NO_CALL, NO_PAGE] {
+            let text = std::str::from_utf8(refusal).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let length = format!("content-length: {}", body.len());
+            assert!(head.lines().any(|line| line == length), "{length}: {head}");
+        }
+        let (_, body) = std::str::from_utf8(NO_CALL)
+            .unwrap()
+            .split_once("\r\n\r\n")
+            .unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(body).unwrap()["error"]["code"] == "malformed");
     }
 }

@@ -9,5 +9,6 @@ mod world;
 
 mod fleet;
 mod flow;
+mod heads;
 mod process;
 mod refusals;
