@@ -19,7 +19,7 @@ pub use connections::{ConnectionChanged, ConnectionFailing, ConnectionWorks, Kil
 pub use gate::{ClockJumped, Draining, Reloaded, StoreFailed};
 pub use people::{FindingBegan, FindingEnded, FindingsWithheld, InstallMoved, InstallRefused};
 pub use requests::{AuditRefusedRequest, PropertiesStripped, RequestDecided, RequestEnded};
-pub use tokens::{RotationFound, TokenEndpoint, TokenRefreshed};
+pub use tokens::{RefreshFailure, RotationFound, TokenEndpoint, TokenRefreshed};
 pub use upstream::{BreakerTurned, TokenEchoed, UpstreamFailed, UpstreamForbade, UpstreamRetried};
 
 fn micros(duration: Duration) -> u64 {
@@ -37,7 +37,8 @@ mod tests {
     use crate::access::verdict::{Source, Verdict};
     use crate::hubspot::forbidden::Forbidden;
     use crate::metrics::{
-        AnswerLabels, Metrics, MetricsBounds, RefreshResult, RequestLabels, StoreOp, UpstreamErrorKind,
+        AnswerLabels, Metrics, MetricsBounds, RefreshCause, RefreshResult, RequestLabels, StoreOp,
+        UpstreamErrorKind,
     };
 
     #[test]
@@ -101,10 +102,17 @@ mod tests {
             connection: "acme",
             app: Some("marketing"),
             result: RefreshResult::Rotated,
+            failure: None,
             duration: Duration::from_millis(90),
             window: None,
         };
         refreshed.emit(&metrics);
+        let failed = TokenRefreshed {
+            result: RefreshResult::Transient,
+            failure: Some(RefreshCause::Timeout.into()),
+            ..refreshed
+        };
+        failed.emit(&metrics);
         let reloaded = Reloaded {
             time: Timestamp::UNIX_EPOCH,
             digest: "sha256:p",
@@ -122,6 +130,9 @@ mod tests {
             r#"scopegate_upstream_errors_total{kind="closed"} 1"#,
             r#"scopegate_store_errors_total{op="poll"} 1"#,
             r#"scopegate_token_refreshes_total{app="marketing",result="rotated"} 1"#,
+            r#"scopegate_token_refreshes_total{app="marketing",result="transient"} 1"#,
+            r#"scopegate_token_refresh_failures_total{cause="timeout"} 1"#,
+            r#"scopegate_token_refresh_failures_total{cause="store"} 0"#,
             "scopegate_config_last_reload_successful 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

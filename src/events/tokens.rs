@@ -3,7 +3,22 @@
 use std::time::Duration;
 
 use super::micros;
-use crate::metrics::{Metrics, RefreshResult};
+use crate::metrics::{Metrics, RefreshCause, RefreshResult};
+
+/// Why a token refresh failed: words of ours, never the token endpoint's.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshFailure {
+    /// The contract's word.
+    pub cause: RefreshCause,
+    /// The status of an answer that was a refusal.
+    pub status: Option<u16>,
+}
+
+impl From<RefreshCause> for RefreshFailure {
+    fn from(cause: RefreshCause) -> Self {
+        Self { cause, status: None }
+    }
+}
 
 /// A token refresh ended.
 #[derive(Debug)]
@@ -14,6 +29,8 @@ pub struct TokenRefreshed<'a> {
     pub app: Option<&'a str>,
     /// How it ended.
     pub result: RefreshResult,
+    /// Why it failed, if it did.
+    pub failure: Option<RefreshFailure>,
     /// How long it took.
     pub duration: Duration,
     /// From the last byte of HubSpot's answer to the durable commit: the time in which a crash would lose
@@ -25,8 +42,13 @@ impl TokenRefreshed<'_> {
     /// Counts it; what somebody must act upon is an error, what passes by itself a warning.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.token_refresh(self.app, self.result);
+        if let Some(failure) = self.failure {
+            metrics.token_refresh_failed(failure.cause);
+        }
         let (connection, app) = (self.connection, self.app.unwrap_or("-"));
         let (result, duration_us) = (self.result.as_str(), micros(self.duration));
+        let cause = self.failure.map(|failure| failure.cause.as_str());
+        let status = self.failure.and_then(|failure| failure.status);
         match self.result {
             RefreshResult::Ok | RefreshResult::Rotated | RefreshResult::Superseded => {
                 let window_us = self.window.map(micros);
@@ -37,6 +59,8 @@ impl TokenRefreshed<'_> {
                     connection,
                     app,
                     result,
+                    cause,
+                    status,
                     duration_us,
                     "token not refreshed; it is tried again"
                 );
@@ -46,6 +70,8 @@ impl TokenRefreshed<'_> {
                     connection,
                     app,
                     result,
+                    cause,
+                    status,
                     duration_us,
                     "a refreshed token could not be saved; it is kept in memory and tried again"
                 );
@@ -56,6 +82,8 @@ impl TokenRefreshed<'_> {
                     connection,
                     app,
                     result,
+                    cause,
+                    status,
                     duration_us,
                     "token not refreshed: the grant is dead"
                 );
@@ -65,6 +93,8 @@ impl TokenRefreshed<'_> {
                     connection,
                     app,
                     result,
+                    cause,
+                    status,
                     duration_us,
                     "token not refreshed; somebody has to act"
                 );
@@ -78,6 +108,8 @@ impl TokenRefreshed<'_> {
 pub struct TokenEndpoint<'a> {
     /// Which of the two.
     pub up: bool,
+    /// Why the last refresh failed, if it went down.
+    pub failure: Option<RefreshFailure>,
     /// This gate.
     pub instance: &'a str,
 }
@@ -86,6 +118,8 @@ impl TokenEndpoint<'_> {
     /// Once each time; what it means for each connection is counted with its refreshes.
     pub fn emit(&self) {
         let instance = self.instance;
+        let cause = self.failure.map(|failure| failure.cause.as_str());
+        let status = self.failure.and_then(|failure| failure.status);
         if self.up {
             tracing::info!(
                 event = "token_endpoint.up",
@@ -96,6 +130,8 @@ impl TokenEndpoint<'_> {
             tracing::error!(
                 event = "token_endpoint.down",
                 instance,
+                cause,
+                status,
                 "the token endpoint is down: refreshes are held back, one at a time asks whether it is back"
             );
         }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::answer_fields::Known;
+use crate::hubspot::answers::Violation;
 use crate::hubspot::client::{Connection, RequestHead, WireError};
 use crate::hubspot::connect::{SharedUpstream, UpstreamStream};
 use crate::secret::wiped;
@@ -50,10 +51,53 @@ pub struct ControlAnswer {
 pub enum ControlError {
     /// The question certainly did not arrive.
     #[error("can't reach the upstream: {0}")]
-    NotSent(String),
+    NotSent(Unsent),
     /// The question may have arrived and may have been acted upon.
     #[error("the upstream gave no complete answer: {0}")]
-    NoAnswer(String),
+    NoAnswer(Unanswered),
+}
+
+/// What kept a question from arriving.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsent {
+    /// What was asked for can't stand in a request.
+    #[error("the path of the request is not valid")]
+    Path,
+    /// What was asked can't.
+    #[error("the upstream's name is not valid")]
+    Name,
+    /// No connection in time.
+    #[error("it took too long to connect")]
+    Slow,
+    /// No connection: the system's or the TLS library's words.
+    #[error(transparent)]
+    Connect(std::io::Error),
+}
+
+/// What an answer lacked. None of it repeats what the upstream said.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// It can be read in more than one way, or in none.
+    #[error("it was refused: {0}")]
+    Refused(Violation),
+    /// The connection ended before it did.
+    #[error(transparent)]
+    Broken(WireError),
+    /// More than 256 KiB.
+    #[error("its body is too long")]
+    TooLong,
+    /// It had not ended in time.
+    #[error("it took too long")]
+    Slow,
+}
+
+impl From<WireError> for Unanswered {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Violation(violation) => Self::Refused(violation),
+            error => Self::Broken(error),
+        }
+    }
 }
 
 impl ControlClient {
@@ -140,12 +184,10 @@ impl ControlClient {
             let form = body.map(|(_, form)| form).unwrap_or_default();
             return outside.ask(path.to_owned(), form, self.longest()).await;
         }
-        let target: Uri = path
-            .parse()
-            .map_err(|_| ControlError::NotSent("the path of the request is not valid".to_owned()))?;
+        let target: Uri = path.parse().map_err(|_| ControlError::NotSent(Unsent::Path))?;
         let upstream = self.upstream.load().upstream.clone();
-        let host = HeaderValue::from_str(upstream.authority())
-            .map_err(|_| ControlError::NotSent("the upstream's name is not valid".to_owned()))?;
+        let host =
+            HeaderValue::from_str(upstream.authority()).map_err(|_| ControlError::NotSent(Unsent::Name))?;
         let agent = HeaderValue::from_static(concat!("scopegate/", env!("CARGO_PKG_VERSION")));
         let mut headers = vec![
             (ACCEPT, HeaderValue::from_static("application/json")),
@@ -158,8 +200,8 @@ impl ControlClient {
         });
         let stream = timeout(self.connect_deadline, upstream.connect())
             .await
-            .map_err(|_| ControlError::NotSent("it took too long to connect".to_owned()))?
-            .map_err(|error| ControlError::NotSent(error.to_string()))?;
+            .map_err(|_| ControlError::NotSent(Unsent::Slow))?
+            .map_err(|error| ControlError::NotSent(Unsent::Connect(error)))?;
         let mut connection = Connection::new(stream, |name| {
             let is_known = name.eq_ignore_ascii_case(Known::RetryAfter.lower().as_bytes());
             is_known.then_some(Known::RetryAfter.into())
@@ -182,7 +224,6 @@ async fn exchange(
     mut connection: Connection<UpstreamStream, Full<Bytes>>,
     deadline: Instant,
 ) -> Result<ControlAnswer, ControlError> {
-    let no_answer = |what: &str| ControlError::NoAnswer(what.to_owned());
     let answer = async {
         let mut sent = false;
         let head = poll_fn(|cx| {
@@ -195,15 +236,12 @@ async fn exchange(
             head
         })
         .await
-        .map_err(|error| match error {
-            WireError::Violation(violation) => ControlError::NoAnswer(format!("it was refused: {violation}")),
-            error => ControlError::NoAnswer(error.to_string()),
-        })?;
+        .map_err(|error| ControlError::NoAnswer(error.into()))?;
         let mut body = BytesMut::new();
         while let Some(piece) = poll_fn(|cx| connection.poll_piece(cx)).await {
-            let piece = piece.map_err(|_| no_answer("its body broke off"))?;
+            let piece = piece.map_err(|error| ControlError::NoAnswer(error.into()))?;
             if body.len() + piece.len() > ANSWER_MAX {
-                return Err(no_answer("its body is too long"));
+                return Err(ControlError::NoAnswer(Unanswered::TooLong));
             }
             body.extend_from_slice(&piece);
         }
@@ -216,7 +254,7 @@ async fn exchange(
     };
     timeout_at(deadline, answer)
         .await
-        .unwrap_or_else(|_| Err(no_answer("it took too long")))
+        .unwrap_or(Err(ControlError::NoAnswer(Unanswered::Slow)))
 }
 
 /// Only the number of seconds; HubSpot sends no dates there.
@@ -298,7 +336,7 @@ mod tests {
         drop(listener);
         assert!(matches!(
             client.post_form("/x", form("")).await,
-            Err(ControlError::NotSent(_))
+            Err(ControlError::NotSent(Unsent::Connect(_)))
         ));
     }
 
@@ -345,7 +383,7 @@ mod tests {
         let client = client_of(&listener).await;
         let started = std::time::Instant::now();
         let outcome = client.post_form("/x", form("")).await;
-        assert!(matches!(outcome, Err(ControlError::NoAnswer(_))));
+        assert!(matches!(outcome, Err(ControlError::NoAnswer(Unanswered::Slow))));
         assert!(started.elapsed() < Duration::from_secs(5));
     }
 
@@ -365,7 +403,7 @@ mod tests {
         });
         assert!(matches!(
             client.post_form("/x", form("")).await,
-            Err(ControlError::NoAnswer(_))
+            Err(ControlError::NoAnswer(Unanswered::TooLong))
         ));
     }
 }

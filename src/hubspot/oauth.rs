@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use crate::hubspot::control::{ControlAnswer, ControlClient, ControlError};
@@ -67,11 +68,19 @@ pub enum RefreshError {
     #[error(transparent)]
     Control(#[from] ControlError),
     /// HubSpot said no.
-    #[error("the token endpoint refused: {0:?}")]
-    Refused(TokenFailure),
+    #[error("the token endpoint refused: {failure:?}")]
+    Refused {
+        /// What it means.
+        failure: TokenFailure,
+        /// How it was said; `None` when nobody was asked, for want of a client to ask as.
+        status: Option<StatusCode>,
+    },
     /// HubSpot said yes, but not in a form we can read. The grant may have been rotated.
     #[error("the token endpoint's answer can't be read")]
-    NotUnderstood,
+    NotUnderstood {
+        /// Whether it is JSON, with no tokens in it.
+        is_json: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -107,10 +116,14 @@ pub async fn refresh(
     ]);
     let answer = client.post_form(&endpoints.token, form).await?;
     if answer.status != StatusCode::OK {
-        let failure = classify(answer.status, answer.retry_after, &answer.body);
-        return Err(RefreshError::Refused(failure));
+        return Err(RefreshError::Refused {
+            failure: classify(answer.status, answer.retry_after, &answer.body),
+            status: Some(answer.status),
+        });
     }
-    read_tokens(&answer).ok_or(RefreshError::NotUnderstood)
+    read_tokens(&answer).ok_or_else(|| RefreshError::NotUnderstood {
+        is_json: serde_json::from_slice::<IgnoredAny>(&answer.body).is_ok(),
+    })
 }
 
 /// Why an exchange brought no tokens.

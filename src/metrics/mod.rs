@@ -22,7 +22,7 @@ pub use requests::{AnswerLabels, InFlight, RequestLabels, Worker};
 pub use state::{ConnectionSample, HealthSample, KeySample, PolicySample};
 pub use words::{
     AdminResult, AuditResult, BreakerState, ClientConnection, ClientEnd, ClockJump, FindingKind,
-    RefreshResult, RetryResult, RetryWhy, StoreOp, UpstreamConnection, UpstreamErrorKind,
+    RefreshCause, RefreshResult, RetryResult, RetryWhy, StoreOp, UpstreamConnection, UpstreamErrorKind,
 };
 
 use crate::access::kill::KillKind;
@@ -70,6 +70,7 @@ pub struct Metrics {
     forbidden: IntCounterVec,
     stripped: IntCounterVec,
     token_refreshes: IntCounterVec,
+    token_failures: IntCounterVec,
     installer_alerts: IntCounterVec,
     limit_used: GaugeVec,
     findings: IntGaugeVec,
@@ -197,6 +198,12 @@ impl Metrics {
                 "scopegate_token_refreshes_total",
                 "Token refreshes, by how they ended.",
                 &["app", "result"],
+            )?,
+            token_failures: counters(
+                &r,
+                "scopegate_token_refresh_failures_total",
+                "Token refreshes that failed, by cause.",
+                &["cause"],
             )?,
             installer_alerts: counters(
                 &r,
@@ -413,6 +420,9 @@ impl Metrics {
         for end in ClientEnd::ALL {
             self.client_ends.with_label_values(&[end.as_str()]);
         }
+        for cause in RefreshCause::ALL {
+            self.token_failures.with_label_values(&[cause.as_str()]);
+        }
         for op in StoreOp::ALL {
             self.store_errors.with_label_values(&[op.as_str()]);
         }
@@ -511,6 +521,11 @@ impl Metrics {
         self.token_refreshes
             .with_label_values(&[app.unwrap_or(UNKNOWN), result.as_str()])
             .inc();
+    }
+
+    /// Counts why a token refresh failed.
+    pub fn token_refresh_failed(&self, cause: RefreshCause) {
+        self.token_failures.with_label_values(&[cause.as_str()]).inc();
     }
 
     /// Shows whether a measure of hardening is in force.

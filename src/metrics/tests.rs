@@ -35,6 +35,7 @@ const CONTRACT: &[(&str, &str, &str)] = &[
     ("scopegate_forbidden_total", "counter", "cause,integration"),
     ("scopegate_properties_stripped_total", "counter", "integration"),
     ("scopegate_token_refreshes_total", "counter", "app,result"),
+    ("scopegate_token_refresh_failures_total", "counter", "cause"),
     (
         "scopegate_installer_alerts_total",
         "counter",
@@ -421,6 +422,11 @@ fn every_word_of_the_program_is_explained_and_no_other() {
         RefreshResult::ALL
             .iter()
             .map(|word| (RefreshResult::SET, word.as_str())),
+    );
+    program.extend(
+        RefreshCause::ALL
+            .iter()
+            .map(|word| (RefreshCause::SET, word.as_str())),
     );
     program.extend(StoreOp::ALL.iter().map(|word| (StoreOp::SET, word.as_str())));
     program.extend(ClockJump::ALL.iter().map(|word| (ClockJump::SET, word.as_str())));

@@ -67,6 +67,33 @@ words! {
 }
 
 words! {
+    /// Why a token refresh failed (`scopegate_token_refresh_failures_total{cause}`).
+    RefreshCause, "refresh_cause" {
+        Resolve = "resolve",
+        Address = "address",
+        Connect = "connect",
+        Tls = "tls",
+        ConnectTimeout = "connect_timeout",
+        Unsendable = "unsendable",
+        Timeout = "timeout",
+        Closed = "closed",
+        Protocol = "protocol",
+        TooLarge = "too_large",
+        NotJson = "not_json",
+        NoToken = "no_token",
+        RateLimited = "rate_limited",
+        ServerError = "server_error",
+        Locked = "locked",
+        WrongClient = "wrong_client",
+        Refused = "refused",
+        DeadGrant = "dead_grant",
+        LostGrant = "lost_grant",
+        NotOpened = "not_opened",
+        Store = "store",
+    }
+}
+
+words! {
     /// What the gate wanted of its store (`scopegate_store_errors_total{op}`).
     StoreOp, "store_op" {
         Open = "open",
@@ -74,6 +101,9 @@ words! {
         Read = "read",
         Write = "write",
         Anchor = "anchor",
+        RefreshBegin = "refresh_begin",
+        RefreshSave = "refresh_save",
+        RefreshEnd = "refresh_end",
     }
 }
 
@@ -196,6 +226,19 @@ impl UpstreamErrorKind {
             // connect can't return.
             ErrorKind::NotFound | ErrorKind::Other => Self::Resolve,
             _ if error.raw_os_error().is_none() && inner.is_some() => Self::Resolve,
+            _ => Self::Connect,
+        }
+    }
+}
+
+impl RefreshCause {
+    /// What a failed connect to the token endpoint failed at.
+    pub fn of_connect(error: &std::io::Error) -> Self {
+        match UpstreamErrorKind::of_connect(error) {
+            UpstreamErrorKind::Resolve => Self::Resolve,
+            UpstreamErrorKind::Address => Self::Address,
+            UpstreamErrorKind::Tls => Self::Tls,
+            UpstreamErrorKind::ConnectTimeout => Self::ConnectTimeout,
             _ => Self::Connect,
         }
     }

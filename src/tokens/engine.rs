@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::access::connection::CredentialKind;
+use crate::events::StoreFailed;
 use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::Endpoints;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StoreOp};
 use crate::store::{Provenance, Store, StoreError};
 use crate::tokens::brake::Brake;
 use crate::tokens::connection::ConnectionState;
@@ -212,6 +213,12 @@ impl Engine {
         tokio::task::spawn_blocking(move || work(&store))
             .await
             .unwrap_or(Err(StoreError::Interrupted))
+    }
+
+    /// Tells that the store could not be used for a refresh.
+    pub(super) fn store_failed(&self, op: StoreOp, error: &StoreError) {
+        let detail = error;
+        StoreFailed { op, detail }.emit(&self.parts.metrics);
     }
 
     /// Who did what the gate did by itself.

@@ -16,18 +16,18 @@ use tokio::time::Instant;
 
 use crate::access::connection::{PortalId, Standing};
 use crate::clock;
-use crate::events::{TokenEndpoint, TokenRefreshed};
+use crate::events::{RefreshFailure, TokenEndpoint, TokenRefreshed};
 use crate::hubspot::control::ControlError;
 use crate::hubspot::errors::TokenFailure;
 use crate::hubspot::oauth::{self, ClientCredentials, Introspection, RefreshError, TokenAnswer};
-use crate::metrics::RefreshResult;
+use crate::metrics::{RefreshCause, RefreshResult, StoreOp};
 use crate::store::{Begin, MachineTime, Member, NewGrant, Saved, StoreError, Ticket};
 use crate::tokens::brake::{Fate, Turn};
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, Need, jitter};
 use crate::tokens::expiry::{LIFE_MAX, Validity};
 use crate::tokens::flight::{Outcome, Unsaved};
-use crate::tokens::give_up::{note_standing, suspend_foreign, verified};
+use crate::tokens::give_up::{failure_of, note_standing, suspend_foreign, verified};
 use crate::tokens::grant::Grant;
 use crate::tokens::lease::{LiveToken, Trouble};
 use crate::tokens::opened::Opened;
@@ -124,12 +124,12 @@ pub(super) async fn attempt(
         Ok(answer) => {
             let ended = attempt.keep(&opened, asked, client, answer).await;
             attempt.note_secret(&opened, client);
-            tell_endpoint(engine, passage.report(Fate::Up, Instant::now(), jitter()));
+            tell_endpoint(engine, passage.report(Fate::Up, Instant::now(), jitter()), None);
             ended
         }
         Err(error) => {
-            let fate = fate_of(&error);
-            tell_endpoint(engine, passage.report(fate, Instant::now(), jitter()));
+            let turn = passage.report(fate_of(&error), Instant::now(), jitter());
+            tell_endpoint(engine, turn, Some(failure_of(&error)));
             attempt.give_up(error).await
         }
     }
@@ -165,16 +165,19 @@ fn fate_of(error: &RefreshError) -> Fate {
     };
     match error {
         RefreshError::Control(ControlError::NotSent(_) | ControlError::NoAnswer(_))
-        | RefreshError::NotUnderstood => unreachable,
-        RefreshError::Refused(TokenFailure::Busy { retry_after, .. }) => Fate::Down {
+        | RefreshError::NotUnderstood { .. } => unreachable,
+        RefreshError::Refused {
+            failure: TokenFailure::Busy { retry_after, .. },
+            ..
+        } => Fate::Down {
             trouble: Trouble::Busy,
             asked: *retry_after,
         },
-        RefreshError::Refused(_) => Fate::Up,
+        RefreshError::Refused { .. } => Fate::Up,
     }
 }
 
-fn tell_endpoint(engine: &Engine, turn: Turn) {
+fn tell_endpoint(engine: &Engine, turn: Turn, failure: Option<RefreshFailure>) {
     let up = match turn {
         Turn::None => return,
         Turn::WentDown => false,
@@ -182,6 +185,7 @@ fn tell_endpoint(engine: &Engine, turn: Turn) {
     };
     TokenEndpoint {
         up,
+        failure,
         instance: &engine.parts.instance,
     }
     .emit();
@@ -204,6 +208,7 @@ async fn save_what_is_owed(
             Ok(true)
         }
         Err(error) => {
+            engine.store_failed(StoreOp::RefreshSave, &error);
             tracing::warn!(connection = %connection.name(), error = %error, "grant still not saved");
             Err(failed(Trouble::Store))
         }
@@ -224,6 +229,7 @@ async fn begin(engine: &Engine, connection: &Arc<ConnectionState>) -> Result<Tic
             Err(SETTLED)
         }
         Err(error) => {
+            engine.store_failed(StoreOp::RefreshBegin, &error);
             tracing::error!(connection = %connection.name(), error = %error, "refresh not begun");
             Err(failed(Trouble::Store))
         }
@@ -250,12 +256,16 @@ async fn leave_alone(engine: &Engine, connection: &ConnectionState, strangers: V
 /// which it was.
 async fn ask(engine: &Engine, opened: &Opened) -> (Instant, usize, Result<TokenAnswer, RefreshError>) {
     let (mut asked, mut client) = (Instant::now(), 0);
-    let mut last = Err(RefreshError::Refused(TokenFailure::WrongClient));
+    let mut last = Err(RefreshError::Refused {
+        failure: TokenFailure::WrongClient,
+        status: None,
+    });
     for (index, credentials) in opened.clients().enumerate() {
         (asked, client) = (Instant::now(), index);
         let parts = &engine.parts;
         last = oauth::refresh(&parts.client, &parts.endpoints, credentials, &opened.refresh).await;
-        if !matches!(last, Err(RefreshError::Refused(TokenFailure::WrongClient))) {
+        let unknown = TokenFailure::WrongClient;
+        if !matches!(&last, Err(RefreshError::Refused { failure, .. }) if *failure == unknown) {
             break;
         }
     }
@@ -312,7 +322,8 @@ impl Attempt<'_> {
                 return read_again(self.engine, self.connection).await;
             }
             Err(error) => {
-                self.tell(RefreshResult::NotDurable);
+                self.engine.store_failed(StoreOp::RefreshSave, &error);
+                self.tell_failed(RefreshResult::NotDurable, RefreshCause::Store.into());
                 tracing::debug!(connection = %self.connection.name(), error = %error, "not saved");
                 self.grant.flight().unsaved = Some(Unsaved {
                     ticket: Arc::clone(&self.ticket),
@@ -420,6 +431,7 @@ impl Attempt<'_> {
             Ok(()) => self.confirm_stored(member, expires).await,
             Err(error) => {
                 // It stays unverified; the next refresh asks again.
+                self.engine.store_failed(StoreOp::Write, &error);
                 tracing::error!(connection = %holder.name(), error = %error, "verification not written");
             }
         }
@@ -433,6 +445,7 @@ impl Attempt<'_> {
             .on_disk(move |store| store.confirm_access(&id, generation, expires))
             .await;
         if let Err(error) = confirmed {
+            self.engine.store_failed(StoreOp::Write, &error);
             tracing::warn!(connection = %self.connection.name(), error = %error, "stored token not confirmed");
         }
     }
@@ -471,18 +484,24 @@ impl Attempt<'_> {
 
     /// Log line and metric of how it ended.
     pub(super) fn tell(&self, result: RefreshResult) {
-        self.event(result, None);
+        self.event(result, None, None);
+    }
+
+    /// The same of one that failed, with the cause.
+    pub(super) fn tell_failed(&self, result: RefreshResult, failure: RefreshFailure) {
+        self.event(result, Some(failure), None);
     }
 
     fn tell_saved(&self, result: RefreshResult, window: Duration) {
-        self.event(result, Some(window));
+        self.event(result, None, Some(window));
     }
 
-    fn event(&self, result: RefreshResult, window: Option<Duration>) {
+    fn event(&self, result: RefreshResult, failure: Option<RefreshFailure>, window: Option<Duration>) {
         let event = TokenRefreshed {
             connection: self.connection.name().as_str(),
             app: self.connection.app(),
             result,
+            failure,
             duration: self.started.elapsed(),
             window,
         };
@@ -523,7 +542,10 @@ pub(super) async fn read_again(engine: &Engine, connection: &Arc<ConnectionState
             }
         }
         Ok(None) => connection.set_standing(Standing::Killed),
-        Err(_) => return failed(Trouble::Store),
+        Err(error) => {
+            engine.store_failed(StoreOp::Read, &error);
+            return failed(Trouble::Store);
+        }
     }
     match connection.current(Instant::now()) {
         Some(_) => SETTLED,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::connection::Standing;
 use crate::hubspot::oauth::{self, Introspection};
+use crate::metrics::StoreOp;
 use crate::secret::Secret;
 use crate::store::ConnectionRow;
 use crate::tokens::connection::ConnectionState;
@@ -28,7 +29,10 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
     let row = match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => row,
         Ok(None) => return (Outcome::Settled, None),
-        Err(_) => return failed(Trouble::Store),
+        Err(error) => {
+            engine.store_failed(StoreOp::Read, &error);
+            return failed(Trouble::Store);
+        }
     };
     if row.standing != Standing::Unverified {
         return (Outcome::Settled, None);
@@ -50,7 +54,10 @@ pub(super) async fn attempt(engine: &Engine, connection: &Arc<ConnectionState>) 
         Introspection::Known(identity) if identity.hub_id == row.portal.get() => {
             match verified(engine, connection, identity).await {
                 Ok(()) => (Outcome::Settled, None),
-                Err(_) => failed(Trouble::Store),
+                Err(error) => {
+                    engine.store_failed(StoreOp::Write, &error);
+                    failed(Trouble::Store)
+                }
             }
         }
         Introspection::Known(_) => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::child::Gate;
-use crate::place::{Faults, Place, copy, metric, read, ready, search, start, until, write};
+use crate::place::{Faults, PATIENCE, Place, copy, metric, read, ready, search, start, until, write};
 use crate::{oauth, row};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +35,7 @@ async fn a_store_that_can_not_be_written_stops_refreshes_alone_and_is_caught_up_
     assert!(reply.header("retry-after").is_some(), "{reply:?}");
     assert_eq!(read(&gate, &reader).await.status, 200, "others are not touched");
     assert!(gate.log().contains("refresh not begun"), "{}", gate.log());
+    store_failed(&gate, "refresh_begin", "full").await;
     // A revocation by a command, whose own commit works, is in force all the same.
     let output = place
         .command(&["key", "revoke", &reader[5..17], "--reason", "test"])
@@ -59,8 +60,104 @@ async fn a_store_that_can_not_be_written_stops_refreshes_alone_and_is_caught_up_
     row(
         "the store can't be written",
         "calls with a live token pass, stops and revocations hold; a due refresh is 503 `scopegate.credential` with \
-         `Retry-After`; `scopegate_store_errors_total`",
+         `Retry-After`; `scopegate_store_errors_total{op=\"refresh_begin\"}` and the log's line name it",
         "by itself",
+    );
+}
+
+/// Log and metric name what was wanted of the store, and the log what the store said.
+async fn store_failed(gate: &Gate, op: &str, said: &str) {
+    let labels = format!("{{op=\"{op}\"}}");
+    assert!(metric(gate, "scopegate_store_errors_total", &labels).await > 0.0);
+    let log = gate.log();
+    let named = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|line| line["message"] == "the store could not be used" && line["op"] == op)
+        .any(|line| {
+            line["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(said))
+        });
+    assert!(named, "no line with {op} and `{said}`: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_locked_stops_refreshes_alone_and_is_named() {
+    let mut place = oauth::Place::new().await;
+    let (sync, reader) = (place.key.clone(), place.other.clone());
+    place.world.stop().await;
+    let gate = start(&place.world.config(), &Faults::at(place.world.dir.path()));
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    let other = rusqlite::Connection::open(place.world.home().join("data/scopegate.db")).unwrap();
+    other.busy_timeout(PATIENCE).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    place.world.sim.expire_access_tokens();
+    place.world.sim.forget_received();
+    let asked = Instant::now();
+    let reply = read(&gate, &sync).await;
+    let waited = asked.elapsed();
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(reply.text().contains("scopegate.credential"), "{reply:?}");
+    assert!(waited < Duration::from_secs(15), "{waited:?}");
+    until("it is counted", async || {
+        metric(&gate, "scopegate_store_errors_total", "{op=\"refresh_begin\"}").await > 0.0
+    })
+    .await;
+    store_failed(&gate, "refresh_begin", "the store is busy").await;
+    assert!(!asked_for_tokens(&place), "nobody is asked before it is noted");
+    assert_eq!(read(&gate, &reader).await.status, 200, "others are not touched");
+    other.execute_batch("ROLLBACK").unwrap();
+    until("refreshes go on", async || read(&gate, &sync).await.status == 200).await;
+    row(
+        "the store is locked by another program",
+        &format!(
+            "as when it can't be written; a due refresh is 503 after {waited:.1?}, \
+             `scopegate_store_errors_total{{op=\"refresh_begin\"}}`"
+        ),
+        "by itself",
+    );
+}
+
+fn asked_for_tokens(place: &oauth::Place) -> bool {
+    let received = place.world.sim.received();
+    received
+        .iter()
+        .any(|one| one.path().ends_with("/token") && one.status.is_some())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_under_way_when_the_disk_fills_is_used_named_and_saved_late() {
+    let mut place = oauth::Place::new().await;
+    let sync = place.key.clone();
+    place.world.stop().await;
+    let faults = Faults::at(place.world.dir.path());
+    let gate = start(&place.world.config(), &faults);
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    // It has begun and has its answer; then the disk is full.
+    faults.set(&["refresh-before-save=sleep(4000)"]).await;
+    place.world.sim.forget_received();
+    place.world.sim.expire_access_tokens();
+    let (reply, ()) = tokio::join!(read(&gate, &sync), async {
+        until("HubSpot has answered", async || asked_for_tokens(&place)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        faults.set(&["store-commit=return"]).await;
+    });
+    assert_eq!(reply.status, 200, "what came is used: {reply:?}");
+    store_failed(&gate, "refresh_save", "full").await;
+    let labels = "{cause=\"store\"}";
+    assert!(metric(&gate, "scopegate_token_refresh_failures_total", labels).await > 0.0);
+    let log = gate.log();
+    assert!(log.contains("a refreshed token could not be saved"), "{log}");
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    faults.set(&[]).await;
+    until("it is saved", async || gate.log().contains("grant saved late")).await;
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    row(
+        "the store can't be written when a refresh has its answer",
+        "the new token is used from memory; `scopegate_store_errors_total{op=\"refresh_save\"}`, `not_durable`, cause \
+         `store`",
+        "saved by itself",
     );
 }
 
@@ -118,11 +215,11 @@ async fn files_taken_away_beneath_the_gate_stop_it_and_lose_nothing() {
         })
         .await;
         let after = gone.elapsed();
-        assert!(
-            gate.log().contains("removed or replaced beneath"),
-            "{}",
-            gate.log()
-        );
+        // What refuses calls and what says why are two threads.
+        until("the log says why", async || {
+            gate.log().contains("removed or replaced beneath")
+        })
+        .await;
         assert!(metric(&gate, "scopegate_store_errors_total", "{op=\"poll\"}").await > 0.0);
         assert!(ready(&gate).await.contains("store"));
         if end.is_empty() {

@@ -256,13 +256,25 @@ async fn every_version_of_the_token_endpoints_serves_every_way_of_rotation() {
             };
             let refused = refresh(&client, &endpoints, wrong, &grant).await;
             assert!(
-                matches!(refused, Err(RefreshError::Refused(TokenFailure::WrongClient))),
+                matches!(
+                    refused,
+                    Err(RefreshError::Refused {
+                        failure: TokenFailure::WrongClient,
+                        ..
+                    })
+                ),
                 "{case}: {refused:?}"
             );
             sim.uninstall(app.app_id, portal);
             let refused = refresh(&client, &endpoints, credentials, &grant).await;
             assert!(
-                matches!(refused, Err(RefreshError::Refused(TokenFailure::DeadGrant))),
+                matches!(
+                    refused,
+                    Err(RefreshError::Refused {
+                        failure: TokenFailure::DeadGrant,
+                        ..
+                    })
+                ),
                 "{case}: {refused:?}"
             );
         }

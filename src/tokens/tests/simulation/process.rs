@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::dice::Dice;
 use super::server::{Answer, Asker, Loss, Mode, Server, read_refresh_token};
-use crate::hubspot::control::{ControlAnswer, ControlError};
+use crate::hubspot::control::{ControlAnswer, ControlError, Unanswered, Unsent};
 use crate::hubspot::simulated::Outside;
 
 /// How often, in a thousand, each fault strikes.
@@ -329,9 +329,9 @@ fn deliver(
     answer: Option<Answer>,
 ) -> Result<ControlAnswer, ControlError> {
     let mut shared = lock(&step.world);
-    let nothing = || ControlError::NoAnswer("simulated".to_owned());
+    let nothing = || ControlError::NoAnswer(Unanswered::Slow);
     match (plan.said, answer) {
-        (Said::NotSent, _) => Err(ControlError::NotSent("simulated".to_owned())),
+        (Said::NotSent, _) => Err(ControlError::NotSent(Unsent::Slow)),
         (Said::NoAnswer, answer) => {
             let rotated = matches!(answer, Some(Answer::Tokens { .. })) && shared.mode != Mode::Stable;
             if let (true, Some(grant)) = (rotated, grant) {
