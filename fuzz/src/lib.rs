@@ -1,4 +1,5 @@
-//! What the targets share: the gate's pure core and its head guard, taken as source, and its catalogue, read once.
+//! What the targets share: the gate's pure core and its head guard, taken as source, its catalogue, read once, and a
+//! second reading of GraphQL documents to hold the first one to.
 
 #[path = "../../src/access/mod.rs"]
 pub mod access;
@@ -6,6 +7,7 @@ pub mod access;
 pub mod answer_fields;
 #[path = "../../src/hubspot/answers/mod.rs"]
 pub mod answers;
+pub mod asked;
 #[path = "../../src/proxy/echo_forms.rs"]
 pub mod echo_forms;
 #[path = "../../src/hubspot/error_body.rs"]

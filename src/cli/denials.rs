@@ -85,7 +85,7 @@ fn execute(
         false if groups.is_empty() => String::new(),
         false => table(&groups),
     };
-    print(out, &text)?;
+    print(out, &harmless(&text))?;
     match groups.is_empty() {
         true => {
             // Nobody to tell if stderr is gone.
@@ -112,7 +112,16 @@ pub fn read_hostile(lines: &[u8]) -> (String, usize) {
     let rows = groups
         .iter()
         .map(|(group, times)| format!("{}\n", json_of(group, times)));
-    (rows.collect::<String>() + &table(&groups), unread)
+    (harmless(&(rows.collect::<String>() + &table(&groups))), unread)
+}
+
+/// Without anything a terminal would act upon: whoever can write the log must not steer the reader's screen.
+fn harmless(text: &str) -> String {
+    let shown = |sign: char| match sign.is_control() && sign != '\n' {
+        true => char::REPLACEMENT_CHARACTER,
+        false => sign,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// What was asked for: a mistyped name has no denials, either.

@@ -142,3 +142,25 @@ fn a_folder_that_is_not_there_and_a_time_that_is_none_are_said() {
     assert_eq!(error.exit, Exit::Usage);
     assert!(error.message.contains("no audit log"), "{}", error.message);
 }
+
+#[test]
+fn what_somebody_wrote_into_the_log_does_not_reach_the_terminal_as_a_command() {
+    let (_dir, config) = world();
+    let file = config.audit.dir.join("gate-1/2026-11-26.000001.jsonl");
+    let hostile = LOG.replace(
+        r#""integration":"report""#,
+        "\"integration\":\"re\\u001b[2Jpo\u{7f}r\u{9b}2Jt\"",
+    );
+    assert_ne!(hostile, LOG);
+    std::fs::write(file, hostile).unwrap();
+    for json in [false, true] {
+        let (exit, out, _) = asked(&config, &args(json));
+        assert_eq!(exit, Exit::Findings);
+        assert!(out.contains("po") && out.contains("r\u{fffd}2Jt"), "{out:?}");
+        let commands: Vec<_> = out
+            .chars()
+            .filter(|sign| sign.is_control() && *sign != '\n')
+            .collect();
+        assert!(commands.is_empty(), "{commands:?} {out:?}");
+    }
+}

@@ -167,13 +167,9 @@ fn selection(selection: cst::Selection) -> Result<Selection, Refusal> {
     Ok(match selection {
         cst::Selection::Field(field) => {
             check_directives(field.directives())?;
-            let mut arguments = Vec::new();
-            for argument in field.arguments().iter().flat_map(cst::Arguments::arguments) {
-                arguments.push((text_of(argument.name())?, value(argument.value())?));
-            }
             Selection::Field(Field {
                 name: text_of(field.name())?,
-                arguments,
+                arguments: arguments(field.arguments())?,
                 selections: match field.selection_set() {
                     Some(set) => selections(Some(set))?,
                     None => Vec::new(),
@@ -197,8 +193,17 @@ fn check_directives(directives: Option<cst::Directives>) -> Result<(), Refusal> 
         if !["include", "skip"].contains(&text_of(directive.name())?.as_str()) {
             return Err(DIRECTIVE);
         }
+        // The parser takes one without a value.
+        arguments(directive.arguments())?;
     }
     Ok(())
+}
+
+fn arguments(given: Option<cst::Arguments>) -> Result<Vec<(String, Value)>, Refusal> {
+    let given = given.iter().flat_map(cst::Arguments::arguments);
+    given
+        .map(|argument| Ok((text_of(argument.name())?, value(argument.value())?)))
+        .collect()
 }
 
 fn value(given: Option<cst::Value>) -> Result<Value, Refusal> {

@@ -34,7 +34,7 @@ pub(super) fn document(
     for operation in &document.operations {
         for field in resolving.fields(&operation.selections)? {
             match field.name.as_str() {
-                "__typename" => {}
+                "__typename" if is_leaf(field) => {}
                 "CRM" if field.arguments.is_empty() => resolving.roots(operation, field)?,
                 _ => return Err(UNRESOLVED),
             }
@@ -88,7 +88,7 @@ impl<'a> Resolving<'a> {
 
     fn roots(&mut self, operation: &'a Operation, crm: &'a Field) -> Result<(), Refusal> {
         for field in self.inside(crm)? {
-            if field.name == "__typename" {
+            if field.name == "__typename" && is_leaf(field) {
                 continue;
             }
             match names::root(self.catalogue, &field.name).ok_or(UNRESOLVED)? {
