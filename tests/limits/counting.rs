@@ -3,6 +3,7 @@
 use scopegate::sim::{Action, Canned, Fault, Matching};
 use serde_json::Value;
 
+use crate::removals::{REMOVALS, RULES, Removal};
 use crate::support::{Answer, Setup, World, policy, samples};
 
 const LIST: &str = "/crm/v3/objects/contacts?limit=5";
@@ -16,7 +17,7 @@ const EVERYTHING: &str = "allow:
 
 /// A world whose integration `desk` has these limits, and its key.
 async fn desk(limits: &str) -> (World, String) {
-    let text = policy("desk", &format!("{EVERYTHING}limits: {limits}\n"));
+    let text = policy("desk", &format!("{EVERYTHING}{RULES}limits: {limits}\n"));
     let world = World::with(Setup {
         policies: vec![
             ("desk", text),
@@ -274,57 +275,82 @@ async fn a_batch_that_does_not_fit_is_refused_whole() {
     );
 }
 
+/// Removes one contact.
+async fn remove(world: &World, removal: Removal, id: usize, key: &str) -> Answer {
+    let (method, target, body) = removal.one(id);
+    world.send(method, &target, key, body.as_deref()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_counts_after_a_restart_and_what_never_went_up_is_given_back() {
-    let (mut world, key) = desk("{records_deleted: 3/1d, records_written: 1/1d}").await;
-    let delete = async |world: &World, id: u32| {
-        let answer = world
-            .send("DELETE", &format!("/crm/v3/objects/contacts/{id}"), &key, None)
-            .await;
-        answer.status.as_u16()
-    };
-    world.sim.forget_received();
-    assert_eq!(delete(&world, 1001).await, 204);
-    let three = r#"{"inputs":[{"id":"1002"},{"id":"1003"},{"id":"1004"}]}"#;
-    let archive = world
-        .send(
-            "POST",
-            "/crm/v3/objects/contacts/batch/archive",
-            &key,
-            Some(three),
+    for removal in REMOVALS {
+        let (mut world, key) = desk(&format!("{{{}: 3/1d, records_written: 1/1d}}", removal.limit())).await;
+        let delete = async |world: &World, id| remove(world, removal, id, &key).await.status.as_u16();
+        world.sim.forget_received();
+        assert_eq!(delete(&world, 1001).await, 204, "{removal:?}");
+        let (target, three) = removal.three();
+        let together = world.send("POST", target, &key, Some(three)).await;
+        assert_eq!(together.status, 429, "{removal:?}: two are left");
+        let context = &error(&together)["context"];
+        assert_eq!(
+            (
+                first(&context["limit"]),
+                first(&context["used"]),
+                first(&context["asked"])
+            ),
+            (removal.limit(), "1", "3")
+        );
+        assert_eq!(seen(&world), 1, "{removal:?}: nothing of it went up");
+        // An upstream that can't be reached.
+        world.stop().await;
+        let config = std::fs::read_to_string(world.config()).unwrap();
+        std::fs::write(
+            world.config(),
+            config.replace(&world.sim_origin, "http://127.0.0.1:9"),
         )
-        .await;
-    assert_eq!(archive.status, 429, "two are left");
-    assert_eq!(seen(&world), 1);
-    // An upstream that can't be reached.
-    world.stop().await;
-    let config = std::fs::read_to_string(world.config()).unwrap();
-    std::fs::write(
-        world.config(),
-        config.replace(&world.sim_origin, "http://127.0.0.1:9"),
-    )
-    .unwrap();
-    world.start().await;
-    for _ in 0..4 {
-        assert_eq!(delete(&world, 1002).await, 502, "each is given back");
+        .unwrap();
+        world.start().await;
+        for _ in 0..4 {
+            assert_eq!(delete(&world, 1002).await, 502, "{removal:?}: each is given back");
+        }
+        world.stop().await;
+        std::fs::write(world.config(), config).unwrap();
+        world.start().await;
+        assert_eq!(delete(&world, 1002).await, 204, "{removal:?}");
+        assert_eq!(delete(&world, 1003).await, 204, "{removal:?}");
+        assert_eq!(delete(&world, 1004).await, 429, "{removal:?}");
+        world.stop().await;
+        world.start().await;
+        assert_eq!(delete(&world, 1004).await, 429, "{removal:?}");
+        // A connection has its own count; so has what is written, in memory alone.
+        assert_eq!(seen(&world), 2, "{removal:?}");
+        world.stop().await;
+        let audit = world.audit();
+        let decided = audit.iter().filter(|line| {
+            line["kind"] == "decision" && line["effect"] == removal.effect() && line["decision"] == "allow"
+        });
+        assert_eq!(
+            decided.count(),
+            3 + 4,
+            "{removal:?}: each that was let through is on record"
+        );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_and_what_can_not_be_undone_are_counted_apart_over_a_restart() {
+    let (mut world, key) = desk("{records_deleted: 1/1d, records_irreversible: 2/1d}").await;
+    world.sim.forget_received();
+    let ask = async |world: &World, removal, id| remove(world, removal, id, &key).await.status.as_u16();
+    assert_eq!(ask(&world, Removal::Deletes, 1001).await, 204);
+    assert_eq!(ask(&world, Removal::Erases, 1002).await, 204);
     world.stop().await;
-    std::fs::write(world.config(), config).unwrap();
     world.start().await;
-    assert_eq!(delete(&world, 1002).await, 204);
-    assert_eq!(delete(&world, 1003).await, 204);
-    assert_eq!(delete(&world, 1004).await, 429);
-    world.stop().await;
-    world.start().await;
-    assert_eq!(delete(&world, 1004).await, 429);
-    // A connection has its own count; so has what is written, in memory alone.
-    assert_eq!(seen(&world), 2);
-    world.stop().await;
-    let audit = world.audit();
-    let decided = audit.iter().filter(|line| {
-        line["kind"] == "decision" && line["effect"] == "delete" && line["decision"] == "allow"
-    });
-    assert_eq!(decided.count(), 3 + 4, "each that was let through is on record");
+    // One used up leaves the other what it has.
+    assert_eq!(ask(&world, Removal::Deletes, 1003).await, 429);
+    assert_eq!(ask(&world, Removal::Erases, 1004).await, 204);
+    assert_eq!(ask(&world, Removal::Erases, 1005).await, 429);
+    assert_eq!(seen(&world), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -428,46 +454,49 @@ async fn a_limit_holds_for_what_only_observing_lets_through_and_follows_its_poli
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_can_not_be_written_refuses_deletions_and_counts_nothing_for_them() {
-    let (mut world, key) = desk("{records_deleted: 2/1d}").await;
-    let delete = async |world: &World| {
+    for removal in REMOVALS {
+        let (mut world, key) = desk(&format!("{{{}: 2/1d}}", removal.limit())).await;
+        let delete = async |world: &World, id| remove(world, removal, id, &key).await;
+        world.sim.forget_received();
+        let store = rusqlite::Connection::open(world.home().join("data/scopegate.db")).unwrap();
+        store.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let answer = delete(&world, 1003).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.sub_category()),
+            (503, "scopegate.limit".to_owned()),
+            "{removal:?}: {}",
+            String::from_utf8_lossy(&answer.body)
+        );
+        assert!(answer.headers.contains_key("retry-after"));
+        assert_eq!(error(&answer)["code"], "limit_store");
+        assert_eq!(world.get(LIST, &key).await.status, 200, "reads do not need it");
+        assert_eq!(seen(&world), 1, "{removal:?}: the read alone");
+        store.execute_batch("ROLLBACK").unwrap();
+        drop(store);
         world
-            .send("DELETE", "/crm/v3/objects/contacts/1003", &key, None)
-            .await
-    };
-    world.sim.forget_received();
-    let store = rusqlite::Connection::open(world.home().join("data/scopegate.db")).unwrap();
-    store.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let answer = delete(&world).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.sub_category()),
-        (503, "scopegate.limit".to_owned()),
-        "{}",
-        answer.json()
-    );
-    assert!(answer.headers.contains_key("retry-after"));
-    assert_eq!(error(&answer)["code"], "limit_store");
-    assert_eq!(world.get(LIST, &key).await.status, 200, "reads do not need it");
-    assert_eq!(seen(&world), 1, "the read alone");
-    store.execute_batch("ROLLBACK").unwrap();
-    drop(store);
-    world
-        .until("what waited is through", async |world| {
-            delete(world).await.status == 204
-        })
-        .await;
-    assert_eq!(delete(&world).await.status, 204, "what was refused did not count");
-    assert_eq!(delete(&world).await.status, 429);
-    world.stop().await;
-    world.start().await;
-    assert_eq!(delete(&world).await.status, 429);
-    world.stop().await;
-    let audit = world.audit();
-    let outcome = audit
-        .iter()
-        .find(|line| line["kind"] == "outcome" && line["reason"] == "limit_store")
-        .unwrap();
-    assert_eq!(
-        (&outcome["status"], &outcome["sent_upstream"]),
-        (&503.into(), &false.into())
-    );
+            .until("what waited is through", async |world| {
+                delete(world, 1003).await.status == 204
+            })
+            .await;
+        assert_eq!(
+            delete(&world, 1004).await.status,
+            204,
+            "{removal:?}: what was refused did not count"
+        );
+        assert_eq!(delete(&world, 1005).await.status, 429, "{removal:?}");
+        world.stop().await;
+        world.start().await;
+        assert_eq!(delete(&world, 1005).await.status, 429, "{removal:?}");
+        world.stop().await;
+        let audit = world.audit();
+        let outcome = audit
+            .iter()
+            .find(|line| line["kind"] == "outcome" && line["reason"] == "limit_store")
+            .unwrap();
+        assert_eq!(
+            (&outcome["status"], &outcome["sent_upstream"]),
+            (&503.into(), &false.into()),
+            "{removal:?}"
+        );
+    }
 }

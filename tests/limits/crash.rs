@@ -1,13 +1,11 @@
-//! Deletions stay within their limit over any number of kills.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! Deletions, and what can't be undone, stay within their limits over any number of kills.
 
 use rustix::process::Signal;
 
 use crate::child::Gate;
+use crate::removals::{REMOVALS, RULES, Removal};
 use crate::support::{Setup, World, policy};
-use crate::wire::Wire;
+use crate::wire::{Wire, post, request};
 
 const LIMIT: usize = 60;
 const CLIENTS: usize = 4;
@@ -19,21 +17,33 @@ fn rounds() -> usize {
         .unwrap_or(4)
 }
 
-fn deletions(world: &World) -> usize {
+/// How many removals HubSpot saw: clients ask for nothing else.
+fn removed(world: &World) -> usize {
     let received = world.sim.received();
+    let is_removal = |target: &str| target.starts_with("/crm/") || target.starts_with("/cms/");
     received
         .iter()
-        .filter(|request| request.method == "DELETE")
+        .filter(|request| is_removal(&request.target))
         .count()
+}
+
+fn call(removal: Removal, id: usize, key: &str) -> String {
+    let (method, target, body) = removal.one(id);
+    let body = body.unwrap_or_default();
+    request(method, &target, key, &["Content-Type: application/json"], &body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_is_killed_under_load_lets_no_more_be_deleted_than_the_limit() {
+    for removal in REMOVALS {
+        no_more_goes_than_the_limit(removal).await;
+    }
+}
+
+async fn no_more_goes_than_the_limit(removal: Removal) {
     let rounds = rounds();
     let limit = LIMIT * rounds / 4;
-    let rules = format!(
-        "allow:\n  - scope: crm.objects.contacts.write\n    effects: [delete]\n    reason: tests\nlimits: {{records_deleted: {limit}/1d}}\n"
-    );
+    let rules = format!("allow:\n{RULES}limits: {{{}: {limit}/1d}}\n", removal.limit());
     let mut world = World::with(Setup {
         policies: vec![("desk", policy("desk", &rules))],
         ..Setup::default()
@@ -45,25 +55,25 @@ async fn a_gate_that_is_killed_under_load_lets_no_more_be_deleted_than_the_limit
     let mut lost_at_most = 0;
     for round in 0..rounds {
         let mut gate = Gate::start(&world.config());
-        let before = deletions(&world);
-        let answered = Arc::new(AtomicUsize::new(0));
+        let before = removed(&world);
         let address = gate.gate;
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
-                let (key, answered) = (key.clone(), Arc::clone(&answered));
+                let key = key.clone();
                 tokio::spawn(async move {
                     let mut wire = Wire::open(address).await;
                     for n in 0.. {
-                        let id = 500_000 + client * 10_000 + n;
-                        let request = format!("DELETE /crm/v3/objects/contacts/{id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n");
-                        if !wire.write(request).await {
+                        if !wire
+                            .write(call(removal, 500_000 + client * 10_000 + n, &key))
+                            .await
+                        {
                             return;
                         }
                         match wire.reply().await {
                             Some(reply) if reply.status == 429 => return,
-                            Some(_) => answered.fetch_add(1, Ordering::Relaxed),
+                            Some(_) => {}
                             None => return,
-                        };
+                        }
                     }
                 })
             })
@@ -72,7 +82,7 @@ async fn a_gate_that_is_killed_under_load_lets_no_more_be_deleted_than_the_limit
         let aim = before + 3 + 2 * round % 7;
         world
             .until("some have gone up, or none may any more", async |world| {
-                deletions(world) >= aim || clients.iter().all(|client| client.is_finished())
+                removed(world) >= aim || clients.iter().all(|client| client.is_finished())
             })
             .await;
         gate.signal(Signal::KILL);
@@ -83,18 +93,14 @@ async fn a_gate_that_is_killed_under_load_lets_no_more_be_deleted_than_the_limit
             let _ = client.await;
         }
     }
+    let at_kills = removed(&world);
+    assert!(at_kills >= 3, "{removal:?}: {at_kills} went up under the kills");
     // What is left of the limit goes through, and then nothing more.
-    let gate = Gate::start(&world.config());
+    let mut gate = Gate::start(&world.config());
     let mut wire = Wire::open(gate.gate).await;
-    let delete = |n: usize| {
-        format!(
-            "DELETE /crm/v3/objects/contacts/{} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n",
-            900_000 + n
-        )
-    };
     let mut refused = None;
     for n in 0..=limit {
-        let reply = wire.ask(delete(n)).await;
+        let reply = wire.ask(call(removal, 900_000 + n, &key)).await;
         if reply.status == 429 {
             refused = Some(reply);
             break;
@@ -102,14 +108,25 @@ async fn a_gate_that_is_killed_under_load_lets_no_more_be_deleted_than_the_limit
     }
     let refused = refused.expect("the limit is reached");
     assert_eq!(refused.sub_category(), "scopegate.limit");
-    let seen = deletions(&world);
-    assert!(seen <= limit, "{seen} were deleted, {limit} may be");
+    let seen = removed(&world);
+    assert!(seen <= limit, "{removal:?}: {seen} were removed, {limit} may be");
     assert!(
         seen + lost_at_most >= limit,
-        "{seen} of {limit} after {rounds} kills: more was lost than was under way"
+        "{removal:?}: {seen} of {limit} after {rounds} kills: more was lost than was under way"
     );
+    // And nothing more after another kill.
+    gate.signal(Signal::KILL);
+    gate.wait();
+    let gate = Gate::start(&world.config());
+    let mut wire = Wire::open(gate.gate).await;
+    let (target, three) = removal.three();
+    for asked in [call(removal, 950_000, &key), post(target, &key, three)] {
+        assert_eq!(wire.ask(asked).await.status, 429, "{removal:?}");
+    }
+    assert_eq!(removed(&world), seen, "{removal:?}: what was refused went up");
     println!(
-        "{rounds} kills: {seen} of {limit} deletions reached HubSpot, {} were counted and not seen",
+        "{rounds} kills: {seen} of {limit} calls ({}) reached HubSpot, {} were counted and not seen",
+        removal.limit(),
         limit - seen
     );
 }

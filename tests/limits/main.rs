@@ -14,6 +14,7 @@ mod counting;
 mod crash;
 mod fairness;
 mod overload;
+mod removals;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/wire.rs"]
