@@ -1,6 +1,6 @@
 //! Floods over HTTP/2, each by the name it is known by.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use scopegate::sim::{Action, Fault, Matching};
@@ -12,6 +12,7 @@ use crate::frames::{
 };
 use crate::ground::{Cost, Ground, READ, times};
 use crate::support::{Setup, World};
+use crate::wire;
 
 /// How long the gate may take nothing, or keep an abuser's connection.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,8 +30,21 @@ const RETURNS: usize = 5;
 /// What a flood sends next: how many of what it is counted in, and the bytes.
 type Pieces = Box<dyn FnMut(u64) -> (u64, Vec<u8>) + Send>;
 
+/// How a storm goes about it.
+#[derive(Clone, Copy)]
+struct Pace {
+    returns: usize,
+    /// Between two pieces.
+    pause: Duration,
+}
+
+const AT_ONCE: Pace = Pace {
+    returns: RETURNS,
+    pause: Duration::ZERO,
+};
+
 /// Sends `opening` and then what `pieces` makes, until the gate closes the connection.
-async fn flood(raw: &mut Raw, opening: &[u8], mut pieces: Pieces) -> u64 {
+async fn flood(raw: &mut Raw, opening: &[u8], mut pieces: Pieces, pause: Duration) -> u64 {
     let mut sent = 0;
     if !raw.send(opening, PATIENCE).await {
         return sent;
@@ -42,8 +56,17 @@ async fn flood(raw: &mut Raw, opening: &[u8], mut pieces: Pieces) -> u64 {
             break;
         }
         sent += count;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
     sent
+}
+
+/// What became of a storm.
+struct Stormed {
+    sent: u64,
+    heard: Vec<Heard>,
 }
 
 /// The same flood over many connections, each closed by the gate; what they were told.
@@ -54,7 +77,18 @@ async fn storm(
     opening: &[u8],
     pieces: impl Fn() -> Pieces + Clone + Send + 'static,
 ) -> Vec<Heard> {
-    let (gate, mut all) = (ground.gate, Vec::new());
+    storm_at(ground, name, unit, opening, AT_ONCE, pieces).await.heard
+}
+
+async fn storm_at(
+    ground: &Ground,
+    name: &str,
+    unit: &'static str,
+    opening: &[u8],
+    pace: Pace,
+    pieces: impl Fn() -> Pieces + Clone + Send + 'static,
+) -> Stormed {
+    let (gate, mut all, mut sent) = (ground.gate, Vec::new(), 0);
     let flooding = async {
         let begun = Instant::now();
         let mut abusers = JoinSet::new();
@@ -62,9 +96,9 @@ async fn storm(
             let (opening, pieces) = (opening.to_vec(), pieces.clone());
             abusers.spawn(async move {
                 let (mut sent, mut heard) = (0, Vec::new());
-                for _ in 0..RETURNS {
+                for _ in 0..pace.returns {
                     let mut raw = Raw::open(gate, &[], true).await;
-                    sent += flood(&mut raw, &opening, pieces()).await;
+                    sent += flood(&mut raw, &opening, pieces(), pace.pause).await;
                     heard.push(
                         raw.ended(PATIENCE)
                             .await
@@ -74,7 +108,6 @@ async fn storm(
                 (sent, heard)
             });
         }
-        let mut sent = 0;
         for (more, heard) in abusers.join_all().await {
             sent += more;
             all.extend(heard);
@@ -91,8 +124,8 @@ async fn storm(
         }
     };
     ground.under(name, flooding).await;
-    assert_eq!(all.len(), ABUSERS * RETURNS);
-    all
+    assert_eq!(all.len(), ABUSERS * pace.returns);
+    Stormed { sent, heard: all }
 }
 
 /// The same frame again and again, 500 in a piece.
@@ -104,14 +137,41 @@ fn again(bytes: &[u8]) -> impl Fn() -> Pieces + Clone + Send + 'static {
     }
 }
 
-/// These frames for each of 100 new streams in a piece.
-fn streams(of: fn(u32) -> Vec<u8>) -> impl Fn() -> Pieces + Clone + Send + 'static {
+/// These frames for each of so many new streams in a piece.
+fn streams(
+    each: u32,
+    of: impl Fn(u32) -> Vec<u8> + Clone + Send + 'static,
+) -> impl Fn() -> Pieces + Clone + Send + 'static {
     move || {
+        let of = of.clone();
+        Box::new(move |round| (u64::from(each), ids(each, round).flat_map(&of).collect()))
+    }
+}
+
+/// The same, and each of these streams is reset by the next piece: the gate has begun with it meanwhile.
+fn reset_later(
+    each: u32,
+    of: impl Fn(u32) -> Vec<u8> + Clone + Send + 'static,
+) -> impl Fn() -> Pieces + Clone + Send + 'static {
+    move || {
+        let of = of.clone();
         Box::new(move |round| {
-            let first = u32::try_from(round).unwrap() * 200 + 1;
-            (100, (0..100).flat_map(|index| of(first + 2 * index)).collect())
+            let before = round.checked_sub(1).into_iter();
+            let resets = before.flat_map(|before| ids(each, before).flat_map(reset));
+            let bytes = resets.chain(ids(each, round).flat_map(&of)).collect();
+            (u64::from(each), bytes)
         })
     }
+}
+
+/// The streams of a round.
+fn ids(each: u32, round: u64) -> impl Iterator<Item = u32> {
+    let first = 2 * each * u32::try_from(round).unwrap() + 1;
+    (0..each).map(move |index| first + 2 * index)
+}
+
+fn reset(stream: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])
 }
 
 /// The flood is over; the gate has closed the connection, or does so now.
@@ -164,7 +224,7 @@ async fn frames_that_ask_for_nothing_end_the_connection_and_cost_no_memory() {
         let mut raw = Raw::open(gate, &[], false).await;
         let begun = Instant::now();
         let ping = frame(PING, 0, 0, b"12345678");
-        let mut sent = flood(&mut raw, &[], again(&ping)()).await;
+        let mut sent = flood(&mut raw, &[], again(&ping)(), Duration::ZERO).await;
         while raw.send(&ping, PATIENCE).await {
             assert!(
                 begun.elapsed() < PATIENCE * 2,
@@ -186,11 +246,7 @@ async fn streams_that_are_thrown_away_end_the_connection() {
     let ground = Ground::new().await;
     type Of = fn(u32) -> Vec<u8>;
     let floods: [(&str, Of, bool); 5] = [
-        (
-            "rapid reset",
-            |id| [get(id), frame(RST_STREAM, 0, id, &[0, 0, 0, 8])].concat(),
-            true,
-        ),
+        ("rapid reset", |id| [get(id), reset(id)].concat(), true),
         (
             "made you reset: overflow",
             |id| [get(id), frame(WINDOW_UPDATE, 0, id, &[0x7f, 255, 255, 255])].concat(),
@@ -213,13 +269,216 @@ async fn streams_that_are_thrown_away_end_the_connection() {
         ),
     ];
     for (name, of, calm) in floods {
-        let heard = storm(&ground, name, "streams", &[], streams(of)).await;
+        let heard = storm(&ground, name, "streams", &[], streams(100, of)).await;
         if calm {
             // A GOAWAY may be lost with the connection when the client goes on sending.
             let told = heard.iter().any(|heard| heard.goaway == Some(ENHANCE_YOUR_CALM));
             assert!(told, "{name}: {heard:?}");
         }
     }
+}
+
+/// What the keyed floods read, and where they write.
+const FLOODED: &str = "/crm/v3/objects/contacts/1002";
+const CREATE: &str = "/crm/v3/objects/contacts";
+
+/// Calls that the flooding integration may have under way on a worker, and the workers.
+const LANE: usize = 8;
+const WORKERS: usize = 2;
+/// How long a call keeps its place at least: what HubSpot takes at its quickest, given up sooner or not.
+const LEAST_STAY: Duration = Duration::from_millis(50);
+
+/// The bound on frames without an answer, as the gate counts what it ended.
+const FLOOD: &str = "{why=\"flood\"}";
+
+fn is_flooding(head: &[u8]) -> bool {
+    let targets = [format!("GET {FLOODED} "), format!("POST {CREATE} ")];
+    targets.iter().any(|target| head.starts_with(target.as_bytes()))
+}
+
+/// Reads, then writes, that the upstream has received of the keyed floods.
+fn received(ground: &Ground) -> (usize, usize) {
+    let all = ground.sim().received();
+    let of = |method: &str, target: &str| {
+        let is_one =
+            |request: &&scopegate::sim::Received| request.method == method && request.target == target;
+        all.iter().filter(is_one).count()
+    };
+    (of("GET", FLOODED), of("POST", CREATE))
+}
+
+/// Looks again and again, as long as it is not dropped, whether every write that the upstream has received is in the
+/// audit log on the disk by then; says how many writes the last look saw.
+async fn watch_records(ground: &Ground, looked_at: &mut usize) {
+    loop {
+        let (_, writes) = received(ground);
+        let text = ground.audit_text();
+        let recorded = text
+            .lines()
+            .filter(|line| {
+                line.contains("\"kind\":\"decision\"")
+                    && line.contains("\"operation\":\"crm.objects.create\"")
+                    && line.contains("\"decision\":\"allow\"")
+            })
+            .count();
+        assert!(
+            recorded >= writes,
+            "{writes} writes have arrived, {recorded} are recorded"
+        );
+        *looked_at = writes;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// After a flood: whoever flooded and whoever did not are served, and nothing is under way any more.
+async fn all_is_well(ground: &Ground) {
+    let begun = Instant::now();
+    for key in [&ground.key, &ground.flooding] {
+        let reply = ground.other().await.ask(wire::get(READ, key)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    while ground.under_way().await > 0.0 {
+        assert!(begun.elapsed() < PATIENCE, "calls of a flood stay under way");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keyed_calls_that_are_reset_stay_within_their_lane_and_every_write_of_them_is_recorded() {
+    let lane = format!("in_flight_per_integration: {LANE}, waiting_per_integration: 64");
+    let (mut ground, way) = Ground::watched(&lane, is_flooding).await;
+    // No answer sooner than the gate takes for the quickest: a place is used once in that time.
+    let slow = Action::Delay(LEAST_STAY);
+    let fault = Fault::always(Matching::path(FLOODED), slow.clone());
+    ground.sim().fault(fault);
+    let fault = Fault::always(Matching::path(CREATE).method("POST"), slow);
+    ground.sim().fault(fault);
+    let key = field("authorization", &format!("Bearer {}", ground.flooding));
+    let (json, credential) = (field("content-type", "application/json"), key.clone());
+    let read = move |id: u32| {
+        let fields = [head("GET", FLOODED), credential.clone()].concat();
+        frame(HEADERS, END_STREAM | END_HEADERS, id, &fields)
+    };
+    let write = move |id: u32| {
+        let fields = [head("POST", CREATE), key.clone(), json.clone()].concat();
+        let body = format!(r#"{{"properties":{{"firstname":"flood {id}"}}}}"#);
+        [
+            frame(HEADERS, END_HEADERS, id, &fields),
+            frame(DATA, END_STREAM, id, body.as_bytes()),
+        ]
+        .concat()
+    };
+    let (read_off, write_off) = (read.clone(), write.clone());
+    let read_off = move |id: u32| [read_off(id), reset(id)].concat();
+    let write_off = move |id: u32| [write_off(id), reset(id)].concat();
+    let slowly = Pace {
+        returns: 1,
+        pause: Duration::from_millis(20),
+    };
+
+    let begun = Instant::now();
+    // As fast as they can be sent: few of them are begun before the connection is ended.
+    let pieces = streams(100, read_off.clone());
+    let mut reads = keyed(&ground, "rapid reset, keyed reads", AT_ONCE, pieces).await;
+    let pieces = streams(100, write_off);
+    let mut writes = keyed(&ground, "rapid reset, keyed writes", AT_ONCE, pieces).await;
+    // Few at a time, so that each is begun: it is reset before anybody waits for anything, or on its way up.
+    let pieces = streams(5, read_off);
+    reads += keyed(&ground, "reset at once: keyed reads", slowly, pieces).await;
+    let pieces = reset_later(5, read);
+    reads += keyed(&ground, "reset on its way: reads", slowly, pieces).await;
+    let mut looked_at = 0;
+    let pieces = reset_later(5, write);
+    tokio::select! {
+        sent = keyed(&ground, "reset on its way: writes", slowly, pieces) => writes += sent,
+        () = watch_records(&ground, &mut looked_at) => unreachable!("it watches without end"),
+    }
+    let took = begun.elapsed();
+
+    let (reads_up, writes_up) = received(&ground);
+    println!(
+        "of {reads} reads and {writes} writes, {reads_up} and {writes_up} went up in {took:?}, at most {} at once; \
+         {looked_at} writes were looked for while it went on",
+        way.most()
+    );
+    assert!(
+        reads_up > 0 && writes_up > 0 && looked_at > 0,
+        "the flood never went up"
+    );
+    assert!(
+        reads_up as u64 <= reads && writes_up as u64 <= writes,
+        "more went up than came"
+    );
+    assert!(
+        (2..=LANE * WORKERS).contains(&way.most()),
+        "{} calls were under way at once",
+        way.most()
+    );
+    let turns = took.as_millis() / LEAST_STAY.as_millis() + 1;
+    assert!(
+        (reads_up + writes_up) as u128 <= (LANE * WORKERS) as u128 * turns,
+        "{reads_up} and {writes_up} went up in {took:?}"
+    );
+
+    let audit = ground.end();
+    assert!(
+        audit.iter().all(|line| line["kind"] != "gap"),
+        "records are missing"
+    );
+    let mut outcomes: HashMap<&str, Vec<&serde_json::Value>> = HashMap::new();
+    for line in audit.iter().filter(|line| line["kind"] == "outcome") {
+        outcomes
+            .entry(line["id"].as_str().unwrap())
+            .or_default()
+            .push(line);
+    }
+    for (operation, sent, up) in [
+        ("crm.objects.get", reads, reads_up),
+        ("crm.objects.create", writes, writes_up),
+    ] {
+        let decided: Vec<_> = audit
+            .iter()
+            .filter(|line| line["kind"] == "decision" && line["decision"] == "allow")
+            .filter(|line| line["integration"] == "writer" && line["operation"] == operation)
+            .collect();
+        let mut went_up = 0;
+        for line in &decided {
+            let outcomes = outcomes
+                .get(line["id"].as_str().unwrap())
+                .map_or(&[][..], Vec::as_slice);
+            assert_eq!(outcomes.len(), 1, "an allowed call has one outcome: {line}");
+            went_up += usize::from(outcomes[0]["sent_upstream"] == true);
+            // A read whose connection the upstream closed meanwhile goes up a second time, and says so.
+            went_up += usize::from(outcomes[0]["replayed"] == true);
+        }
+        assert!(went_up >= up, "{operation}: {up} went up, {went_up} say so");
+        // After each of the five floods, one read was asked for that was not reset.
+        assert!(
+            decided.len() as u64 <= sent + 5,
+            "{operation}: more was decided than asked"
+        );
+    }
+}
+
+/// One flood of calls that come with a key: how many streams it had.
+async fn keyed(
+    ground: &Ground,
+    name: &str,
+    pace: Pace,
+    pieces: impl Fn() -> Pieces + Clone + Send + 'static,
+) -> u64 {
+    let before = ground.endings().await;
+    let stormed = storm_at(ground, name, "streams", &[], pace, pieces).await;
+    // What ended each connection is what HTTP/2 may take of resets, or how many frames may come without an answer,
+    // and none of the gate's other bounds. A GOAWAY may be lost with the connection, so not each was told.
+    let mut after = ground.endings().await;
+    let cut_off = after.insert(FLOOD.to_owned(), before[FLOOD]).unwrap() - before[FLOOD];
+    let calm = |heard: &&Heard| heard.goaway == Some(ENHANCE_YOUR_CALM);
+    let told = stormed.heard.iter().filter(calm).count();
+    assert!(told as f64 + cut_off > 0.0, "{name}: {:?}", stormed.heard);
+    assert_eq!(after, before, "{name}: what else ended connections");
+    all_is_well(ground).await;
+    stormed.sent
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,8 +516,7 @@ async fn a_call_that_is_given_up_keeps_its_place_as_long_as_an_answer_takes() {
             assert!(begun.elapsed() < 3 * PATIENCE, "call {round} never went up");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let reset = frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
-        assert!(raw.send(&reset, PATIENCE).await);
+        assert!(raw.send(&reset(stream), PATIENCE).await);
     }
     let least = (ROUNDS - 1) * Duration::from_millis(50);
     assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());

@@ -19,5 +19,6 @@ mod http1;
 mod http2;
 #[path = "../support/mod.rs"]
 mod support;
+mod way_up;
 #[path = "../support/wire.rs"]
 mod wire;
