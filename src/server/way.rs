@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use arc_swap::ArcSwap;
+use bytes::{Buf, Bytes};
 use rustls::ServerConfig;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::listener::{Open, Stream};
-use crate::proxy::guard::Guard;
+use crate::proxy::guard::{Guard, Violation};
 
 /// Most fields in a head: neither a client of the API nor a browser behind a proxy needs more.
 const FIELDS: usize = 64;
@@ -21,18 +23,34 @@ const FIELDS: usize = 64;
 /// What is read from a socket at a time.
 const CHUNK: usize = 4 * 1024;
 
-/// To a head that the guard refuses. The same words whatever is wrong with it: a browser or a client
-/// library sends none of these.
-const NO_CALL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n\
-    cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: 124\r\n\r\n\
-    {\"error\":{\"code\":\"malformed\",\"message\":\"the request head is not strict HTTP/1.1\",\
-    \"remedy\":\"send a plain HTTP/1.1 request\"}}\n";
+/// What is said to a head that the guard refuses: none of it is the client's.
+type Words = fn(Violation) -> (&'static str, String);
 
-/// The same to people.
-const NO_PAGE: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
-    cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: 139\r\n\r\n\
-    This request can't be read in one way only, so it was not read. Use another browser, or tell whoever runs \
-    the proxy in front of this page.\n";
+/// To a client of the API.
+fn to_client(violation: Violation) -> (&'static str, String) {
+    let (message, remedy) = violation.explain();
+    let error = json!({ "error": { "code": "malformed", "message": message, "remedy": remedy } });
+    ("application/json; charset=utf-8", format!("{error}\n"))
+}
+
+/// To a person.
+fn to_person(violation: Violation) -> (&'static str, String) {
+    let (cause, remedy) = violation.explain();
+    let text = format!(
+        "This request was not read: {cause} ({remedy}).\n\nIn a browser, clear the cookies of this site, or use another \
+         browser. If that does not help, tell whoever runs the proxy in front of this page.\n"
+    );
+    ("text/plain; charset=utf-8", text)
+}
+
+fn refusal((kind, body): (&'static str, String)) -> Bytes {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: {kind}\r\ncache-control: no-store\r\n\
+         x-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into()
+}
 
 /// TLS of the admin listener, as the publisher replaces it.
 pub type AdminTls = Arc<ArcSwap<ServerConfig>>;
@@ -42,7 +60,7 @@ pub type AdminTls = Arc<ArcSwap<ServerConfig>>;
 pub struct Way {
     tls: Option<AdminTls>,
     head_bytes: usize,
-    refused: &'static [u8],
+    words: Words,
 }
 
 impl Way {
@@ -51,7 +69,7 @@ impl Way {
         Self {
             tls,
             head_bytes: 8 * 1024,
-            refused: NO_CALL,
+            words: to_client,
         }
     }
 
@@ -60,7 +78,7 @@ impl Way {
         Self {
             tls: None,
             head_bytes: 16 * 1024,
-            refused: NO_PAGE,
+            words: to_person,
         }
     }
 }
@@ -76,7 +94,7 @@ impl Open for Way {
         Ok(Guarded {
             inner,
             guard: Guard::new(self.head_bytes, FIELDS),
-            refusal: self.refused,
+            words: self.words,
             refused: None,
         })
     }
@@ -86,17 +104,17 @@ impl Open for Way {
 pub struct Guarded {
     inner: Box<dyn Stream>,
     guard: Guard,
-    /// What is said to a head that is refused.
-    refusal: &'static [u8],
-    /// A head was refused; so much of the answer to it is written.
-    refused: Option<usize>,
+    words: Words,
+    /// A head was refused; this is what is left to write of the answer to it.
+    refused: Option<Bytes>,
 }
 
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            // To hyper the connection is over: it writes what it owes and shuts down.
+            // To hyper the connection is over. An answer that it writes it writes to its end; a request that came in one
+            // piece with a refused head behind it may get none: no browser and no library sends two at once.
             if this.refused.is_some() {
                 return Poll::Ready(Ok(()));
             }
@@ -104,8 +122,10 @@ impl AsyncRead for Guarded {
                 this.guard.take(buf.remaining(), |bytes| buf.put_slice(bytes));
                 return Poll::Ready(Ok(()));
             }
-            if this.guard.feed().is_err() {
-                this.refused = Some(0);
+            if let Err(violation) = this.guard.feed() {
+                let (cause, _) = violation.explain();
+                tracing::debug!(cause, "a request head was refused");
+                this.refused = Some(refusal((this.words)(violation)));
                 continue;
             }
             if this.guard.passable() > 0 {
@@ -133,15 +153,13 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // Behind whatever hyper still owed to earlier requests.
-        while let Some(written) = this.refused
-            && let Some(rest) = this.refusal.get(written..).filter(|rest| !rest.is_empty())
-        {
+        // Behind the answer that hyper was writing.
+        while let Some(rest) = this.refused.as_mut().filter(|rest| !rest.is_empty()) {
             let count = ready!(Pin::new(&mut this.inner).poll_write(cx, rest))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            this.refused = Some(written + count);
+            rest.advance(count);
         }
         Pin::new(&mut this.inner).poll_shutdown(cx)
     }
@@ -152,17 +170,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_to_a_refused_head_is_as_long_as_it_says() {
-        for refusal in [NO_CALL, NO_PAGE] {
-            let text = std::str::from_utf8(refusal).unwrap();
-            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    fn a_refusal_is_as_long_as_it_says_and_names_cause_and_remedy() {
+        let (cause, remedy) = Violation::TooLarge.explain();
+        for words in [to_client as Words, to_person] {
+            let bytes = refusal(words(Violation::TooLarge));
+            let (head, body) = std::str::from_utf8(&bytes)
+                .unwrap()
+                .split_once("\r\n\r\n")
+                .unwrap();
             let length = format!("content-length: {}", body.len());
             assert!(head.lines().any(|line| line == length), "{length}: {head}");
+            assert!(body.contains(cause) && body.contains(remedy), "{body}");
         }
-        let (_, body) = std::str::from_utf8(NO_CALL)
-            .unwrap()
-            .split_once("\r\n\r\n")
-            .unwrap();
-        assert!(serde_json::from_str::<serde_json::Value>(body).unwrap()["error"]["code"] == "malformed");
+        let (_, body) = to_client(Violation::Host);
+        assert!(serde_json::from_str::<serde_json::Value>(&body).unwrap()["error"]["code"] == "malformed");
     }
 }
