@@ -78,14 +78,11 @@ fn execute(
     }
     let groups = found.groups;
     let text = match args.json {
-        true => groups
-            .iter()
-            .map(|(group, times)| format!("{}\n", json_of(group, times)))
-            .collect(),
+        true => groups.iter().map(|(group, times)| line(group, times)).collect(),
         false if groups.is_empty() => String::new(),
         false => table(&groups),
     };
-    print(out, &harmless(&text))?;
+    print(out, &text)?;
     match groups.is_empty() {
         true => {
             // Nobody to tell if stderr is gone.
@@ -109,15 +106,20 @@ pub fn read_hostile(lines: &[u8]) -> (String, usize) {
     if groups.is_empty() {
         return (String::new(), unread);
     }
-    let rows = groups
-        .iter()
-        .map(|(group, times)| format!("{}\n", json_of(group, times)));
-    (harmless(&(rows.collect::<String>() + &table(&groups))), unread)
+    let rows = groups.iter().map(|(group, times)| line(group, times));
+    (rows.collect::<String>() + &table(&groups), unread)
 }
 
-/// Without anything a terminal would act upon: whoever can write the log must not steer the reader's screen.
+fn line(group: &Group, times: &Times) -> String {
+    harmless(&json_of(group, times).to_string()) + "\n"
+}
+
+/// Without anything that a terminal acts upon or that moves what stands beside it: whoever can write the log must not
+/// steer the reader's screen, nor make rows of its own.
 fn harmless(text: &str) -> String {
-    let shown = |sign: char| match sign.is_control() && sign != '\n' {
+    // Marks, embeddings, overrides and isolates of direction, and ends of lines and paragraphs.
+    let steers = |sign: char| matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |sign: char| match sign.is_control() || steers(sign) {
         true => char::REPLACEMENT_CHARACTER,
         false => sign,
     };
@@ -154,7 +156,7 @@ fn table(groups: &[(Group, Times)]) -> String {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for (group, times) in groups {
-        rows.push(vec![
+        let cells = [
             group.by.as_str().to_owned(),
             group.integration.clone(),
             or_dash(&group.connection),
@@ -165,7 +167,8 @@ fn table(groups: &[(Group, Times)]) -> String {
             short(times.first),
             short(times.last),
             group.remedy(),
-        ]);
+        ];
+        rows.push(cells.iter().map(|cell| harmless(cell)).collect());
     }
     columns(&rows)
 }

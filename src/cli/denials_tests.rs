@@ -149,18 +149,19 @@ fn what_somebody_wrote_into_the_log_does_not_reach_the_terminal_as_a_command() {
     let file = config.audit.dir.join("gate-1/2026-11-26.000001.jsonl");
     let hostile = LOG.replace(
         r#""integration":"report""#,
-        "\"integration\":\"re\\u001b[2Jpo\u{7f}r\u{9b}2Jt\"",
+        "\"integration\":\"re\\u001b[2Jpo\u{7f}r\u{9b}2J\u{202e}t\\ngate forged\"",
     );
     assert_ne!(hostile, LOG);
     std::fs::write(file, hostile).unwrap();
     for json in [false, true] {
         let (exit, out, _) = asked(&config, &args(json));
         assert_eq!(exit, Exit::Findings);
-        assert!(out.contains("po") && out.contains("r\u{fffd}2Jt"), "{out:?}");
-        let commands: Vec<_> = out
-            .chars()
-            .filter(|sign| sign.is_control() && *sign != '\n')
-            .collect();
-        assert!(commands.is_empty(), "{commands:?} {out:?}");
+        assert!(
+            out.contains("po") && out.contains("r\u{fffd}2J\u{fffd}t"),
+            "{out:?}"
+        );
+        let acts = |sign: char| (sign.is_control() && sign != '\n') || sign == '\u{202e}';
+        assert!(!out.contains(acts), "{out:?}");
+        assert!(!out.lines().any(|line| line.starts_with("gate forged")), "{out}");
     }
 }
