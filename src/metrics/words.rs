@@ -221,7 +221,8 @@ impl UpstreamErrorKind {
         match error.kind() {
             ErrorKind::PermissionDenied => Self::Address,
             ErrorKind::TimedOut => Self::ConnectTimeout,
-            ErrorKind::InvalidData => Self::Tls,
+            // The other side ended it in the middle of the handshake.
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Self::Tls,
             // The resolver's errors have no kind of their own: whatever the system's calls to
             // connect can't return.
             ErrorKind::NotFound | ErrorKind::Other => Self::Resolve,
@@ -254,6 +255,8 @@ mod tests {
     fn a_failed_connect_says_what_it_failed_at() {
         let tls = Error::new(ErrorKind::InvalidData, rustls::Error::DecryptError);
         assert_eq!(UpstreamErrorKind::of_connect(&tls), UpstreamErrorKind::Tls);
+        let cut = Error::new(ErrorKind::UnexpectedEof, "tls handshake eof");
+        assert_eq!(UpstreamErrorKind::of_connect(&cut), UpstreamErrorKind::Tls);
         let refused = Error::from_raw_os_error(111);
         assert_eq!(
             UpstreamErrorKind::of_connect(&refused),
