@@ -232,10 +232,16 @@ async fn a_success_that_repeats_the_token_is_broken_off_before_its_last_byte() {
     let mut struck = 0.0;
     for script in scripts() {
         let what = format!("{:.200}", String::from_utf8_lossy(&script.bytes));
+        // One that is short and says how long it is is read whole before anything of it goes down.
+        let is_short =
+            script.bytes.len() < 4_096 && what.contains("Content-Length") && !what.contains("gzip");
         let reply = place.under(place.reader(), script).await;
         let reply = reply.unwrap_or_else(|| panic!("no answer at all: {what}"));
         struck += 1.0;
-        assert!(!reply.whole || is_withheld(&reply), "{what}: {reply:?}");
+        assert!(
+            is_withheld(&reply) || (!reply.whole && !is_short),
+            "{what}: {reply:?}"
+        );
         assert_clean(&reply, &token, &what);
         place.next_ones_are_right(&what).await;
     }

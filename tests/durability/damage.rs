@@ -278,7 +278,7 @@ async fn a_damaged_file_is_refused_or_marked_and_never_believed() {
 }
 
 /// What somebody might edit who can write the file and wants more than they may.
-const EDITS: [(&str, &str); 9] = [
+const EDITS: [(&str, &str); 11] = [
     (
         "a key's integration is changed",
         "UPDATE keys SET integration = 'sync' WHERE integration = 'reader'",
@@ -313,6 +313,15 @@ const EDITS: [(&str, &str); 9] = [
         "UPDATE connections SET access_token = (SELECT c.refresh_token FROM connections c WHERE c.name = 'one') WHERE name = 'acme'",
     ),
     (
+        "another account's access token is put in",
+        "UPDATE connections SET access_token = (SELECT c.access_token FROM connections c WHERE c.name = 'one') WHERE name = 'acme'",
+    ),
+    (
+        "all that another account has sealed is put in",
+        "UPDATE connections SET (data_key, access_token, refresh_token) = (SELECT c.data_key, c.access_token, c.refresh_token \
+         FROM connections c WHERE c.name = 'one') WHERE name = 'acme'",
+    ),
+    (
         "wrapped data keys are swapped",
         "UPDATE connections SET data_key = (SELECT c.data_key FROM connections c WHERE c.name = 'one'), access_token = (SELECT c.refresh_token FROM connections c WHERE c.name = 'one') WHERE name = 'acme'",
     ),
@@ -323,8 +332,15 @@ async fn rows_that_are_edited_past_scopegate_open_nothing_and_the_others_do() {
     let (place, _) = furnished().await;
     let (reader, sync) = (&place.other, &place.key);
     let file = place.world.home().join("data/scopegate.db");
-    let sound = std::fs::read(&file).unwrap();
     let faults = Faults::at(place.world.dir.path());
+    // So that each has an access token in the store.
+    let mut gate = start(&place.world.config(), &faults);
+    assert_eq!(read(&gate, sync).await.status, 200);
+    gate.signal(Signal::TERM);
+    gate.wait();
+    let log = place.world.home().join("data/scopegate.db-wal");
+    until("the store is closed", async || !log.exists()).await;
+    let sound = std::fs::read(&file).unwrap();
     place.world.sim.forget_received();
     for (edit, sql) in EDITS {
         for end in ["-wal", "-shm"] {
@@ -332,6 +348,10 @@ async fn rows_that_are_edited_past_scopegate_open_nothing_and_the_others_do() {
         }
         std::fs::write(&file, &sound).unwrap();
         let raw = rusqlite::Connection::open(&file).unwrap();
+        let tokens =
+            "SELECT count(*) FROM connections WHERE access_token IS NOT NULL AND name IN ('acme', 'one')";
+        let tokens: i64 = raw.query_row(tokens, [], |row| row.get(0)).unwrap();
+        assert_eq!(tokens, 2, "each has one to be swapped");
         raw.execute_batch(sql).unwrap();
         // The copy that was put back is an old one for the anchor of the round before.
         raw.execute_batch("UPDATE anchor SET version = version + 100000")

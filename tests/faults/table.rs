@@ -81,10 +81,17 @@ impl Row {
             seen.longest
         );
         if !self.kind.is_empty() {
+            let failed = seen
+                .reads
+                .iter()
+                .chain(&seen.writes)
+                .filter(|got| got.word() != "200");
+            let failed = u32::try_from(failed.count()).unwrap().max(1);
             assert!(
-                seen.counted >= 1.0,
-                "{}: nothing counted as {}",
+                seen.counted >= f64::from(failed),
+                "{}: {} of {failed} are counted as {}",
                 self.fault,
+                seen.counted,
                 self.kind
             );
             let line = line_of(self.kind);
