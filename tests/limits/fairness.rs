@@ -4,8 +4,8 @@
 //! is hundreds of connections that ask again as soon as they are answered; HubSpot's stand-in answers after
 //! 50 ms, as HubSpot does at its quickest. The gate is the real binary, with one worker.
 //!
-//! What is always asserted leaves room for a machine that builds something else meanwhile. `FAIRNESS_ROUNDS`
-//! makes the run longer, and `FAIRNESS_MOST` asserts another ratio: on a quiet machine 2.0.
+//! What is asserted is what is promised, and measured again where the machine did something else meanwhile.
+//! `FAIRNESS_ROUNDS` makes the run longer, and `FAIRNESS_MOST` asserts another ratio.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,6 +26,10 @@ const ANSWER: Duration = Duration::from_millis(50);
 const PHASE: Duration = Duration::from_millis(1_000);
 /// Calls of each kind that a 99th percentile needs at least.
 const ENOUGH: usize = 150;
+/// The flood moves the other's 99th percentile by less.
+const MOST: f64 = 2.0;
+/// Attempts at a quiet moment.
+const ATTEMPTS: usize = 6;
 const FLOODERS: usize = 200;
 /// Connections of the calm one, each asking one thing after another.
 const CALM_CONNECTIONS: usize = 6;
@@ -192,12 +196,12 @@ async fn measure(limits: &str, target: &'static str, rounds: usize) -> Measured 
     }
 }
 
-/// Measures until it is good enough, three times at most: whatever else the machine does meanwhile makes
+/// Measures until it is good enough, a few times at most: whatever else the machine does meanwhile makes
 /// it worse, never better.
 async fn settled(what: &str, target: &'static str, rounds: usize) -> Measured {
-    let most = number("FAIRNESS_MOST", 3.0);
+    let most = number("FAIRNESS_MOST", MOST);
     let mut measured = None;
-    for _ in 0..3 {
+    for _ in 0..ATTEMPTS {
         println!("{what}:");
         let found = measure("{ in_flight_per_integration: 16 }", target, rounds).await;
         println!("  ratio p50 {:.2}, p99 {:.2}", found.p50, found.p99);
@@ -213,7 +217,7 @@ async fn settled(what: &str, target: &'static str, rounds: usize) -> Measured {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flooding_integration_does_not_take_the_others_time() {
     let rounds = number("FAIRNESS_ROUNDS", 2);
-    let most = number("FAIRNESS_MOST", 3.0);
+    let most = number("FAIRNESS_MOST", MOST);
     for (what, target) in [("calls that go up", FLOOD), ("calls that are denied", DENIED)] {
         let found = settled(what, target, rounds).await;
         assert!(found.flood_per_second > FLOODERS / 2, "there was a flood");
