@@ -6,8 +6,8 @@
 //! What is read ahead are records as they came, sealed. A buffer of 64 KiB is a thread's, lent to the connection that
 //! reads; an answer that waits for its client may hold one, and another one is made for the next that reads ahead.
 //!
-//! What is written in one piece goes by `send`: rustls writes every record as a list of one, and for such a `writev`
-//! the kernel takes a fortieth of a 1 KB read's time more.
+//! What is written in one piece goes by `send`: rustls writes every record as a list of one, and what `writev` is
+//! more than that was a fortieth of the kernel's time for a 1 KB read (sampled, 64 connections).
 
 use std::cell::Cell;
 use std::io;
