@@ -38,16 +38,16 @@ impl Snapshot {
         }
     }
 
-    /// The next one, with other policies, and the catalogue they were resolved against.
-    pub fn with_policies(&self, catalogue: Arc<Catalogue>, policies: Arc<PolicySet>) -> Self {
-        Self {
+    /// The next one, with other policies, and the catalogue they were resolved against; none with any other catalogue.
+    pub fn with_policies(&self, catalogue: Arc<Catalogue>, policies: Arc<PolicySet>) -> Option<Self> {
+        policies.is_of(&catalogue).then(|| Self {
             version: self.version + 1,
             policy_digest: policies.digest().into(),
             catalogue_digest: catalogue.digest().into(),
             catalogue,
             policies,
             keys: Arc::clone(&self.keys),
-        }
+        })
     }
 
     /// The next one, with other keys.

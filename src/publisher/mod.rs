@@ -208,11 +208,15 @@ impl Publisher {
         let changed =
             policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();
         // Keys may have changed while files were read; policies are changed here alone.
-        let next = self
-            .gate
-            .snapshot
-            .load()
-            .with_policies(catalogue, Arc::new(policies));
+        let now_in_force = self.gate.snapshot.load();
+        let Some(next) = now_in_force.with_policies(catalogue, Arc::new(policies)) else {
+            self.complain(
+                "policies",
+                "they were resolved against another catalogue: a defect of scopegate's",
+            );
+            return;
+        };
+        drop(now_in_force);
         self.show_policies(&next);
         let policies = next.policies.integrations().count();
         let errors = mistakes.iter().filter(|mistake| mistake.is_error()).count();

@@ -37,7 +37,7 @@ impl FilesRead {
             Ok(files) => PolicySet::build(&files, &catalogue, Some(&before.policies), now, stale),
             Err(error) => {
                 failed.push(("policies", format!("`{}`: {error}", config.policies.display())));
-                (before.policies.unreadable(now, stale), Vec::new())
+                (before.policies.unreadable(&catalogue, now, stale), Vec::new())
             }
         };
         Self {

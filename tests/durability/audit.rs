@@ -11,7 +11,7 @@ use crate::row;
 use crate::wire::{Wire, request};
 
 /// Files of the log, in their order.
-fn log_files(place: &Place) -> Vec<PathBuf> {
+pub fn log_files(place: &Place) -> Vec<PathBuf> {
     let files = std::fs::read_dir(place.audit_dir())
         .unwrap()
         .map(|entry| entry.unwrap().path());

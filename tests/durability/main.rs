@@ -21,6 +21,7 @@ mod audit;
 mod clock;
 mod damage;
 mod held_up;
+mod io_errors;
 mod murder;
 // Made for other tests, which use more of it.
 #[allow(dead_code)]

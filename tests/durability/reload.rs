@@ -231,3 +231,61 @@ fn by_version_and_integration(text: &str) -> BTreeMap<(String, String), BTreeSet
     }
     found
 }
+
+/// An operation that stands before all others in the catalogue: it moves each of them by one.
+const ADDITION: &str = "method\tpath\tid\teffect\tresolve\tleast\n\
+                        GET\t/crm/v3/brand-new/{id}\tcrm.brand-new.get\tread\tfixed\tcrm.objects.owners.read\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_that_can_not_be_read_beside_a_catalogue_that_changed_still_mean_the_same_operations() {
+    let rules = "allow:\n  - scope: crm.objects.contacts.write\n    effects: [write, irreversible]\n    reason: merges\n  \
+                 - scope: crm.objects.contacts.read\n\
+                 deny:\n  - operation: [crm.objects.merge]\n";
+    let mut world = World::with(Setup {
+        policies: vec![("a", policy("a", rules))],
+        ..Setup::default()
+    })
+    .await;
+    let key = world.key("a");
+    world.stop().await;
+    let text = std::fs::read_to_string(world.config()).unwrap();
+    std::fs::write(world.config(), text + "catalogue: { extra: extra.tsv }\n").unwrap();
+    let header = ADDITION.lines().next().unwrap();
+    std::fs::write(world.home().join("extra.tsv"), format!("{header}\n")).unwrap();
+    let gate = start(&world.config(), &Faults::at(world.dir.path()));
+    let merge = async || {
+        let body = r#"{"primaryObjectId":"1001","objectIdToMerge":"1002"}"#;
+        let asked = crate::wire::post("/crm/v3/objects/contacts/merge", &key, body);
+        Wire::open(gate.gate).await.ask(asked).await.status
+    };
+    let status = async |path: &str| Wire::open(gate.gate).await.ask(get(path, &key)).await.status;
+    assert_eq!((merge().await, status(READ).await), (403, 200));
+    let digest = async || {
+        let text = crate::support::monitor(gate.admin, "/metrics").await;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("scopegate_catalogue_info"));
+        line.unwrap().to_owned()
+    };
+    let before = digest().await;
+    let policies = world.home().join("policies");
+    std::fs::rename(&policies, world.home().join("away")).unwrap();
+    std::fs::write(world.home().join("extra.tsv"), ADDITION).unwrap();
+    gate.signal(Signal::HUP);
+    until("the new catalogue is in force", async || digest().await != before).await;
+    assert_eq!((merge().await, status(READ).await), (403, 200));
+    assert!(gate.log().contains("reload.failed"), "{}", gate.log());
+    assert!(
+        world
+            .sim
+            .received()
+            .iter()
+            .all(|one| !one.target.contains("merge")),
+        "nothing was merged"
+    );
+    row(
+        "the policy folder can't be read, and the catalogue has changed",
+        "what was in force stays, resolved against the new catalogue, for `policies_stale`; `reload.failed`, a warning of `/readyz`",
+        "by itself when the folder is back",
+    );
+}

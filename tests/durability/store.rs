@@ -66,7 +66,7 @@ async fn a_store_that_can_not_be_written_stops_refreshes_alone_and_is_caught_up_
 }
 
 /// Log and metric name what was wanted of the store, and the log what the store said.
-async fn store_failed(gate: &Gate, op: &str, said: &str) {
+pub async fn store_failed(gate: &Gate, op: &str, said: &str) {
     let labels = format!("{{op=\"{op}\"}}");
     assert!(metric(gate, "scopegate_store_errors_total", &labels).await > 0.0);
     let log = gate.log();

@@ -12,7 +12,7 @@ use crate::place::{Place, until};
 use crate::support::{Setup, World, policy};
 use crate::wire::{Wire, request};
 
-const RULES: &str = "allow:
+pub const RULES: &str = "allow:
   - scope: crm.objects.contacts.write
     effects: [write, delete]
     reason: the test deletes
@@ -88,7 +88,7 @@ fn steps(trace: &str) -> Vec<Step> {
     steps
 }
 
-fn has_strace() -> bool {
+pub fn has_strace() -> bool {
     let found = Command::new("strace")
         .arg("--version")
         .stdout(Stdio::null())

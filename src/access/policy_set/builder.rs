@@ -39,24 +39,17 @@ impl Builder<'_> {
     /// A changed ceiling takes effect if it loads; one that vanishes or does not load leaves the
     /// running one in force.
     pub(super) fn ceiling(&mut self, files: &[PolicyFile]) -> (Option<Arc<Ceiling>>, CeilingState) {
-        let running = self.previous.and_then(|set| set.ceiling.clone());
         let Some(file) = files.iter().find(|file| file.kind() == FileKind::Ceiling) else {
-            return match running {
-                None => (None, CeilingState::Absent),
-                Some(running) => {
-                    let mistake = Mistake::warning(
-                        code::FILE_NAME,
-                        Span::start(),
-                        "the ceiling has vanished, and the running one stays in force",
-                    );
-                    let mistake = mistake.help("put it back, or restart the gate to drop it");
-                    self.mistakes.push(mistake.in_file(&running.file));
-                    match self.again(running) {
-                        Some(running) => (Some(running), CeilingState::Kept),
-                        None => (None, CeilingState::Broken),
-                    }
-                }
-            };
+            if let Some(running) = self.previous.and_then(PolicySet::ceiling) {
+                let mistake = Mistake::warning(
+                    code::FILE_NAME,
+                    Span::start(),
+                    "the ceiling has vanished, and the running one stays in force",
+                );
+                let mistake = mistake.help("put it back, or restart the gate to drop it");
+                self.mistakes.push(mistake.in_file(&running.file));
+            }
+            return self.kept_ceiling();
         };
         let loaded = match &file.text {
             Ok(text) => Ceiling::load(&file.path, text, self.catalogue),
@@ -69,11 +62,27 @@ impl Builder<'_> {
             }
             Err(mistakes) => {
                 self.mistakes.extend(mistakes);
-                match running.and_then(|running| self.again(running)) {
-                    Some(running) => (Some(running), CeilingState::Kept),
-                    None => (None, CeilingState::Broken),
+                match self.kept_ceiling() {
+                    (None, _) => (None, CeilingState::Broken),
+                    kept => kept,
                 }
             }
+        }
+    }
+
+    /// The running ceiling when there is nothing to take its place: what is broken stays so, and only where none was in
+    /// force none is.
+    pub(super) fn kept_ceiling(&self) -> (Option<Arc<Ceiling>>, CeilingState) {
+        let Some(previous) = self.previous else {
+            return (None, CeilingState::Absent);
+        };
+        match (&previous.ceiling, previous.ceiling_state) {
+            (None, CeilingState::Broken) => (None, CeilingState::Broken),
+            (None, _) => (None, CeilingState::Absent),
+            (Some(running), _) => match self.again(Arc::clone(running)) {
+                Some(running) => (Some(running), CeilingState::Kept),
+                None => (None, CeilingState::Broken),
+            },
         }
     }
 
@@ -88,8 +97,7 @@ impl Builder<'_> {
     }
 
     fn same_catalogue(&self) -> bool {
-        self.previous
-            .is_some_and(|set| set.catalogue_digest == self.catalogue.digest())
+        self.previous.is_some_and(|set| set.is_of(self.catalogue))
     }
 
     pub(super) fn entry(&mut self, stem: &str, files: &[&PolicyFile]) -> Option<Entry> {
@@ -174,7 +182,7 @@ impl Builder<'_> {
     }
 
     /// The previous version, for as long as it may stand in.
-    fn standing_in(&self, stem: &str) -> Entry {
+    pub(super) fn standing_in(&self, stem: &str) -> Entry {
         let nothing = Entry {
             policy: None,
             stands_in_until: None,

@@ -44,7 +44,8 @@ pub enum CeilingState {
     InForce,
     /// The file vanished or does not load: the running one stays in force.
     Kept,
-    /// The file does not load and none is running: a gate must not start, nothing is allowed.
+    /// The file does not load and none is running: a gate must not start, nothing is allowed. So it stays for a running
+    /// gate whose ceiling names what a changed catalogue does not have, until a ceiling loads.
     Broken,
 }
 
@@ -111,27 +112,39 @@ impl PolicySet {
         (set, builder.mistakes)
     }
 
-    /// The set in force when the folder as a whole can't be read: every policy stands in for
-    /// itself, no longer than a broken one would.
-    pub fn unreadable(&self, now: Timestamp, policies_stale: std::time::Duration) -> Self {
-        let stale_at = after(now, policies_stale);
-        let entries = self.entries.iter().map(|(name, entry)| {
-            let entry = Entry {
-                policy: entry.policy.clone(),
-                stands_in_until: entry.stands_in_until.or(Some(stale_at)),
-            };
-            (Arc::clone(name), entry)
-        });
+    /// The set in force when the folder as a whole can't be read: every policy stands in for itself, no longer than a
+    /// broken one would, resolved against `catalogue`, which may have changed meanwhile.
+    pub fn unreadable(
+        &self,
+        catalogue: &Catalogue,
+        now: Timestamp,
+        policies_stale: std::time::Duration,
+    ) -> Self {
+        let builder = Builder {
+            catalogue,
+            previous: Some(self),
+            now,
+            stale_at: after(now, policies_stale),
+            mistakes: Vec::new(),
+        };
+        let names = self.entries.keys();
+        let entries = names
+            .map(|name| (Arc::clone(name), builder.standing_in(name)))
+            .collect();
+        let (ceiling, ceiling_state) = builder.kept_ceiling();
         Self {
-            entries: entries.collect(),
-            ceiling: self.ceiling.clone(),
-            ceiling_state: match self.ceiling_state {
-                CeilingState::InForce => CeilingState::Kept,
-                other => other,
-            },
-            catalogue_digest: self.catalogue_digest.clone(),
-            digest: self.digest.clone(),
+            digest: digest(&entries, ceiling.as_deref()),
+            entries,
+            ceiling,
+            ceiling_state,
+            catalogue_digest: catalogue.digest().to_owned(),
         }
+    }
+
+    /// Whether this is the catalogue that the policies were resolved against: indices of another one mean other
+    /// operations.
+    pub fn is_of(&self, catalogue: &Catalogue) -> bool {
+        self.catalogue_digest == catalogue.digest()
     }
 
     /// What is known of an integration's policy, now.

@@ -51,7 +51,10 @@ fn state(set: &PolicySet, name: &str, now: &str) -> &'static str {
 }
 
 fn allows(set: &PolicySet, name: &str, operation: &str) -> Result<(), Reason> {
-    let catalogue = catalogue();
+    allows_in(&catalogue(), set, name, operation)
+}
+
+fn allows_in(catalogue: &Catalogue, set: &PolicySet, name: &str, operation: &str) -> Result<(), Reason> {
     let now = at("12:00:00");
     let PolicyState::Ready(policy) = set.policy(name, now) else {
         panic!("{name} is not ready");
@@ -78,7 +81,7 @@ fn allows(set: &PolicySet, name: &str, operation: &str) -> Result<(), Reason> {
     let decision = decide(&Question {
         policy,
         ceiling: set.ceiling(),
-        catalogue: &catalogue,
+        catalogue,
         facts: &facts,
         request: None,
         connection: ConnectionRef { name: "a", app: None },
@@ -258,10 +261,68 @@ fn a_file_that_cannot_be_read_counts_as_one_that_does_not_load() {
 #[test]
 fn a_folder_that_cannot_be_read_does_not_keep_policies_for_ever() {
     let (good, _) = build(&[policy_file("a", READ)], None, "12:00:00");
-    let stale = good.unreadable(at("12:30:00"), HOUR);
-    let again = stale.unreadable(at("12:45:00"), HOUR);
+    let stale = good.unreadable(&catalogue(), at("12:30:00"), HOUR);
+    let again = stale.unreadable(&catalogue(), at("12:45:00"), HOUR);
     assert_eq!(state(&again, "a", "13:29:59"), "ready");
     assert_eq!(state(&again, "a", "13:30:00"), "invalid");
+    let over = again.unreadable(&catalogue(), at("13:30:00"), HOUR);
+    assert_eq!(state(&over, "a", "13:30:00"), "invalid");
+    assert_eq!(over.next_change(), None, "nothing is left to be looked at again");
+}
+
+/// An operation that stands before all others: it moves each of them by one.
+const ADDITION: &str = "method\tpath\tid\teffect\tresolve\tleast\n\
+                        GET\t/crm/v3/brand-new/{id}\tcrm.brand-new.get\tread\tfixed\tcrm.objects.owners.read\n";
+
+#[test]
+fn a_folder_that_cannot_be_read_and_a_catalogue_that_changed_deny_and_allow_the_same_operations() {
+    let named = "deny:\n  - operation: [crm.objects.merge]\n";
+    let policy = policy_file("a", WRITE);
+    let policy = file("a.yaml", &format!("{}{named}", policy.text.unwrap()));
+    let ceiling = file("_ceiling.yaml", "deny:\n  - operation: [crm.objects.update]\n");
+    let (good, codes) = build(&[policy, ceiling], None, "12:00:00");
+    assert!(codes.is_empty(), "{codes:?}");
+    let extended = Catalogue::with(Some(ADDITION), &[]).unwrap();
+    let place = |catalogue: &Catalogue| catalogue.operation_by_id("crm.objects.merge").unwrap();
+    assert_ne!(place(&extended), place(&catalogue()), "the addition moves it");
+    let stale = good.unreadable(&extended, at("12:30:00"), HOUR);
+    assert!(stale.is_of(&extended) && !stale.is_of(&catalogue()));
+    assert_eq!(stale.ceiling_state(), CeilingState::Kept);
+    for operation in [
+        "crm.objects.create",
+        "crm.objects.update",
+        "crm.objects.merge",
+        "crm.objects.get",
+    ] {
+        assert_eq!(
+            allows_in(&extended, &stale, "a", operation),
+            allows(&good, "a", operation),
+            "{operation}"
+        );
+    }
+}
+
+#[test]
+fn a_ceiling_that_a_changed_catalogue_breaks_stays_broken_when_its_file_is_removed() {
+    let extended = Catalogue::with(Some(ADDITION), &[]).unwrap();
+    let ceiling = file("_ceiling.yaml", "deny:\n  - operation: [crm.brand-new.get]\n");
+    let policy = || policy_file("a", READ);
+    fn build(files: &[PolicyFile], catalogue: &Catalogue, previous: Option<&PolicySet>) -> PolicySet {
+        PolicySet::build(files, catalogue, previous, at("12:00:00"), HOUR).0
+    }
+    let good = build(&[policy(), ceiling], &extended, None);
+    assert_eq!(good.ceiling_state(), CeilingState::InForce);
+    for broken in [
+        build(&[policy()], &catalogue(), Some(&good)),
+        good.unreadable(&catalogue(), at("12:00:00"), HOUR),
+    ] {
+        assert_eq!(broken.ceiling_state(), CeilingState::Broken);
+        let still = broken.unreadable(&catalogue(), at("12:00:00"), HOUR);
+        assert_eq!(still.ceiling_state(), CeilingState::Broken);
+        let still = build(&[policy()], &catalogue(), Some(&broken));
+        assert_eq!(still.ceiling_state(), CeilingState::Broken);
+        assert_eq!(state(&still, "a", "12:00:00"), "invalid");
+    }
 }
 
 #[test]
