@@ -1,5 +1,7 @@
 //! One attempt to get an answer: by which connection, how it may fail, and what that tells of the upstream.
 
+use std::cell::Cell;
+
 use http::StatusCode;
 use http_body::Body;
 
@@ -16,6 +18,15 @@ pub enum Way {
     Any,
     /// A new one.
     Fresh,
+}
+
+/// What is asked and told before the first byte goes up.
+#[derive(Clone, Copy)]
+pub struct Leave<'a> {
+    /// Whether it may still: asked after each wait.
+    pub still: &'a dyn Fn() -> bool,
+    /// Set when a connection takes it: from here on some of it may have gone up.
+    pub taken: &'a Cell<bool>,
 }
 
 /// What the upstream answered.

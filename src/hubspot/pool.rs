@@ -20,7 +20,7 @@ use super::answers::{Names, Violation};
 use super::breaker::{AccountBit, Passage};
 use super::client::{Connection, RequestHead};
 use super::connect::{Upstream, UpstreamStream};
-use super::exchange::{Answer, ExchangeError, Unanswered, Way, fate_of, fate_of_answer};
+use super::exchange::{Answer, ExchangeError, Leave, Unanswered, Way, fate_of, fate_of_answer};
 use super::places::{Place, Places};
 use super::progress::Progress;
 use super::shared::{Active, Counted, PoolStats, Shared};
@@ -116,8 +116,8 @@ where
         self.stats.idle.sub((before - idle.len()) as u64);
     }
 
-    /// Sends a request, once, and returns the answer's head with its body. `still` is asked after each wait
-    /// that comes before the first byte; a connection that was made for one withdrawn is kept.
+    /// Sends a request, once, and returns the answer's head with its body. A connection that was made for one withdrawn
+    /// is kept.
     ///
     /// Nothing is repeated here: what may be is for the caller to know.
     pub async fn send(
@@ -127,7 +127,7 @@ where
         way: Way,
         account: AccountBit,
         progress: Option<&Progress>,
-        still: &dyn Fn() -> bool,
+        leave: Leave<'_>,
     ) -> Result<Answer<B>, Unanswered<B>> {
         let unsent = |body, error| Unanswered {
             unsent: Some(body),
@@ -175,10 +175,11 @@ where
             },
         };
         // Making a connection may have taken seconds.
-        if (waited || !reused) && !still() {
+        if (waited || !reused) && !(leave.still)() {
             self.give_back(lent);
             return Err(unsent(body, ExchangeError::Withdrawn));
         }
+        leave.taken.set(true);
         let active = Active::begin(&self.stats, place);
         match self.exchange(lent, head, body, progress, active).await {
             Ok(answer) => {

@@ -49,6 +49,7 @@ words! {
         TokenEcho = "token_echo",
         BreakerOpen = "breaker_open",
         NoConnection = "no_connection",
+        Abandoned = "abandoned",
     }
 }
 

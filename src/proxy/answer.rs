@@ -1,7 +1,6 @@
 //! What goes back to the client: the upstream's answer, judged and filtered, or the gate's own words.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -10,8 +9,6 @@ use hyper::body::Body;
 use super::case::Case;
 use super::download::{self, Download, GateBody, Stages};
 use super::downward;
-use super::echo::EchoGuard;
-use super::echo_forms;
 use super::error_answer::Failure;
 use super::filtered;
 use super::forward::Answered;
@@ -76,14 +73,13 @@ impl Case {
     /// Judges the answer's head and sets up what is done to its body.
     pub async fn read_answer(
         &mut self,
-        (answered, lease): Answered,
+        (answered, used): Answered,
         rights: Rc<Rights>,
         rule: AnswerRule,
         facts: &Facts,
     ) -> Result<Answer, Stop> {
         let (status, mut fields, answer) = (answered.status, answered.fields, answered.body);
-        let token = lease.plain().expose();
-        let echo = EchoGuard::new(Arc::clone(lease.search()));
+        let echo = used.guard();
         // All fields at once, those that nobody reads, too: a token has no CR LF in it.
         if echo.is_in(answer.lines()) {
             return Err(self.echoed_in_head());
@@ -119,11 +115,10 @@ impl Case {
         let is_changed = stages.change_bytes() || rule != AnswerRule::Pass;
         downward::downward(&mut fields, is_changed);
         // What does not come down needs no second look.
-        let holds_token = |(_, value): (_, &[u8])| echo_forms::holds(token.as_bytes(), value);
-        if fields.iter().any(holds_token) {
+        if fields.iter().any(|(_, value)| used.is_in(value)) {
             return Err(self.echoed_in_head());
         }
-        let failure = Failure { facts, token };
+        let failure = Failure { facts, used: &used };
         let mut download = Download {
             first: Bytes::new(),
             left: answer.size_hint().exact(),

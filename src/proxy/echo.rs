@@ -14,9 +14,11 @@ use memchr::memmem::Finder;
 #[error("the answer repeats the upstream credential")]
 pub struct TokenEchoed;
 
-/// Looks for one token in a body that passes chunk by chunk.
+/// Looks for the tokens of one call in a body that passes chunk by chunk.
 pub struct EchoGuard {
     finder: Arc<Finder<'static>>,
+    /// Of the tokens that went up before: hardly ever any.
+    former: Vec<Arc<Finder<'static>>>,
     held: BytesMut,
 }
 
@@ -25,13 +27,25 @@ impl EchoGuard {
     pub fn new(finder: Arc<Finder<'static>>) -> Self {
         Self {
             finder,
+            former: Vec::new(),
             held: BytesMut::new(),
         }
     }
 
-    /// Whether `bytes`, a header value say, holds the token.
+    /// Looks for what `finder` looks for, too.
+    pub fn and(mut self, finder: Arc<Finder<'static>>) -> Self {
+        self.former.push(finder);
+        self
+    }
+
+    fn finders(&self) -> impl Iterator<Item = &Finder<'static>> {
+        std::iter::once(&*self.finder).chain(self.former.iter().map(|finder| &**finder))
+    }
+
+    /// Whether `bytes`, a header value say, holds a token.
     pub fn is_in(&self, bytes: &[u8]) -> bool {
-        !self.finder.needle().is_empty() && self.finder.find(bytes).is_some()
+        self.finders()
+            .any(|finder| !finder.needle().is_empty() && finder.find(bytes).is_some())
     }
 
     /// The next bytes that may be handed on.
@@ -56,9 +70,15 @@ impl EchoGuard {
         std::mem::take(&mut self.held).freeze()
     }
 
-    /// How many bytes at the end of `window` begin the token.
+    /// How many bytes at the end of `window` begin a token.
     fn partial(&self, window: &[u8]) -> usize {
-        let needle = self.finder.needle();
+        self.finders()
+            .map(|finder| Self::partial_of(finder.needle(), window))
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn partial_of(needle: &[u8], window: &[u8]) -> usize {
         let Some(first) = needle.first() else { return 0 };
         let from = window.len().saturating_sub(needle.len() - 1);
         let tail = window.get(from..).unwrap_or_default();
@@ -104,6 +124,36 @@ mod tests {
             }
             assert_eq!(out, b"aaapat-na1-");
         }
+    }
+
+    #[test]
+    fn no_byte_of_any_of_several_tokens_gets_out_wherever_it_is_cut() {
+        let several = || {
+            let finder = |token: &str| Arc::new(Finder::new(token).into_owned());
+            EchoGuard::new(finder("abcd"))
+                .and(finder("cdefgh"))
+                .and(finder(""))
+        };
+        for (body, out) in [("xxabcdx", "xx"), ("xxcdefghx", "xx"), ("xabccdefgh", "xabc")] {
+            let body = body.as_bytes();
+            for cut in 0..body.len() {
+                let mut guard = several();
+                let mut passed = Vec::new();
+                for chunk in [&body[..cut], &body[cut..]] {
+                    match guard.push(Bytes::copy_from_slice(chunk)) {
+                        Ok(bytes) => passed.extend_from_slice(&bytes),
+                        Err(TokenEchoed) => break,
+                    }
+                }
+                assert!(out.as_bytes().starts_with(&passed), "{passed:?} at {cut}");
+                assert!(several().is_in(body));
+            }
+        }
+        let mut guard = several();
+        let passed = guard
+            .push(Bytes::from_static(b"abcdef".get(1..).unwrap()))
+            .unwrap();
+        assert_eq!([passed, guard.finish()].concat(), b"bcdef");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::answer::Answer;
 use super::case::Case;
 use super::download::Download;
 use super::downward;
-use super::echo_forms;
 use super::filtered::with_links;
+use super::forward::Used;
 use super::judged::Share;
 use super::stop::{self, Stop};
 use crate::access::facts::Facts;
@@ -25,8 +25,8 @@ use crate::hubspot::error_body;
 pub(super) struct Failure<'a> {
     /// The call's.
     pub(super) facts: &'a Facts,
-    /// The token it went up with.
-    pub(super) token: &'a str,
+    /// The tokens it went up with.
+    pub(super) used: &'a Used,
 }
 
 impl Case {
@@ -77,7 +77,7 @@ impl Case {
             }
             whole.extend_from_slice(&piece);
         }
-        if echo_forms::holds(error.token.as_bytes(), &whole) {
+        if error.used.is_in(&whole) {
             self.outcome.echoed("body", false);
             return Err(Stop::TokenEcho {
                 unsure: self.outcome.changed_data(),

@@ -14,17 +14,18 @@ use http::{Method, Uri};
 use tokio::time::Instant;
 
 use super::answer::is_no_http;
+use super::forward::Used;
 use super::outcome::Outcome;
 use super::rights::Rights;
 use super::stop::Stop;
 use super::upload::{UpBody, UploadWatch};
 use super::worker::Worker;
 use crate::access::effect::Effect;
-use crate::events::UpstreamRetried;
+use crate::events::{UpstreamFailed, UpstreamRetried};
 use crate::hubspot::breaker::AccountBit;
 use crate::hubspot::client::RequestHead;
-use crate::hubspot::exchange::{Answer, ExchangeError, Unanswered, Way};
-use crate::metrics::{RetryResult, RetryWhy};
+use crate::hubspot::exchange::{Answer, ExchangeError, Leave, Unanswered, Way};
+use crate::metrics::{RetryResult, RetryWhy, UpstreamErrorKind};
 use crate::tokens::Lease;
 
 /// What came, or what became of the request.
@@ -73,13 +74,13 @@ impl Exchange<'_> {
     pub(super) async fn send(
         &self,
         going: &mut Going,
-        lease: &mut Lease,
+        used: &mut Used,
         outcome: &mut Outcome,
     ) -> Result<Sent, Stop> {
         let mut body = std::mem::replace(&mut going.first, UpBody::Empty);
         let (mut way, mut is_renewed, mut retried) = (Way::Any, false, None);
         loop {
-            let sent = self.once(body, way, going, lease, outcome).await;
+            let sent = self.once(body, way, going, used.lease(), outcome).await;
             let mut failed = match sent {
                 Ok(Err(failed)) => failed,
                 Ok(Ok(answer)) => {
@@ -97,7 +98,8 @@ impl Exchange<'_> {
                 && let Some(unsent) = failed.unsent.take()
             {
                 is_renewed = true;
-                if !self.renew(lease).await {
+                // A request that was repeated may have been read with the token it had.
+                if !self.renew(used, retried.is_some()).await {
                     // Nothing went up; the caller says why.
                     return Ok(Err(failed));
                 }
@@ -130,6 +132,8 @@ impl Exchange<'_> {
             return None;
         }
         let why = if error.is_unsent() {
+            // Nothing of this attempt; of the one before it, if there was one, all.
+            outcome.sent_upstream.set(outcome.replayed);
             RetryWhy::Unsent
         } else if outcome.repeatable && !is_no_http(error) && !error.is_body() {
             // What answered with no HTTP has answered: that is told and counted, not tried again.
@@ -147,17 +151,17 @@ impl Exchange<'_> {
     }
 
     /// Takes the connection's next token; whether the call may go on with it.
-    async fn renew(&self, lease: &mut Lease) -> bool {
+    async fn renew(&self, used: &mut Used, went_up: bool) -> bool {
         let next = tokio::select! {
             biased;
-            next = self.worker.gate().live.lease_again(lease) => next,
+            next = self.worker.gate().live.lease_again(used.lease()) => next,
             _ = self.rights.withdrawn() => return false,
         };
         let Ok(next) = next else { return false };
         if self.rights.check().is_err() {
             return false;
         }
-        *lease = next;
+        used.next(next, went_up);
         true
     }
 
@@ -181,20 +185,32 @@ impl Exchange<'_> {
             authorization: Some(lease.authorization()),
             headers: &self.head.headers,
         };
+        let leave = Leave {
+            still: &still,
+            taken: &outcome.sent_upstream,
+        };
         // Where it stays: it is 1.7 KB.
         let mut sending = pin!(
             self.worker
                 .pool()
-                .send(&head, body, way, account, progress, &still)
+                .send(&head, body, way, account, progress, leave)
         );
+        let mut waiting = Waiting {
+            outcome: Some(outcome),
+            worker: self.worker,
+        };
         if outcome.effect != Some(Effect::Read) {
-            return Ok(sending.await);
+            let sent = sending.await;
+            waiting.outcome = None;
+            return Ok(sent);
         }
         let sent = tokio::select! {
             biased;
-            sent = &mut sending => sent,
-            stop = self.rights.withdrawn() => return Err(stop),
+            sent = &mut sending => Ok(sent),
+            stop = self.rights.withdrawn() => Err(stop),
         };
+        waiting.outcome = None;
+        let sent = sent?;
         // A refused call says why by itself.
         if sent.is_ok() {
             self.rights.check()?;
@@ -208,6 +224,28 @@ impl Exchange<'_> {
                 id: outcome.id(),
                 why,
                 result,
+            }
+            .emit(self.worker.metrics().metrics());
+        }
+    }
+}
+
+/// A call that waits for a connection. One whose caller leaves meanwhile would be noticed nowhere: of an upstream that
+/// nobody waits long enough for there would be no sign at all.
+struct Waiting<'a> {
+    /// Until it waits no more.
+    outcome: Option<&'a Outcome>,
+    worker: &'a Worker,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let left = self.outcome.filter(|outcome| !outcome.sent_upstream.get());
+        if let Some(outcome) = left {
+            UpstreamFailed {
+                id: Some(outcome.id()),
+                kind: UpstreamErrorKind::Abandoned,
+                detail: &"its client left before there was a connection",
             }
             .emit(self.worker.metrics().metrics());
         }

@@ -4,6 +4,7 @@
 //! sent once more, if all of its body is still held. The integration never sees that 401.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -11,6 +12,8 @@ use http::{Method, StatusCode, Uri};
 
 use super::answer::{is_no_http, no_http};
 use super::client_body::ClientBody;
+use super::echo::EchoGuard;
+use super::echo_forms;
 use super::exchange::{Exchange, Going, Head};
 use super::judged::TOO_LARGE;
 use super::multipart::Multipart;
@@ -51,13 +54,56 @@ pub struct Call {
     pub bounds: UploadBounds,
 }
 
-/// An answer, and the token it was asked with.
-pub type Answered = (Answer<UpBody>, Lease);
+/// The tokens that a call went up with.
+pub struct Used {
+    /// The last one, which the answer is for.
+    lease: Lease,
+    /// Those before it, which an answer may repeat as well: hardly ever any.
+    former: Vec<Lease>,
+}
+
+impl Used {
+    fn first(lease: Lease) -> Self {
+        Self {
+            lease,
+            former: Vec::new(),
+        }
+    }
+
+    /// The last one.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Another one takes its place.
+    pub fn next(&mut self, lease: Lease, went_up: bool) {
+        let former = std::mem::replace(&mut self.lease, lease);
+        if went_up {
+            self.former.push(former);
+        }
+    }
+
+    /// What looks for them in what comes down.
+    pub fn guard(&self) -> EchoGuard {
+        let guard = EchoGuard::new(Arc::clone(self.lease.search()));
+        let former = self.former.iter().map(Lease::search);
+        former.fold(guard, |guard, search| guard.and(Arc::clone(search)))
+    }
+
+    /// Whether `text` repeats one, in any form that is looked for.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        let is_in = |lease: &Lease| echo_forms::holds(lease.plain().expose().as_bytes(), text);
+        is_in(&self.lease) || self.former.iter().any(is_in)
+    }
+}
+
+/// An answer, and what it was asked with.
+pub type Answered = (Answer<UpBody>, Used);
 
 /// Sends `call`, and once more after a 401.
 pub async fn forward(
     worker: &Worker,
-    mut lease: Lease,
+    lease: Lease,
     call: Call,
     rights: &Rc<Rights>,
     outcome: &mut Outcome,
@@ -72,29 +118,29 @@ pub async fn forward(
         rights,
         head: &head,
     };
+    let mut used = Used::first(lease);
     let mut going = going_up(call.body, call.bounds, outcome);
     worker.gate().pools.retries.pay_in();
     outcome.forwarding();
-    outcome.sent_upstream = true;
     outcome.rights = Some(Rc::clone(rights));
-    let sent = exchange.send(&mut going, &mut lease, outcome).await?;
+    let sent = exchange.send(&mut going, &mut used, outcome).await?;
     if let Some(watch) = &going.watch {
         outcome.request_bytes = watch.sent_bytes();
     }
     let answer = sent.map_err(|failed| stop_for(worker, outcome, going.watch.as_ref(), rights, &failed))?;
     note_status(worker, outcome, answer.status);
     if answer.status != StatusCode::UNAUTHORIZED {
-        lease.accepted();
+        used.lease.accepted();
         if let Some(watch) = &going.watch {
             watch.forget();
         }
-        return Ok((answer, lease));
+        return Ok((answer, used));
     }
     drop(answer);
-    let mut renewed = tokio::select! {
+    let renewed = tokio::select! {
         biased;
-        renewed = worker.gate().live.rejected(&lease) => renewed.map_err(|error| {
-            note_unauthorised(outcome, &lease, error.reason());
+        renewed = worker.gate().live.rejected(&used.lease) => renewed.map_err(|error| {
+            note_unauthorised(outcome, &used.lease, error.reason());
             credential(&error)
         })?,
         // A 401 was not executed, whatever the method: nothing is under way.
@@ -106,12 +152,13 @@ pub async fn forward(
     // A refresh takes seconds: what was revoked meanwhile does not go up again.
     rights.check()?;
     outcome.replayed = true;
+    used.next(renewed, true);
     let mut again = Going {
         first: UpBody::full(held.clone()),
         watch: None,
         held,
     };
-    let sent = exchange.send(&mut again, &mut renewed, outcome).await?;
+    let sent = exchange.send(&mut again, &mut used, outcome).await?;
     let is_accepted = matches!(&sent, Ok(answer) if answer.status != StatusCode::UNAUTHORIZED);
     UpstreamRetried {
         id: outcome.id(),
@@ -127,8 +174,8 @@ pub async fn forward(
     note_status(worker, outcome, answer.status);
     if !is_accepted {
         // The second one: the connection is marked, and says so until something works again.
-        note_unauthorised(outcome, &renewed, Reason::ConnectionRejected);
-        let error = worker.gate().live.rejected(&renewed).await.err();
+        note_unauthorised(outcome, &used.lease, Reason::ConnectionRejected);
+        let error = worker.gate().live.rejected(&used.lease).await.err();
         return Err(error.map_or(
             Stop::Credential {
                 retry_after_seconds: 1,
@@ -136,8 +183,8 @@ pub async fn forward(
             |error| credential(&error),
         ));
     }
-    renewed.accepted();
-    Ok((answer, renewed))
+    used.lease.accepted();
+    Ok((answer, used))
 }
 
 /// The body on its way, and what is kept of it.
@@ -219,7 +266,7 @@ fn stop_for(
     let error = &failed.error;
     if failed.unsent.is_some() || is_unsent(error) {
         // Nothing of this attempt; of the one before it, if there was one, all.
-        outcome.sent_upstream = outcome.replayed;
+        outcome.sent_upstream.set(outcome.replayed);
     }
     if matches!(error, ExchangeError::Withdrawn) {
         return rights.check().err().unwrap_or(Stop::Credential {
@@ -232,7 +279,7 @@ fn stop_for(
         Some(UploadError::Import(fault)) => return Stop::Refused(fault.refusal()),
         None => {}
     }
-    let unsure = outcome.sent_upstream && outcome.effect.is_none_or(Effect::changes_data);
+    let unsure = outcome.sent_upstream.get() && outcome.effect.is_none_or(Effect::changes_data);
     let (kind, stop) = match error {
         ExchangeError::Connect(source) => (UpstreamErrorKind::of_connect(source), Stop::Upstream { unsure }),
         ExchangeError::ConnectTimeout => (UpstreamErrorKind::ConnectTimeout, Stop::Timeout { unsure }),

@@ -132,7 +132,7 @@ impl Outcome {
             self.worker()
                 .gate()
                 .quotas
-                .settle(bill.charged, self.sent_upstream);
+                .settle(bill.charged, self.sent_upstream.get());
         }
     }
 }

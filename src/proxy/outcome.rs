@@ -1,5 +1,6 @@
 //! What became of a call: counted and recorded once, when its answer has ended, however it ended.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ pub struct Outcome {
     /// Why it failed after all.
     pub reason: Reason,
     /// Request bytes reached the upstream.
-    pub sent_upstream: bool,
+    pub sent_upstream: Cell<bool>,
     /// The request went up twice.
     pub replayed: bool,
     /// What it stands on, once it goes up: what was withdrawn before its end was not stopped by that,
@@ -82,7 +83,7 @@ impl Outcome {
             status: 0,
             source: Source::Gate,
             reason: Reason::None,
-            sent_upstream: false,
+            sent_upstream: Cell::new(false),
             replayed: false,
             rights: None,
             stripped: 0,
@@ -167,7 +168,7 @@ impl Outcome {
     /// Whether it went on although it was killed, suspended or revoked meanwhile.
     fn ran_on(&self) -> bool {
         let withdrawn = || self.rights.as_ref().is_some_and(|rights| rights.check().is_err());
-        self.sent_upstream && self.effect != Some(Effect::Read) && withdrawn()
+        self.sent_upstream.get() && self.effect != Some(Effect::Read) && withdrawn()
     }
 
     /// The call's place is free: at once if it was answered, else no sooner than an answer would have come.
@@ -219,7 +220,7 @@ impl Drop for Outcome {
             status: self.status,
             source: self.source,
             reason: self.reason,
-            sent_upstream: self.sent_upstream,
+            sent_upstream: self.sent_upstream.get(),
             cut_short: self.open,
             replayed: self.replayed,
             after_kill: self.ran_on(),
