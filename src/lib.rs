@@ -4,6 +4,7 @@ pub mod access;
 pub mod admin;
 pub mod answer_fields;
 pub mod audit;
+pub mod caps;
 pub mod catalogue_file;
 pub mod cli;
 pub mod clock;

@@ -4,13 +4,12 @@
 //! What stands between a socket and HTTP (TLS, a check of heads) is the caller's [`Open`]; so it is the
 //! composition root's to choose, and the surfaces served here know neither.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -20,10 +19,11 @@ use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::caps::{self, Caps, Seat};
 
 /// Pause after a failed accept: descriptors have run out, and come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -31,10 +31,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How much a listener takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Open connections; more wait to be accepted.
-    pub connections: usize,
-    /// Open connections from one address; more are closed.
-    pub per_address: usize,
+    /// Open connections; more are closed.
+    pub caps: Caps,
     /// Largest head in bytes.
     pub head_bytes: usize,
     /// From accept to the end of a head, and between two requests of one connection.
@@ -113,14 +111,9 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let connections = Arc::new(Semaphore::new(bounds.connections));
-    let addresses = Arc::new(Addresses::default());
+    let open = Arc::new(caps::Open::default());
     let tasks = TaskTracker::new();
     loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&connections).acquire_owned() => permit.map_err(io::Error::other)?,
-            () = shutdown.cancelled() => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => break,
@@ -133,55 +126,21 @@ where
                 continue;
             }
         };
-        let Some(place) = addresses.take(address.ip(), bounds.per_address) else {
-            tracing::debug!(
-                listener = name,
-                "a connection beyond the most from one address was closed"
-            );
+        let Ok(seat) = Seat::take(&open, address.ip(), bounds.caps) else {
+            tracing::debug!(listener = name, "a connection over the caps was closed");
             continue;
         };
         let (handler, shutdown, way) = (handler.clone(), shutdown.clone(), way.clone());
         tasks.spawn(async move {
             let handler = move |request| handler(address, request);
             connection(name, (stream, way), bounds, handler, shutdown).await;
-            drop((place, permit));
+            drop(seat);
         });
     }
     tasks.close();
     // Bounded: a request has its deadline, and an idle connection is closed at once.
     let _ = tokio::time::timeout(bounds.drain, tasks.wait()).await;
     Ok(())
-}
-
-/// How many connections are open from each address; no larger than the number of connections.
-#[derive(Default)]
-struct Addresses(Mutex<HashMap<IpAddr, usize>>);
-
-/// One of an address's connections, until it is dropped.
-struct AddressPlace(Arc<Addresses>, IpAddr);
-
-impl Addresses {
-    fn take(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<AddressPlace> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_default();
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(AddressPlace(Arc::clone(self), address))
-    }
-}
-
-impl Drop for AddressPlace {
-    fn drop(&mut self) {
-        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.1);
-            }
-        }
-    }
 }
 
 async fn connection<O, H, F, B>(
@@ -255,32 +214,15 @@ mod tests {
     use super::*;
 
     const BOUNDS: Bounds = Bounds {
-        connections: 1,
-        per_address: 1,
+        caps: Caps {
+            total: 1,
+            per_address: 1,
+        },
         head_bytes: 16 * 1024,
         head: Duration::from_secs(30),
         life: Duration::from_millis(500),
         drain: Duration::from_secs(1),
     };
-
-    #[test]
-    fn an_address_has_its_own_places_and_leaves_none_behind() {
-        let addresses = Arc::new(Addresses::default());
-        let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let places = [
-            addresses.take(one, 2),
-            addresses.take(one, 2),
-            addresses.take(two, 2),
-        ];
-        assert!(places.iter().all(Option::is_some));
-        assert!(addresses.take(one, 2).is_none());
-        drop(places);
-        assert!(addresses.take(one, 2).is_some());
-        assert!(
-            addresses.0.lock().unwrap().is_empty(),
-            "a place that was refused or given back"
-        );
-    }
 
     async fn start() -> (SocketAddr, tokio_util::sync::DropGuard) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -302,20 +244,28 @@ mod tests {
         // Answers to these fill every buffer there is.
         let many = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
         greedy.write_all(many.as_bytes()).await.unwrap();
-        let served = async {
-            let mut stream = TcpStream::connect(address).await.unwrap();
+        let ask = async || {
+            let mut stream = TcpStream::connect(address).await?;
             stream
                 .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-                .await
-                .unwrap();
+                .await?;
             let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await.unwrap();
-            answer
+            stream.read_to_end(&mut answer).await?;
+            io::Result::Ok(answer)
         };
-        let answer = tokio::time::timeout(Duration::from_secs(10), served)
+        let answer = ask().await.unwrap_or_default();
+        assert!(answer.is_empty(), "there is one place");
+        let served = async {
+            while !ask()
+                .await
+                .is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), served)
             .await
             .unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 200"));
         drop(greedy);
     }
 }

@@ -28,6 +28,7 @@ use super::refusal::{Code, Refusal};
 use super::routes::{Found, Lane, Route, find};
 use super::who::{Who, who_is};
 use crate::access::admin_key::PresentedAdminKey;
+use crate::caps::Caps;
 use crate::events::AdminAnswered;
 use crate::listener::{self, Bounds, Open};
 use crate::metrics::AdminResult;
@@ -35,8 +36,10 @@ use crate::monitor;
 use crate::store::StoreError;
 
 const BOUNDS: Bounds = Bounds {
-    connections: 64, // a handful of people and programs, and whoever scrapes
-    per_address: 32,
+    caps: Caps {
+        total: 64, // a handful of people and programs, and whoever scrapes
+        per_address: 32,
+    },
     head_bytes: 16 * 1024,
     head: Duration::from_secs(15),
     life: Duration::from_secs(600),

@@ -149,19 +149,27 @@ impl Signals {
     }
 }
 
-/// Until SIGTERM or SIGINT; SIGHUP reloads; a second signal ends the waiting.
+/// Until SIGTERM or SIGINT; SIGHUP reloads; a second signal ends the waiting. A worker that ends by itself ends the gate, in
+/// the same order: whoever runs it starts it anew.
 pub async fn serve(server: Server, signals: Signals) -> CommandResult {
     let Signals {
         mut term,
         mut int,
         mut hup,
     } = signals;
-    loop {
+    let failed = loop {
         tokio::select! {
-            _ = term.recv() => break,
-            _ = int.recv() => break,
+            _ = term.recv() => break false,
+            _ = int.recv() => break false,
+            () = server.failed() => break true,
             _ = hup.recv() => server.reload(),
         }
+    };
+    if failed {
+        tracing::error!(
+            event = "gate.failed",
+            "a worker has ended in a defect of scopegate's: the gate ends, and must be started anew"
+        );
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!(event = "gate.draining");
@@ -170,9 +178,13 @@ pub async fn serve(server: Server, signals: Signals) -> CommandResult {
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => return Ok(Exit::Fine),
+            () = &mut shutdown => break,
             _ = term.recv() => hurry.cancel(),
             _ = int.recv() => hurry.cancel(),
         }
+    }
+    match failed {
+        true => Err(CommandError::internal("a worker has ended in a defect")),
+        false => Ok(Exit::Fine),
     }
 }

@@ -14,14 +14,17 @@ use tokio_util::sync::CancellationToken;
 use super::ending::for_operator;
 use super::pages::{Page, Reply};
 use super::{Inner, Installer};
+use crate::caps::Caps;
 use crate::config::START_PATH;
 use crate::listener::{self, Bounds, Open};
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
 const BOUNDS: Bounds = Bounds {
-    connections: 256, // a browser opens a few, and 300 people may come at once
-    per_address: 256, // a TLS proxy stands in front: all come from there
+    caps: Caps {
+        total: 256,       // a browser opens a few, and 300 people may come at once
+        per_address: 256, // a TLS proxy stands in front: all come from there
+    },
     head_bytes: 16 * 1024,
     head: Duration::from_secs(15),
     life: Duration::from_secs(120), // longer than one reply may take

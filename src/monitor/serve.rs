@@ -17,6 +17,7 @@ use tower::timeout::TimeoutLayer;
 use tower::{ServiceBuilder, ServiceExt};
 
 use super::Readiness;
+use crate::caps::Caps;
 use crate::listener::{self, Bounds};
 use crate::metrics::Metrics;
 
@@ -25,8 +26,10 @@ const CONCURRENT: usize = 8;
 /// A request that takes longer than this is of no use to its scraper.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const BOUNDS: Bounds = Bounds {
-    connections: 64, // a few scrapers and probes, with room to spare
-    per_address: 64,
+    caps: Caps {
+        total: 64, // a few scrapers and probes, with room to spare
+        per_address: 16,
+    },
     head_bytes: 16 * 1024,
     head: Duration::from_secs(30),
     life: Duration::from_secs(600),

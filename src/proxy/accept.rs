@@ -1,21 +1,18 @@
 //! One acceptor for all workers: it owns the listening socket and the caps, and hands each socket
 //! to the worker that has the fewest.
 //!
-//! The last tenth of all places is kept for addresses that hold few: neither one client nor a hundred
-//! hoarders take them all. An IPv6 address counts as its /64, which one machine has to itself.
-//!
 //! Not `SO_REUSEPORT`: hash spreading leaves few long-lived clients unbalanced and splits the caps.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::caps::{Caps, Open, Over, Seat};
 use crate::metrics::{ClientEnd, Metrics};
 
 /// A socket on its way to a worker.
@@ -50,101 +47,41 @@ impl WorkerHandle {
     }
 }
 
-/// Most open connections, in total and from one address.
-#[derive(Clone, Copy, Debug)]
-pub struct Caps {
-    /// In total.
-    pub total: usize,
-    /// From one address.
-    pub per_address: usize,
-}
-
-impl Caps {
-    /// Places that only an address with few connections may take.
-    fn kept(self) -> usize {
-        self.total / 10
-    }
-}
-
-/// An address that holds fewer may take one of the kept places.
-const FEW: usize = 8;
-
-/// What counts as one address.
-fn owner(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
-    }
-}
-
-#[derive(Default)]
-struct Open {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// A connection's place under the caps.
+/// A connection's place under the caps and in a worker's load, given back when dropped.
 pub struct Slot {
-    open: Arc<Mutex<Open>>,
-    address: IpAddr,
+    _seat: Seat,
     load: Option<Arc<AtomicUsize>>,
 }
 
 impl Slot {
-    fn take(open: &Arc<Mutex<Open>>, address: IpAddr, caps: Caps) -> Result<Self, ClientEnd> {
-        let address = owner(address);
-        let mut held = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_here = held.by_address.get(&address).copied().unwrap_or(0);
-        if from_here >= caps.per_address {
-            return Err(ClientEnd::ConnectionsPerAddress);
-        }
-        let left = caps.total.saturating_sub(held.total);
-        if left == 0 || (left <= caps.kept() && from_here >= FEW) {
-            return Err(ClientEnd::Connections);
-        }
-        held.by_address.insert(address, from_here + 1);
-        held.total += 1;
-        Ok(Self {
-            open: Arc::clone(open),
-            address,
-            load: None,
-        })
-    }
-
     fn count_for(&mut self, worker: &WorkerHandle) {
+        self.leave();
         worker.load.fetch_add(1, Ordering::Relaxed);
         self.load = Some(Arc::clone(&worker.load));
+    }
+
+    fn leave(&mut self) {
+        if let Some(load) = self.load.take() {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(load) = &self.load {
-            load.fetch_sub(1, Ordering::Relaxed);
-        }
-        let mut held = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        held.total = held.total.saturating_sub(1);
-        if let Some(count) = held.by_address.get_mut(&self.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                held.by_address.remove(&self.address);
-            }
-        }
+        self.leave();
     }
 }
 
 /// Accepts until `stop`. A socket over a cap is closed at once.
 pub async fn accept(
     listener: TcpListener,
-    workers: Vec<WorkerHandle>,
+    mut workers: Vec<WorkerHandle>,
     caps: Caps,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let open: Arc<Mutex<Open>> = Arc::default();
+    let open: Arc<Open> = Arc::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -153,9 +90,13 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let mut slot = match Slot::take(&open, peer.ip(), caps) {
-                    Ok(slot) => slot,
-                    Err(why) => {
+                let seat = match Seat::take(&open, peer.ip(), caps) {
+                    Ok(seat) => seat,
+                    Err(over) => {
+                        let why = match over {
+                            Over::Total => ClientEnd::Connections,
+                            Over::Address => ClientEnd::ConnectionsPerAddress,
+                        };
                         metrics.client_ended(why);
                         let why = why.as_str();
                         tracing::debug!(
@@ -166,16 +107,13 @@ pub async fn accept(
                         continue;
                     }
                 };
-                let Some(worker) = workers
-                    .iter()
-                    .min_by_key(|worker| worker.load.load(Ordering::Relaxed))
-                else {
-                    return;
-                };
-                slot.count_for(worker);
                 // A socket that can't be moved is closed; its client tries again.
                 if let Ok(stream) = stream.into_std() {
-                    let _ = worker.sockets.send(Accepted { stream, peer, slot });
+                    let slot = Slot {
+                        _seat: seat,
+                        load: None,
+                    };
+                    hand(&mut workers, Accepted { stream, peer, slot });
                 }
             }
             Err(error) => {
@@ -187,66 +125,56 @@ pub async fn accept(
     }
 }
 
+/// To the worker that has the fewest. One that is gone gets no more: it would always have the fewest.
+fn hand(workers: &mut Vec<WorkerHandle>, mut accepted: Accepted) {
+    while let Some((index, worker)) = workers
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, worker)| worker.load.load(Ordering::Relaxed))
+    {
+        accepted.slot.count_for(worker);
+        match worker.sockets.send(accepted) {
+            Ok(()) => return,
+            Err(mpsc::error::SendError(back)) => accepted = back,
+        }
+        workers.remove(index);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caps::Caps;
 
-    fn all(open: &Arc<Mutex<Open>>, address: IpAddr, caps: Caps) -> (Vec<Slot>, ClientEnd) {
-        let mut slots = Vec::new();
-        loop {
-            match Slot::take(open, address, caps) {
-                Ok(slot) => slots.push(slot),
-                Err(why) => return (slots, why),
-            }
+    #[test]
+    fn a_worker_that_is_gone_gets_no_connection_and_the_others_get_all() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let caps = Caps {
+            total: 10,
+            per_address: 10,
+        };
+        let open = Arc::default();
+        let accepted = || Accepted {
+            stream: std::net::TcpStream::connect(address).unwrap(),
+            peer: address,
+            slot: Slot {
+                _seat: Seat::take(&open, address.ip(), caps).unwrap(),
+                load: None,
+            },
+        };
+        let ((gone, ended), (lives, mut queue)) = (WorkerHandle::new(), WorkerHandle::new());
+        drop(ended);
+        let mut workers = vec![gone, lives.clone()];
+        for _ in 0..3 {
+            hand(&mut workers, accepted());
         }
-    }
-
-    #[test]
-    fn caps_hold_in_total_and_per_address_and_are_given_back() {
-        let open = Arc::default();
-        let caps = Caps {
-            total: 3,
-            per_address: 2,
-        };
-        let (here, there): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        let (first, why) = all(&open, here, caps);
-        assert_eq!((first.len(), why), (2, ClientEnd::ConnectionsPerAddress));
-        let (second, why) = all(&open, there, caps);
-        assert_eq!((second.len(), why), (1, ClientEnd::Connections));
-        drop(first);
-        assert!(Slot::take(&open, here, caps).is_ok());
-        drop(second);
-        assert!(open.lock().unwrap().by_address.is_empty());
-        assert_eq!(open.lock().unwrap().total, 0);
-    }
-
-    #[test]
-    fn the_last_places_are_for_addresses_that_hold_few() {
-        let open = Arc::default();
-        let caps = Caps {
-            total: 200,
-            per_address: 1000,
-        };
-        let (hoarder, other): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        let (hoarded, why) = all(&open, hoarder, caps);
-        assert_eq!((hoarded.len(), why), (180, ClientEnd::Connections));
-        let (few, _) = all(&open, other, caps);
-        assert_eq!(few.len(), FEW, "and nobody takes all that is kept");
-        assert!(Slot::take(&open, [10, 0, 0, 3].into(), caps).is_ok());
-    }
-
-    #[test]
-    fn one_machine_is_one_address() {
-        let open = Arc::default();
-        let caps = Caps {
-            total: 100,
-            per_address: 1,
-        };
-        let take = |text: &str| Slot::take(&open, text.parse().unwrap(), caps);
-        let held = [take("2001:db8::1").unwrap(), take("10.0.0.1").unwrap()];
-        assert!(take("2001:db8::ffff:2").is_err(), "the same /64");
-        assert!(take("::ffff:10.0.0.1").is_err(), "the same address, mapped");
-        assert!(take("2001:db8:0:1::1").is_ok());
-        drop(held);
+        assert_eq!((workers.len(), lives.load.load(Ordering::Relaxed)), (1, 3));
+        let held: Vec<_> = std::iter::from_fn(|| queue.try_recv().ok()).collect();
+        assert_eq!(held.len(), 3);
+        drop((held, queue));
+        assert_eq!(lives.load.load(Ordering::Relaxed), 0);
+        hand(&mut workers, accepted());
+        assert!(workers.is_empty(), "nobody is left");
     }
 }

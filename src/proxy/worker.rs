@@ -163,6 +163,7 @@ impl Worker {
     }
 
     fn tick(&self) {
+        fail::fail_point!("worker-tick");
         // Without calls, too, no old snapshot is kept for long.
         self.snapshot();
         let (upstream, version) = self.gate.upstream();
@@ -207,16 +208,32 @@ impl Held {
     }
 }
 
-/// When a worker ends.
-#[derive(Clone)]
+/// When workers end.
+#[derive(Clone, Default)]
 pub struct Ending {
     /// Take no new socket, finish what is under way.
     pub drain: CancellationToken,
     /// Drop what is still under way.
     pub abort: CancellationToken,
+    /// One has ended by itself, in a defect: its share of clients would find nobody.
+    pub gone: CancellationToken,
+}
+
+/// Tells when a worker's thread ends although nobody asked it to.
+struct Lives(Ending);
+
+impl Drop for Lives {
+    fn drop(&mut self) {
+        if !self.0.drain.is_cancelled() {
+            self.0.gone.cancel();
+        }
+    }
 }
 
 /// Starts a worker on a thread of its own. The thread ends when it has drained, or at `abort`.
+///
+/// # Errors
+/// There is no thread, or no runtime for it: the system's limits.
 pub fn spawn(
     gate: Arc<Gate>,
     audit: audit::Handle,
@@ -224,19 +241,27 @@ pub fn spawn(
     ending: Ending,
     index: usize,
 ) -> io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new()
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
         .name(format!("worker-{index}"))
         .spawn(move || {
-            match Builder::new_current_thread()
+            let runtime = Builder::new_current_thread()
                 .enable_all()
-                .build_local(LocalOptions::default())
-            {
-                Ok(runtime) => runtime.block_on(run(Worker::new(gate, audit), sockets, ending)),
-                Err(error) => {
-                    tracing::error!(event = "worker.failed", error = %error, "a worker could not start")
-                }
+                .build_local(LocalOptions::default());
+            let (runtime, result) = match runtime {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            // Whoever starts the gate waits for it.
+            let _ = tell.send(result);
+            if let Some(runtime) = runtime {
+                let _lives = Lives(ending.clone());
+                runtime.block_on(run(Worker::new(gate, audit), sockets, ending));
             }
-        })
+        })?;
+    told.recv()
+        .map_err(|_| io::Error::other("a worker ended in a defect"))??;
+    Ok(thread)
 }
 
 async fn run(worker: Rc<Worker>, mut sockets: mpsc::UnboundedReceiver<Accepted>, ending: Ending) {

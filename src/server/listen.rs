@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::way::Way;
 use super::{Prepared, Server, internal};
 use crate::admin;
+use crate::caps::Caps;
 use crate::cli::CommandError;
 use crate::clock;
 use crate::config::{Config, own_url};
@@ -20,7 +21,7 @@ use crate::install;
 use crate::metrics::{BreakerState, UpstreamConnection};
 use crate::monitor;
 use crate::people;
-use crate::proxy::accept::{Caps, WorkerHandle, accept};
+use crate::proxy::accept::{WorkerHandle, accept};
 use crate::proxy::gate::{Gate, Names};
 use crate::proxy::worker::{self, Ending};
 use crate::publisher::KillFollower;
@@ -99,10 +100,7 @@ impl Prepared {
             .spawn(move || publisher.run(&inbox))
             .map_err(internal)?;
 
-        let ending = Ending {
-            drain: CancellationToken::new(),
-            abort: CancellationToken::new(),
-        };
+        let ending = Ending::default();
         let (mut handles, mut workers) = (Vec::new(), Vec::new());
         for index in 0..config.workers {
             let (handle, sockets) = WorkerHandle::new();

@@ -81,6 +81,11 @@ impl Server {
         let _ = self.messages.send(Message::Reload);
     }
 
+    /// Waits until a part without which it should not go on has ended in a defect.
+    pub async fn failed(&self) {
+        self.ending.gone.cancelled().await;
+    }
+
     /// Goes down in order: unready at once, still accepting for `shutdown.delay`, then what is in
     /// flight has `shutdown.grace`. `hurry` ends the delay and the grace.
     pub async fn shutdown(self, hurry: CancellationToken) {

@@ -84,3 +84,29 @@ async fn one_gate_a_store_by_whatever_name_and_commands_beside_it() {
         "by itself when the other name is gone; a killed gate leaves no lock",
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_whose_worker_ends_in_a_defect_ends_in_order_to_be_started_anew() {
+    let place = Place::new("").await;
+    let mut gate = place.start();
+    assert_eq!(read(&gate, &place.reader).await.status, 200);
+    place.faults().set(&["worker-tick=1*panic(test)"]).await;
+    assert_eq!(gate.wait().code(), Some(3), "{}", gate.log());
+    let log = gate.log();
+    assert!(log.contains("gate.failed") && log.contains("panic.id"), "{log}");
+    let lines = place.world.audit();
+    assert_eq!(
+        lines.last().unwrap()["event"],
+        "stop",
+        "the log is closed: {lines:?}"
+    );
+    place.faults().set_before_start(&[]);
+    let gate = place.start();
+    assert_eq!(read(&gate, &place.reader).await.status, 200);
+    row(
+        "a worker thread ends in a defect (a panic)",
+        "no client finds nobody: the gate lets what the others have under way end, and exits 3; `gate.failed` and `panic.id` \
+         in the log",
+        "whoever runs it starts it anew (`Restart=on-failure` in the unit)",
+    );
+}
