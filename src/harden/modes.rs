@@ -70,6 +70,11 @@ pub fn findings(config: &Config, file: &Path) -> Vec<Finding> {
     }
     for tls in config.tls.iter().chain(&config.admin.tls) {
         found.extend(look(&tls.key, "the TLS key"));
+        found.extend(
+            folders_of(&tls.key)
+                .iter()
+                .filter_map(|folder| look(folder, "the TLS key's folder")),
+        );
     }
     gone_by(config, file, &mut found);
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -86,20 +91,50 @@ fn gone_by(config: &Config, file: &Path, found: &mut Vec<Finding>) {
         "the configuration's folder",
     );
     let trust = config.tls.iter().chain(&config.admin.tls);
+    let mut add_with_folder = |path: &Path, what, folder_is| {
+        add(path, what);
+        for folder in folders_of(path) {
+            add(&folder, folder_is);
+        }
+    };
+    for tls in trust.clone() {
+        add_with_folder(&tls.cert, "the TLS certificate", "the TLS certificate's folder");
+    }
     for ca in trust
         .filter_map(|tls| tls.client_ca.as_ref())
         .chain(&config.upstream.ca)
     {
-        add(ca, "a file of trusted certificates");
+        add_with_folder(
+            ca,
+            "a file of trusted certificates",
+            "the folder of a file of trusted certificates",
+        );
     }
     if let Some(extra) = &config.catalogue.extra {
-        add(extra, "the additions to the catalogue");
+        add_with_folder(
+            extra,
+            "the additions to the catalogue",
+            "the folder of the additions to the catalogue",
+        );
     }
-    add(&config.policies, "the policies folder");
+    add_with_folder(
+        &config.policies,
+        "the policies folder",
+        "the folder that the policies folder is in",
+    );
     let mut left = POLICIES;
     policies(&config.policies, DEPTH, &mut left, &mut |path, what| {
         add(path, what)
     });
+}
+
+/// Where a file can be replaced: the folder of its name, and of what a link leads to.
+fn folders_of(path: &Path) -> Vec<PathBuf> {
+    // A path that ends in a slash has the same parent as one that does not.
+    let named = path.components().collect::<PathBuf>();
+    let names = [Some(named), path.canonicalize().ok()];
+    let folders = names.iter().flatten().filter_map(|name| name.parent());
+    folders.map(Path::to_path_buf).collect()
 }
 
 fn policies(folder: &Path, depth: usize, left: &mut usize, add: &mut dyn FnMut(&Path, &'static str)) {
@@ -116,6 +151,15 @@ fn policies(folder: &Path, depth: usize, left: &mut usize, add: &mut dyn FnMut(&
             }
         } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
             add(&path, "a policy");
+            if let Some(folder) = path
+                .canonicalize()
+                .ok()
+                .filter(|_| path.is_symlink())
+                .as_deref()
+                .and_then(Path::parent)
+            {
+                add(folder, "the folder of a policy");
+            }
         }
     }
 }
@@ -191,6 +235,64 @@ mod tests {
             for finding in findings {
                 assert!(finding.to_string().contains("chmod o"), "{finding}");
             }
+        }
+    }
+
+    #[test]
+    fn folders_in_which_what_the_gate_goes_by_could_be_replaced_are_found_behind_links_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in [
+            "gate",
+            "trust",
+            "behind",
+            "rows",
+            "shared/policies",
+            "team",
+            "tls",
+        ] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        for name in [
+            "gate/scopegate.yaml",
+            "behind/ca.pem",
+            "rows/extra.tsv",
+            "team/a.yaml",
+            "tls/gate.pem",
+        ] {
+            std::fs::write(at(name), "x").unwrap();
+        }
+        std::fs::write(at("tls/gate.key"), "x").unwrap();
+        std::fs::set_permissions(at("tls/gate.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(at("behind/ca.pem"), at("trust/ca.pem")).unwrap();
+        std::os::unix::fs::symlink(at("team/a.yaml"), at("shared/policies/a.yaml")).unwrap();
+        let mut config = Config::in_folder(&at("gate"));
+        config.upstream.ca = Some(at("trust/ca.pem"));
+        config.catalogue.extra = Some(at("rows/extra.tsv"));
+        config.policies = at("shared/policies/");
+        config.tls = Some(crate::config::TlsFiles {
+            cert: at("tls/gate.pem"),
+            key: at("tls/gate.key"),
+            client_ca: None,
+        });
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for name in ["trust", "behind", "rows", "shared", "team", "tls"] {
+            assert_eq!(findings(&config, &at("gate/scopegate.yaml")), [], "before {name}");
+            set(&at(name), 0o777);
+            let found = findings(&config, &at("gate/scopegate.yaml"));
+            assert!(
+                found.len() == 1 && found[0].writable && found[0].path.ends_with(name),
+                "{name}: {found:?}"
+            );
+            set(&at(name), 0o1777);
+            assert_eq!(
+                findings(&config, &at("gate/scopegate.yaml")),
+                [],
+                "{name} with the sticky bit"
+            );
+            set(&at(name), 0o755);
         }
     }
 
