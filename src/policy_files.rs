@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::access::policy::ceiling::FILE_NAME as CEILING_FILE;
@@ -65,6 +65,30 @@ fn walk(dir: &Path, inside: &str, depth: usize, files: &mut Vec<PolicyFile>) -> 
         }
     }
     Ok(())
+}
+
+/// Files in `dir` and its sub-folders that are links, at most so many: where they lead to somebody may change them, and no
+/// event of the folder says so. What can't be listed has none.
+pub fn links(dir: &Path, most: usize) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    links_in(dir, 0, most, &mut found);
+    found
+}
+
+fn links_in(dir: &Path, depth: usize, most: usize, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if found.len() == most {
+            return;
+        }
+        if path.is_dir() {
+            if depth < DEPTH_MAX {
+                links_in(&path, depth + 1, most, found);
+            }
+        } else if path.is_symlink() {
+            found.push(path);
+        }
+    }
 }
 
 fn push(

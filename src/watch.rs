@@ -1,8 +1,9 @@
 //! Notices that a file which is re-read on change has changed.
 //!
 //! Folders are watched, not files: a replaced file or a swapped symbolic link is another file. The
-//! folder of policies can be swapped itself, so its parent is watched for that one name, and its
-//! identity is compared now and then: no event may come from behind a link. What else lies in the folder
+//! folder of policies can be swapped itself, so its parent is watched for that one name. No event may come from
+//! behind a link: once a second the folder's identity is compared, and so is what links in it, and the other
+//! files, lead to. What else lies in the folder
 //! of a certificate is nobody's business: a log that is written there must not cause a reload, whose own
 //! line in that log would cause the next one.
 
@@ -14,10 +15,14 @@ use std::time::{Duration, Instant};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::config::Config;
+use crate::policy_files::links;
 use crate::publisher::Message;
 
-/// How often the policy folder's identity is compared.
+/// How often what events may not tell is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Most links in the policy folder whose targets are looked at that often; a look is a system call each.
+const LINKS_MAX: usize = 2_000;
 
 /// Device and inode of a folder, behind all links.
 type Identity = Option<(u64, u64)>;
@@ -34,6 +39,8 @@ pub struct Watch {
     messages: Sender<Message>,
     watcher: Option<RecommendedWatcher>,
     identity: Identity,
+    /// The other files, and what links in the folder of policies lead to.
+    elsewhere: Known,
     looked: Instant,
 }
 
@@ -60,6 +67,7 @@ impl Watch {
             messages,
             watcher: None,
             identity: None,
+            elsewhere: Known(Vec::new()),
             looked: Instant::now(),
         }
     }
@@ -70,9 +78,10 @@ impl Watch {
     /// The system's: changes are then found by [`Watch::swapped`] and SIGHUP alone.
     pub fn renew(&mut self) -> notify::Result<()> {
         self.identity = identity(&self.policies);
+        self.elsewhere = Known::look(self.files.iter().cloned().chain(links(&self.policies, LINKS_MAX)));
         self.watcher = None;
         let (messages, policies) = (self.messages.clone(), self.policies.clone());
-        let (own, mut known) = (canonical(&self.policies), Known::look(&self.files));
+        let (own, mut known) = (canonical(&self.policies), Known::look(self.files.iter().cloned()));
         let folders = known.folders();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let is_policies = |path: &PathBuf| path.starts_with(&policies) || path.starts_with(&own);
@@ -98,13 +107,14 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether the policy folder is another one than when it was last watched. Looks once a second.
+    /// Whether the policy folder is another one than when it was last watched, or a file that no event may come from has
+    /// changed. Looks once a second.
     pub fn swapped(&mut self) -> bool {
         if self.looked.elapsed() < LOOK {
             return false;
         }
         self.looked = Instant::now();
-        identity(&self.policies) != self.identity
+        identity(&self.policies) != self.identity || self.elsewhere.have_changed()
     }
 }
 
@@ -128,8 +138,12 @@ fn may_concern(
 struct Known(Vec<(PathBuf, Version)>);
 
 impl Known {
-    fn look(files: &[PathBuf]) -> Self {
-        Self(files.iter().map(|file| (file.clone(), version(file))).collect())
+    fn look(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        let looked = files.into_iter().map(|file| {
+            let version = version(&file);
+            (file, version)
+        });
+        Self(looked.collect())
     }
 
     /// Where events about them come from; a link of theirs is swapped there, under whatever name.
@@ -204,6 +218,68 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_links_lead_to_is_noticed_when_it_changes_where_no_event_comes_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["policies/team", "elsewhere", "live/v1", "live/v2"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        for name in [
+            "elsewhere/a.yaml",
+            "elsewhere/b.yaml",
+            "live/v1/ca.pem",
+            "live/v2/ca.pem",
+        ] {
+            std::fs::write(at(name), "one").unwrap();
+        }
+        for (to, link) in [
+            ("elsewhere/a.yaml", "policies/a.yaml"),
+            ("elsewhere/b.yaml", "policies/team/b.yaml"),
+            ("live/v1", "live/now"),
+            ("live/now/ca.pem", "ca.pem"),
+        ] {
+            std::os::unix::fs::symlink(at(to), at(link)).unwrap();
+        }
+        let mut config = Config::in_folder(folder.path());
+        config.policies = at("policies");
+        config.upstream.ca = Some(at("ca.pem"));
+        let (messages, _kept) = std::sync::mpsc::channel();
+        let mut watch = Watch::new(&config, messages);
+        let steps: [(&str, &dyn Fn(), bool); 5] = [
+            ("nothing", &|| (), false),
+            (
+                "a policy",
+                &|| std::fs::write(at("elsewhere/a.yaml"), "other").unwrap(),
+                true,
+            ),
+            (
+                "one in a sub-folder",
+                &|| std::fs::remove_file(at("elsewhere/b.yaml")).unwrap(),
+                true,
+            ),
+            (
+                "a neighbour",
+                &|| std::fs::write(at("elsewhere/c.yaml"), "x").unwrap(),
+                false,
+            ),
+            (
+                "a link on the way to a certificate",
+                &|| {
+                    std::os::unix::fs::symlink(at("live/v2"), at("live/next")).unwrap();
+                    std::fs::rename(at("live/next"), at("live/now")).unwrap();
+                },
+                true,
+            ),
+        ];
+        for (what, step, expected) in steps {
+            watch.renew().unwrap();
+            step();
+            watch.looked = Instant::now().checked_sub(LOOK).unwrap();
+            assert_eq!(watch.swapped(), expected, "{what}");
+        }
+    }
+
     /// Files beside one of ours, and ours in its ways of changing.
     #[test]
     fn a_neighbour_of_a_watched_file_is_no_change_and_every_way_to_replace_the_file_is_one() {
@@ -215,7 +291,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("v1", at("..data")).unwrap();
         std::os::unix::fs::symlink("..data/ca.pem", at("ca.pem")).unwrap();
-        let mut known = Known::look(&[at("ca.pem"), at("missing.pem")]);
+        let mut known = Known::look([at("ca.pem"), at("missing.pem")]);
         assert_eq!(known.folders(), [folder.path()]);
         let steps: [(&str, &dyn Fn(), bool); 6] = [
             ("nothing", &|| (), false),
