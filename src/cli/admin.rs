@@ -15,7 +15,7 @@ use crate::catalogue_file;
 use crate::config::{Config, Overrides};
 use crate::hubspot::connect::{Upstream, upstream_tls};
 use crate::hubspot::control::ControlClient;
-use crate::hubspot::oauth::Endpoints;
+use crate::hubspot::oauth::{Endpoints, steers};
 use crate::policy_files;
 pub use crate::reports::short;
 use crate::store::{Follower, Provenance, REASON_MAX, Store, StoreError};
@@ -175,8 +175,29 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .map_err(|error| CommandError::internal(format!("no runtime: {error}")))
 }
 
-/// Writes data to stdout; a closed pipe is an error like any other.
+/// Text without anything that a terminal acts upon or that moves what stands beside it: whoever can write the store, the
+/// log or a name in HubSpot must not steer the reader's screen, nor make rows of its own.
+fn harmless(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+fn shown(sign: char) -> char {
+    match steers(sign) {
+        true => char::REPLACEMENT_CHARACTER,
+        false => sign,
+    }
+}
+
+/// Writes data to stdout, of its controls ends of lines and tabs alone; a closed pipe is an error like any other.
 pub fn print(out: &mut dyn Write, text: &str) -> Result<(), CommandError> {
+    let kept = |sign| {
+        if matches!(sign, '\n' | '\t') {
+            sign
+        } else {
+            shown(sign)
+        }
+    };
+    let text: String = text.chars().map(kept).collect();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| CommandError::internal(format!("can't write the output: {error}")))
@@ -184,6 +205,10 @@ pub fn print(out: &mut dyn Write, text: &str) -> Result<(), CommandError> {
 
 /// Columns of equal width, two blanks between, nothing behind the last.
 pub fn columns(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| harmless(cell)).collect())
+        .collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count)
         .map(|column| {
@@ -195,7 +220,7 @@ pub fn columns(rows: &[Vec<String>]) -> String {
         })
         .collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             // Cannot fail: a string grows.
@@ -319,6 +344,20 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect();
         let text = columns(&[row(&["a", "bcd", "e"]), row(&["long", "b", ""])]);
         assert_eq!(text, "a     bcd  e\nlong  b\n");
+    }
+
+    #[test]
+    fn nothing_that_is_printed_steers_a_screen_or_makes_a_row_of_its_own() {
+        let cell = "a\u{1b}[2J\u{9b}2J\u{202e}\u{2066}b\nc".to_owned();
+        let mut out = Vec::new();
+        print(&mut out, &columns(&[vec![cell, "d".to_owned()]])).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "a\u{fffd}[2J\u{fffd}2J\u{fffd}\u{fffd}b\u{fffd}c  d\n"
+        );
+        let mut out = Vec::new();
+        print(&mut out, "{\"name\":\"\u{202e}x\"}\n\tü\n").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"name\":\"\u{fffd}x\"}\n\tü\n");
     }
 
     #[test]

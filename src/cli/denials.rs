@@ -111,19 +111,7 @@ pub fn read_hostile(lines: &[u8]) -> (String, usize) {
 }
 
 fn line(group: &Group, times: &Times) -> String {
-    harmless(&json_of(group, times).to_string()) + "\n"
-}
-
-/// Without anything that a terminal acts upon or that moves what stands beside it: whoever can write the log must not
-/// steer the reader's screen, nor make rows of its own.
-fn harmless(text: &str) -> String {
-    // Marks, embeddings, overrides and isolates of direction, and ends of lines and paragraphs.
-    let steers = |sign: char| matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let shown = |sign: char| match sign.is_control() || steers(sign) {
-        true => char::REPLACEMENT_CHARACTER,
-        false => sign,
-    };
-    text.chars().map(shown).collect()
+    json_of(group, times).to_string() + "\n"
 }
 
 /// What was asked for: a mistyped name has no denials, either.
@@ -168,7 +156,7 @@ fn table(groups: &[(Group, Times)]) -> String {
             short(times.last),
             group.remedy(),
         ];
-        rows.push(cells.iter().map(|cell| harmless(cell)).collect());
+        rows.push(cells.into());
     }
     columns(&rows)
 }

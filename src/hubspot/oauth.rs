@@ -466,10 +466,17 @@ fn token(text: String) -> Option<Secret> {
     fine.then_some(token)
 }
 
+/// Whether a terminal acts upon this sign, or moves what stands beside it: controls, ends of lines and paragraphs, and
+/// marks, embeddings, overrides and isolates of direction (Unicode Standard Annex 9).
+pub fn steers(sign: char) -> bool {
+    let moves = matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    moves || sign.is_control()
+}
+
 /// An address as it may stand in the store and in lists: of a length that mail allows, no white space
 /// and nothing a terminal would act upon.
 pub fn address(text: String) -> Option<String> {
-    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    let plain = |c: char| !c.is_whitespace() && !steers(c);
     ((3..=254).contains(&text.len()) && text.contains('@') && text.chars().all(plain)).then_some(text)
 }
 
@@ -542,6 +549,7 @@ mod tests {
             "ann",
             "a nn@x",
             "ann@x\u{1b}[2J",
+            "ann@x\u{202e}moc",
             &format!("a@{}", "x".repeat(300)),
         ] {
             assert_eq!(address(bad.to_owned()), None, "{bad:.20}");
