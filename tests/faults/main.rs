@@ -19,6 +19,7 @@ mod support;
 mod table;
 mod token_endpoint;
 mod upstream;
+mod went_up;
 #[path = "../support/wire.rs"]
 mod wire;
 

@@ -25,6 +25,27 @@ pub const RECORD: &str = r#"{"properties":{"email":"a@example.com"}}"#;
 pub const SHORT: &str = "limits: { connect_wait: 1s, answer_head_wait: 1s, answer_wait: 1s, total_wait: 4s, \
                          token_wait: 1s, breaker_failures: 0 }\n";
 
+/// What two busy cores may add to any answer.
+pub const ALLOWANCE: Duration = Duration::from_secs(3);
+
+/// How long a setting of [`SHORT`] has the gate wait; without a name, nothing is waited for.
+pub fn wait(setting: &str) -> Duration {
+    if setting.is_empty() {
+        return Duration::ZERO;
+    }
+    let (_, value) = SHORT.split_once(&format!(" {setting}: ")).unwrap();
+    let (seconds, _) = value.split_once('s').unwrap();
+    Duration::from_secs(seconds.parse().unwrap())
+}
+
+/// Awaits a call, and keeps how long it took if none before it took longer.
+pub async fn timed<T>(longest: &mut Duration, call: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let got = call.await;
+    *longest = begun.elapsed().max(*longest);
+    got
+}
+
 /// How the connection is authorised.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
@@ -79,7 +100,7 @@ pub struct Place {
     pub other: (String, String),
     /// After the gate, before the folder.
     _ward: Ward,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Place {
@@ -148,7 +169,7 @@ impl Place {
             token,
             other: (other_key, other),
             _ward: ward,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -194,6 +215,24 @@ impl Place {
     pub async fn retries(&self, why: &str, result: &str) -> f64 {
         let labels = format!("{{result=\"{result}\",why=\"{why}\"}}");
         self.sample("scopegate_upstream_retries_total", &labels).await
+    }
+
+    /// The lines of the audit log.
+    pub fn audit(&self) -> Vec<serde_json::Value> {
+        let folder = self.dir.path().join("gate/data/audit/test");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|file| file.extension().is_some_and(|end| end == "jsonl"))
+            .collect();
+        files.sort();
+        let text: String = files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Waits until a read passes, and says after how long.

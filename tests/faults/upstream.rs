@@ -1,10 +1,10 @@
 //! Faults of the upstream, one after the other, under one gate that outlives them all.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::place::{Got, Place, READ, SHORT};
+use crate::place::{Got, Place, READ, SHORT, timed};
 use crate::script::{Act, Door, RECORD, Tls, html, json, packed_zeros};
 use crate::table::{Observed, PLAIN, Row, TLS, Watched, head};
 use crate::wire::{Wire, get, request};
@@ -23,6 +23,7 @@ pub async fn meet(place: &mut Place, row: &Row, end: impl AsyncFnOnce(&mut Place
     let (reads, writes) = tokio::join!(reads, writes);
     let longest = begun.elapsed();
     let sent = (place.upstream.count("GET"), place.upstream.count("POST"));
+    let made = place.upstream.connections();
     let (counted, log) = watched.end(place).await;
     for write in &writes {
         says_whether_it_may_have_happened(write, row);
@@ -33,6 +34,7 @@ pub async fn meet(place: &mut Place, row: &Row, end: impl AsyncFnOnce(&mut Place
         reads,
         writes,
         sent,
+        made,
         longest,
         counted,
         log,
@@ -76,7 +78,7 @@ fn acts() -> Vec<(&'static Row, Act)> {
         Act::Hang(Vec::new()),
         Act::Hang(head_and("Content-")),
         Act::Hang(head_and(&announced)),
-        Act::Trickle(std::time::Duration::from_millis(300)),
+        Act::Trickle(Duration::from_millis(300)),
         Act::Close(Vec::new()),
         Act::Reset(Vec::new()),
         Act::Reset(head_and("Content-")),
@@ -108,7 +110,7 @@ async fn each_fault_of_the_upstream_is_answered_named_and_outlived() {
         if door == Door::Full && !place.upstream.hung() {
             // A loopback that never drops what it has no room for: then there is nothing to wait for but an
             // answer.
-            row.kind = "head_timeout";
+            (row.kind, row.ended_by) = ("head_timeout", "answer_head_wait");
         }
         meet(&mut place, &row, async |place| {
             place.upstream.door(Door::Open).await
@@ -148,20 +150,22 @@ async fn reused_connections(place: &mut Place) {
     for (row, act) in [(&PLAIN[20], Act::CloseWhenReused), (&PLAIN[21], Act::Surplus)] {
         let watched = Watched::begin(place, row.kind).await;
         let (mut reads, mut writes) = (Vec::new(), Vec::new());
-        let begun = Instant::now();
+        let (mut longest, mut made) = (Duration::ZERO, 0);
         let (ok, mut sent) = (place.retries("closed", "ok").await, (0, 0));
         for _ in 0..READS {
             // One connection that idles and has served; the next call takes it.
             one_idle(place, &act).await;
-            reads.push(place.read().await);
+            reads.push(timed(&mut longest, place.read()).await);
             sent.0 += place.upstream.count("GET");
+            made += place.upstream.connections();
         }
         let repeated = place.retries("closed", "ok").await - ok;
         assert_eq!(repeated as usize, READS * (row.sent.0 - 1), "{}", row.fault);
         for _ in 0..WRITES {
             one_idle(place, &act).await;
-            writes.push(place.write().await);
+            writes.push(timed(&mut longest, place.write()).await);
             sent.1 += place.upstream.count("POST");
+            made += place.upstream.connections();
         }
         for got in reads.iter().chain(&writes).filter(|got| got.word() == "200") {
             let Got::Whole(reply) = got else { continue };
@@ -170,7 +174,6 @@ async fn reused_connections(place: &mut Place) {
         writes
             .iter()
             .for_each(|write| says_whether_it_may_have_happened(write, row));
-        let longest = begun.elapsed();
         let (counted, log) = watched.end(place).await;
         place.upstream.act(Act::Good);
         let recovered = place.recovers().await;
@@ -178,6 +181,7 @@ async fn reused_connections(place: &mut Place) {
             reads,
             writes,
             sent,
+            made,
             longest,
             counted,
             log,
@@ -208,21 +212,23 @@ async fn an_early_answer(place: &mut Place) {
     let refused = json("400 Bad Request", "", r#"{"status":"error","message":"enough"}"#);
     place.upstream.act(Act::Early(refused));
     place.upstream.forget();
-    let begun = Instant::now();
-    let mut writes = Vec::new();
+    let (mut longest, mut writes) = (Duration::ZERO, Vec::new());
     for _ in 0..WRITES {
         let lines = [
             "Content-Type: multipart/form-data; boundary=b",
             "Content-Length: 6000000",
         ];
-        let mut wire = Wire::open(place.gate.gate).await;
-        wire.write(request("POST", "/files/v3/files", &place.key, &lines, ""))
-            .await;
-        wire.write("x".repeat(100_000)).await;
-        writes.push(Got::of(wire.reply().await));
+        let upload = async {
+            let mut wire = Wire::open(place.gate.gate).await;
+            wire.write(request("POST", "/files/v3/files", &place.key, &lines, ""))
+                .await;
+            wire.write("x".repeat(100_000)).await;
+            Got::of(wire.reply().await)
+        };
+        writes.push(timed(&mut longest, upload).await);
     }
     let sent = (0, place.upstream.count("POST"));
-    let longest = begun.elapsed();
+    let made = place.upstream.connections();
     let spoiled: Vec<usize> = place.upstream.seen().iter().map(|seen| seen.connection).collect();
     place.upstream.act(Act::Good);
     let recovered = place.recovers().await;
@@ -238,6 +244,7 @@ async fn an_early_answer(place: &mut Place) {
         reads: Vec::new(),
         writes,
         sent,
+        made,
         longest,
         counted: 0.0,
         log: String::new(),
