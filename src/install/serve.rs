@@ -22,8 +22,8 @@ use crate::vault::VaultError;
 
 const BOUNDS: Bounds = Bounds {
     caps: Caps {
-        total: 256,       // a browser opens a few, and 300 people may come at once
-        per_address: 256, // a TLS proxy stands in front: all come from there
+        total: 640,       // a browser opens a few, and 150 people may come at once
+        per_address: 512, // a TLS proxy stands in front: all come from there
     },
     head_bytes: 16 * 1024,
     head: Duration::from_secs(15),

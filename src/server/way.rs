@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use arc_swap::ArcSwap;
 use bytes::{Buf, Bytes};
@@ -96,8 +96,21 @@ impl Open for Way {
             guard: Guard::new(self.head_bytes, FIELDS),
             words: self.words,
             refused: None,
+            heads: 0,
+            owed: Owed::Nothing,
+            waiting: None,
         })
     }
+}
+
+/// What hyper has to write for the head that was handed on last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    Nothing,
+    /// An answer.
+    Answer,
+    /// The rest of an answer that it has begun to write.
+    Rest,
 }
 
 /// A stream whose heads are judged before hyper sees a byte of them.
@@ -107,18 +120,44 @@ pub struct Guarded {
     words: Words,
     /// A head was refused; this is what is left to write of the answer to it.
     refused: Option<Bytes>,
+    /// Heads that were handed on.
+    heads: u64,
+    owed: Owed,
+    /// Who reads, until nothing is owed any more.
+    waiting: Option<Waker>,
+}
+
+impl Guarded {
+    /// Whether what comes next, a message or the end, waits until the last one is answered: to an end in the middle
+    /// of a request hyper says nothing at all.
+    fn waits(&mut self, cx: &Context<'_>) -> bool {
+        let waits = self.owed != Owed::Nothing;
+        if waits {
+            self.waiting = Some(cx.waker().clone());
+        }
+        waits
+    }
 }
 
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            // To hyper the connection is over. An answer that it writes it writes to its end; a request that came in one
-            // piece with a refused head behind it may get none: no browser and no library sends two at once.
             if this.refused.is_some() {
-                return Poll::Ready(Ok(()));
+                // To hyper the connection is over.
+                return if this.waits(cx) {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(Ok(()))
+                };
             }
             if this.guard.passable() > 0 {
+                if this.guard.heads() > this.heads {
+                    if this.waits(cx) {
+                        return Poll::Pending;
+                    }
+                    (this.heads, this.owed) = (this.guard.heads(), Owed::Answer);
+                }
                 this.guard.take(buf.remaining(), |bytes| buf.put_slice(bytes));
                 return Poll::Ready(Ok(()));
             }
@@ -144,11 +183,24 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+        let this = self.get_mut();
+        if this.owed == Owed::Answer {
+            this.owed = Owed::Rest;
+        }
+        Pin::new(&mut this.inner).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+        // hyper comes here when all that it had to write is written.
+        if this.owed == Owed::Rest {
+            this.owed = Owed::Nothing;
+            if let Some(waiting) = this.waiting.take() {
+                waiting.wake();
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -65,6 +65,15 @@ async fn a_page_is_not_served_to_a_head_that_could_be_read_two_ways() {
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{what}: {answer}");
         assert!(answer.contains("This request was not read: "), "{what}: {answer}");
         assert!(closed, "{what}: {answer}");
+        // What came before it is answered, however close behind it came.
+        let (answer, closed) = within(raw(address, format!("{good}{good}{head}{good}").as_bytes())).await;
+        let statuses: Vec<_> = answer
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|answer| &answer[..3])
+            .collect();
+        assert_eq!(statuses, ["404", "404", "400"], "{what}: {answer}");
+        assert!(closed, "{what}: {answer}");
     }
     let large = format!(
         "GET / HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n\r\n",

@@ -7,6 +7,7 @@ mod browser;
 mod support;
 mod world;
 
+mod crowds;
 mod fleet;
 mod flow;
 mod heads;

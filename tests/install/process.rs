@@ -13,10 +13,10 @@ use crate::support::{path, scopegate_ok, write_secret};
 use crate::world::{PUBLIC, RULES, fleet_policy};
 
 #[path = "../support/child.rs"]
-mod child;
+pub mod child;
 use child::Gate;
 
-struct Outside {
+pub struct Outside {
     _ward: Ward,
     dir: tempfile::TempDir,
     sim: Arc<Sim>,
@@ -24,7 +24,7 @@ struct Outside {
 }
 
 impl Outside {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let sim = Sim::new(SimOptions::default());
         sim.add_portal(PortalOptions::new(2002));
         let running = sim::start(Arc::clone(&sim), None).await.unwrap();
@@ -63,7 +63,7 @@ impl Outside {
         outside
     }
 
-    fn config(&self) -> std::path::PathBuf {
+    pub fn config(&self) -> std::path::PathBuf {
         self.dir.path().join("gate/scopegate.yaml")
     }
 
@@ -72,7 +72,7 @@ impl Outside {
         scopegate_ok(&[&["--config", path(&config)], args].concat())
     }
 
-    fn link(&self) -> String {
+    pub fn link(&self) -> String {
         let args = [
             "connection",
             "install",
