@@ -5,6 +5,7 @@ mod support;
 
 use scopegate::sim::SimTls;
 use serde_json::json;
+use support::canaries::heard::Overheard;
 use support::{PORTAL, Setup, World, policy, samples};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -624,7 +625,7 @@ async fn a_slow_body_does_not_outlive_a_tightening() {
         world.gate,
         body.len()
     );
-    let mut stream = tokio::net::TcpStream::connect(world.gate).await.unwrap();
+    let mut stream = Overheard::connect(world.gate).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&body.as_bytes()[..5]).await.unwrap();
     let rules = "allow:\n  - scope: crm.objects.contacts.write\ndeny:\n  - effects: [write]\n";

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::ask::{Asked, Line, ask, credential, get, post, raw};
+use crate::support::canaries::heard::Overheard;
 use crate::support::{World, within};
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn who_fails_too_often_is_told_to_wait_and_locks_nobody_out() {
 async fn a_request_that_never_ends_is_not_waited_for_for_ever() {
     let world = World::plain().await;
     let operator = credential(&world, "alice", "operator");
-    let mut stream = TcpStream::connect(world.monitor).await.unwrap();
+    let mut stream = Overheard::connect(world.monitor).await.unwrap();
     let head = format!(
         "POST /v1/connections/acme/suspend HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {operator}\r\n\
          Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{{",
@@ -215,7 +215,7 @@ async fn one_address_does_not_take_every_place() {
     let viewer = credential(&world, "alice", "viewer");
     let mut held = Vec::new();
     for _ in 0..40 {
-        held.push(TcpStream::connect(world.monitor).await.unwrap());
+        held.push(Overheard::connect(world.monitor).await.unwrap());
     }
     let from = std::net::Ipv4Addr::new(127, 3, 0, 1).into();
     let mut line = within(Line::open_from(world.monitor, from)).await;

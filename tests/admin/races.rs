@@ -4,9 +4,9 @@ use http::StatusCode;
 use scopegate::sim::{Action, Fault, Matching};
 use scopegate::store::{Provenance, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::ask::{Asked, Line, credential, get, id_of, post};
+use crate::support::canaries::heard::Overheard;
 use crate::support::{World, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,7 +109,7 @@ async fn a_credential_revoked_while_its_body_is_on_the_way_changes_nothing() {
         world.monitor,
         body.len()
     );
-    let mut stream = TcpStream::connect(world.monitor).await.unwrap();
+    let mut stream = Overheard::connect(world.monitor).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     // The gate asks for the body: by then it has let the credential in.
     let mut interim = [0; 25];

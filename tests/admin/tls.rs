@@ -191,7 +191,7 @@ async fn with_a_client_ca_nobody_gets_in_by_a_certificate_or_a_credential_alone(
             .is_err()
     );
     // Clear text gets no answer at all.
-    let mut plain = TcpStream::connect(gate.admin).await.unwrap();
+    let mut plain = canaries::heard::Overheard::connect(gate.admin).await.unwrap();
     let request =
         format!("GET /v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {credential}\r\n\r\n");
     plain.write_all(request.as_bytes()).await.unwrap();

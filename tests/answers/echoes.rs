@@ -7,11 +7,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 
 use crate::place::{Place, is_withheld};
 use crate::upstream::Script;
 use crate::wire::Reply;
+
+use crate::support::canaries::heard::Overheard;
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -258,7 +259,7 @@ async fn a_success_that_repeats_the_token_is_broken_off_before_its_last_byte() {
 async fn over_http2_a_broken_off_answer_is_a_reset_stream() {
     let place = Place::new().await;
     let token = place.world.upstream_token.clone();
-    let stream = TcpStream::connect(place.world.gate).await.unwrap();
+    let stream = Overheard::connect(place.world.gate).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 
 use crate::place::{Place, is_withheld};
+use crate::support::canaries::heard::Overheard;
 use crate::support::samples;
 use crate::upstream::Script;
 use crate::wire::{Wire, get, post};
@@ -44,7 +44,7 @@ async fn over_http2(
     impl Future<Output = hyper::Result<http::Response<hyper::body::Incoming>>>,
     tokio::task::JoinHandle<hyper::Result<()>>,
 ) {
-    let stream = TcpStream::connect(place.world.gate).await.unwrap();
+    let stream = Overheard::connect(place.world.gate).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await

@@ -9,8 +9,9 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+
+use crate::support::canaries::heard::Overheard;
 
 /// Answers by connection and status.
 pub type Served = BTreeMap<(&'static str, u16), u64>;
@@ -58,9 +59,9 @@ pub type Sender = http1::SendRequest<Empty<Bytes>>;
 
 /// A keep-alive connection; `None` if nobody listens any more.
 pub async fn connect(gate: SocketAddr) -> Option<Sender> {
-    let stream = TcpStream::connect(gate).await.ok()?;
+    let stream = Overheard::connect(gate).await.ok()?;
     // Where nobody listens any more, a socket can end up connected to itself.
-    if stream.local_addr().ok()? == stream.peer_addr().ok()? {
+    if stream.stream.local_addr().ok()? == stream.stream.peer_addr().ok()? {
         return None;
     }
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;

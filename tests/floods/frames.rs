@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
+
+use crate::support::canaries::heard::Overheard;
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -95,14 +96,14 @@ pub struct Raw {
     pub write: OwnedWriteHalf,
     reading: Option<JoinHandle<Heard>>,
     /// Nobody reads it.
-    _unread: Option<OwnedReadHalf>,
+    _unread: Option<Overheard<OwnedReadHalf>>,
 }
 
 impl Raw {
     /// Preface and settings sent; answers are read if `reads`.
     pub async fn open(gate: SocketAddr, settings: &[u8], reads: bool) -> Self {
-        let stream = TcpStream::connect(gate).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        let stream = Overheard::connect(gate).await.unwrap();
+        stream.stream.set_nodelay(true).unwrap();
         let (read, mut write) = stream.into_split();
         let hello = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
         write.write_all(&hello).await.unwrap();
@@ -134,7 +135,7 @@ impl Raw {
     }
 }
 
-async fn listen(mut read: OwnedReadHalf) -> Heard {
+async fn listen(mut read: Overheard<OwnedReadHalf>) -> Heard {
     let mut heard = Heard::default();
     let mut head = [0; 9];
     while read.read_exact(&mut head).await.is_ok() {

@@ -3,17 +3,17 @@
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::ground::{Cost, Ground, READ, times};
+use crate::support::canaries::heard::Overheard;
 use crate::wire::{Wire, get};
 
 /// How long the gate may keep an abuser's connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads until the gate closes; how much came.
-async fn until_closed(stream: &mut TcpStream) -> usize {
+async fn until_closed(stream: &mut Overheard) -> usize {
     let mut came = 0;
     let mut chunk = [0; 16 * 1024];
     loop {
@@ -34,7 +34,7 @@ async fn slow_heads_and_bombs_of_fields_end_their_connections() {
             let mut slow = JoinSet::new();
             for _ in 0..150 {
                 slow.spawn(async move {
-                    let stream = TcpStream::connect(gate).await.unwrap();
+                    let stream = Overheard::connect(gate).await.unwrap();
                     let (mut read, mut write) = stream.into_split();
                     write
                         .write_all(b"GET / HTTP/1.1\r\nHost: gate\r\nX: ")
@@ -95,7 +95,7 @@ async fn requests_behind_one_another_are_taken_one_by_one() {
     let piece = get(READ, "not a key").repeat(200);
     ground
         .under("pipelining, read", async {
-            let stream = TcpStream::connect(gate).await.unwrap();
+            let stream = Overheard::connect(gate).await.unwrap();
             let (mut read, mut write) = stream.into_split();
             let count = 10 * times();
             let bytes = piece.clone();
@@ -127,7 +127,7 @@ async fn requests_behind_one_another_are_taken_one_by_one() {
         .await;
     ground
         .under("pipelining, unread", async {
-            let mut stream = TcpStream::connect(gate).await.unwrap();
+            let mut stream = Overheard::connect(gate).await.unwrap();
             let begun = Instant::now();
             let mut sent = 0;
             // The gate stops reading when its answers are not taken, and then closes.
@@ -156,7 +156,7 @@ async fn connections_are_capped_and_silent_ones_end() {
         .under("connections", async {
             let mut open = Vec::new();
             for _ in 0..1000 {
-                open.push(TcpStream::connect(gate).await.unwrap());
+                open.push(Overheard::connect(gate).await.unwrap());
             }
             let begun = Instant::now();
             let mut said = 0;
@@ -186,7 +186,7 @@ async fn a_body_of_tiny_chunks_is_bounded() {
     let gate = ground.gate;
     ground
         .under("chunks of one byte", async {
-            let mut stream = TcpStream::connect(gate).await.unwrap();
+            let mut stream = Overheard::connect(gate).await.unwrap();
             let head = format!(
                 "POST /crm/v3/objects/contacts/search HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer {}\r\n\
                  Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",

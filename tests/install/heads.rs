@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::support::canaries::heard::Overheard;
 use crate::support::within;
 use crate::world::Installs;
 
 /// Everything that comes back until the gate closes or falls silent; and whether it closed.
 async fn raw(address: SocketAddr, bytes: &[u8]) -> (String, bool) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut stream = Overheard::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
     loop {

@@ -12,6 +12,7 @@ use scopegate::sim::{Action, Fault, Matching};
 use scopegate::store::{NewKey, Provenance, Store};
 use scopegate::tokens::unlock;
 
+use crate::support::canaries::heard::Overheard;
 use crate::support::{Setup, World, path, policy, scopegate_ok, write_secret};
 use crate::wire::{Reply, Wire, get, post, request};
 
@@ -98,7 +99,7 @@ async fn a_revocation_is_in_force_within_half_a_second_on_connections_that_stay_
 
 /// Over HTTP/2, all at once on one connection: their statuses, in this order.
 async fn side_by_side(world: &World, keys: &[&str]) -> Vec<u16> {
-    let stream = tokio::net::TcpStream::connect(world.gate).await.unwrap();
+    let stream = Overheard::connect(world.gate).await.unwrap();
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await

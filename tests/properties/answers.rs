@@ -5,9 +5,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use scopegate::sim::{Action, Canned, Fault, KnownFault, Matching};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 use crate::portal::{planted, with, world};
+use crate::support::canaries::heard::Overheard;
 use crate::support::{World, samples, within};
 use crate::wire::{Reply, Wire, get, request};
 
@@ -64,12 +64,12 @@ async fn an_answer_that_holds_more_than_was_asked_for_is_stripped_and_says_by_ho
     ] {
         let before = stripped_total(&world.metrics().await);
         let what = format!("{coding:?}");
-        let mut actions = canned(page(2, "900-00-0000").to_string());
+        let mut actions = canned(page(2, "PLANTED-contacts-ssn-9000").to_string());
         actions.extend(coding);
         let reply = under(&world, &key, actions).await.unwrap();
         assert_eq!((reply.status, reply.whole), (200, true), "{what}: {reply:?}");
         assert!(
-            !reply.text().contains("900-00") && !reply.text().contains("ssn"),
+            !reply.text().contains("PLANTED") && !reply.text().contains("ssn"),
             "{reply:?}"
         );
         assert_eq!(reply.json()["results"][1]["properties"]["email"], "1@example.com");
@@ -95,12 +95,16 @@ async fn an_answer_that_holds_more_than_was_asked_for_is_stripped_and_says_by_ho
 async fn a_long_answer_streams_filtered_and_counts_what_it_lost() {
     let (mut world, key) = world().await;
     let before = stripped_total(&world.metrics().await);
-    let reply = under(&world, &key, canned(page(4_000, "900-00-0000").to_string()))
-        .await
-        .unwrap();
+    let reply = under(
+        &world,
+        &key,
+        canned(page(4_000, "PLANTED-contacts-ssn-9000").to_string()),
+    )
+    .await
+    .unwrap();
     assert_eq!((reply.status, reply.whole), (200, true));
     assert!(reply.body.len() > 256 * 1024, "{} bytes", reply.body.len());
-    assert!(!reply.text().contains("900-00"));
+    assert!(!reply.text().contains("PLANTED"));
     assert_eq!(reply.json()["results"].as_array().unwrap().len(), 4_000);
     assert!(reply.header("content-length").is_none() && reply.header("x-scopegate-stripped").is_none());
     assert!(stripped_total(&world.metrics().await) - before >= 8_000.0);
@@ -116,7 +120,7 @@ async fn a_long_answer_streams_filtered_and_counts_what_it_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_understood_is_a_502_and_nothing_of_it_passes() {
     let (world, key) = world().await;
-    let record = json!({"id": "1", "properties": {"ssn": "900-00-0000"}});
+    let record = json!({"id": "1", "properties": {"ssn": "PLANTED-contacts-ssn-9000"}});
     let typed = |content_type: &str, body: &str| {
         vec![Action::Answer(
             Canned::new(200, body.to_owned()).header("content-type", content_type),
@@ -134,28 +138,30 @@ async fn an_answer_that_is_not_understood_is_a_502_and_nothing_of_it_passes() {
         ("a list at the top", canned(json!([record]).to_string())),
         (
             "properties that are no object",
-            canned(r#"{"results":[{"id":"1","properties":["900-00-0000"]}]}"#),
+            canned(r#"{"results":[{"id":"1","properties":["PLANTED-contacts-ssn-9000"]}]}"#),
         ),
         (
             "the same name twice",
-            canned(r#"{"results":[],"results":[{"id":"1","properties":{"ssn":"900-00-0000"}}]}"#),
+            canned(
+                r#"{"results":[],"results":[{"id":"1","properties":{"ssn":"PLANTED-contacts-ssn-9000"}}]}"#,
+            ),
         ),
         (
             "cut short",
-            canned(r#"{"results":[{"id":"1","properties":{"email":"900-00-0000"#),
+            canned(r#"{"results":[{"id":"1","properties":{"email":"PLANTED-contacts-ssn-9000"#),
         ),
         (
             "more behind the end",
-            canned(r#"{"results":[]}{"ssn":"900-00-0000"}"#),
+            canned(r#"{"results":[]}{"ssn":"PLANTED-contacts-ssn-9000"}"#),
         ),
-        ("no JSON", canned("900-00-0000")),
-        ("HTML", typed("text/html", "<p>900-00-0000</p>")),
-        ("CSV", typed("text/csv", "ssn\n900-00-0000")),
+        ("no JSON", canned("PLANTED-contacts-ssn-9000")),
+        ("HTML", typed("text/html", "<p>PLANTED-contacts-ssn-9000</p>")),
+        ("CSV", typed("text/csv", "ssn\nPLANTED-contacts-ssn-9000")),
         (
             "another charset",
             typed("application/json; charset=utf-16", "{\"results\":[]}"),
         ),
-        ("no type", typed("", "{\"ssn\":\"900-00-0000\"}")),
+        ("no type", typed("", "{\"ssn\":\"PLANTED-contacts-ssn-9000\"}")),
     ];
     let before = misshapen_total(&world.metrics().await);
     for (what, actions) in table {
@@ -169,7 +175,7 @@ async fn an_answer_that_is_not_understood_is_a_502_and_nothing_of_it_passes() {
             reply.header("retry-after").is_some() && reply.verdict() == "allow",
             "{what}"
         );
-        assert!(!format!("{reply:?}").contains("900-00"), "{what}: {reply:?}");
+        assert!(!format!("{reply:?}").contains("PLANTED"), "{what}: {reply:?}");
     }
     assert!(misshapen_total(&world.metrics().await) - before >= 7.0);
     assert_eq!(under(&world, &key, vec![]).await.unwrap().status, 200);
@@ -178,30 +184,33 @@ async fn an_answer_that_is_not_understood_is_a_502_and_nothing_of_it_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_answer_that_is_not_understood_in_its_middle_never_looks_whole() {
     let (world, key) = world().await;
-    let good = page(4_000, "900-00-0000").to_string();
+    let good = page(4_000, "PLANTED-contacts-ssn-9000").to_string();
     let good = good.strip_suffix("]}").unwrap();
     for end in [
-        r#"],"extras":{"a":{"ssn":"900-00-0000"}}}"#,
-        r#",["900-00-0000"]]}"#,
+        r#"],"extras":{"a":{"ssn":"PLANTED-contacts-ssn-9000"}}}"#,
+        r#",["PLANTED-contacts-ssn-9000"]]}"#,
         r#"],"results":[]}"#,
         "",
         "]",
         "]}}",
-        "]} 900-00-0000",
+        "]} PLANTED-contacts-ssn-9000",
     ] {
         let reply = under(&world, &key, canned(format!("{good}{end}"))).await.unwrap();
         assert_eq!(reply.status, 200, "{end}");
         assert!(!reply.whole, "{end}: a shortened answer ended like a whole one");
         assert!(serde_json::from_slice::<Value>(&reply.body).is_err(), "{end}");
-        assert!(!reply.text().contains("900-00"), "{end}");
+        assert!(!reply.text().contains("PLANTED"), "{end}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_http2_a_broken_off_answer_is_a_reset_stream() {
     let (world, key) = world().await;
-    let good = page(4_000, "900-00-0000").to_string();
-    for (end, is_whole) in [("", true), (r#","extras":[{"ssn":"900-00-0000"}]}"#, false)] {
+    let good = page(4_000, "PLANTED-contacts-ssn-9000").to_string();
+    for (end, is_whole) in [
+        ("", true),
+        (r#","extras":[{"ssn":"PLANTED-contacts-ssn-9000"}]}"#, false),
+    ] {
         let body = match is_whole {
             true => good.clone(),
             false => format!("{}{end}", good.strip_suffix('}').unwrap()),
@@ -209,7 +218,7 @@ async fn over_http2_a_broken_off_answer_is_a_reset_stream() {
         for action in canned(body) {
             world.sim.fault(Fault::once(Matching::any(), action));
         }
-        let stream = TcpStream::connect(world.gate).await.unwrap();
+        let stream = Overheard::connect(world.gate).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
                 .await
@@ -230,12 +239,16 @@ async fn over_http2_a_broken_off_answer_is_a_reset_stream() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_room_to_hold_answers_they_are_filtered_as_they_stream() {
     let (world, key) = with("limits: { answers_total_size: 0 }\n").await;
-    let reply = under(&world, &key, canned(page(2, "900-00-0000").to_string()))
-        .await
-        .unwrap();
-    assert!(reply.whole && !reply.text().contains("900-00"), "{reply:?}");
+    let reply = under(
+        &world,
+        &key,
+        canned(page(2, "PLANTED-contacts-ssn-9000").to_string()),
+    )
+    .await
+    .unwrap();
+    assert!(reply.whole && !reply.text().contains("PLANTED"), "{reply:?}");
     assert_eq!(reply.header("x-scopegate-stripped"), None);
-    let bad = json!({"results": [{"id": "1"}], "extras": {"ssn": "900-00-0000"}}).to_string();
+    let bad = json!({"results": [{"id": "1"}], "extras": {"ssn": "PLANTED-contacts-ssn-9000"}}).to_string();
     let pieces = Action::Trickle {
         piece_bytes: 20,
         pause: std::time::Duration::from_millis(1),
@@ -244,7 +257,7 @@ async fn without_room_to_hold_answers_they_are_filtered_as_they_stream() {
     actions.push(pieces);
     let reply = under(&world, &key, actions).await.unwrap();
     assert!(
-        (reply.status == 502 || !reply.whole) && !reply.text().contains("900-00"),
+        (reply.status == 502 || !reply.whole) && !reply.text().contains("PLANTED"),
         "{reply:?}"
     );
 }
@@ -254,9 +267,9 @@ async fn an_error_keeps_its_status_and_loses_what_may_quote_a_value() {
     let (world, key) = world().await;
     let quoting = json!({
         "status": "error", "category": "VALIDATION_ERROR", "correlationId": "7e5c1a9e-0000-4000-8000-000000000000",
-        "message": "Property values were not valid: 900-00-0000",
-        "errors": [{"message": "900-00-0000 is not valid", "in": "ssn", "context": {"value": ["900-00-0000"]}}],
-        "context": {"ssn": ["900-00-0000"]},
+        "message": "Property values were not valid: PLANTED-contacts-ssn-9000",
+        "errors": [{"message": "PLANTED-contacts-ssn-9000 is not valid", "in": "ssn", "context": {"value": ["PLANTED-contacts-ssn-9000"]}}],
+        "context": {"ssn": ["PLANTED-contacts-ssn-9000"]},
     });
     let answer = |status: u16, body: &str, content_type: &str| {
         vec![Action::Answer(
@@ -272,16 +285,19 @@ async fn an_error_keeps_its_status_and_loses_what_may_quote_a_value() {
         .await
         .unwrap();
         assert_eq!(reply.status, status, "{reply:?}");
-        assert!(!reply.text().contains("900-00"), "{reply:?}");
+        assert!(!reply.text().contains("PLANTED"), "{reply:?}");
         assert_eq!(reply.json()["category"], "VALIDATION_ERROR");
         assert_eq!(reply.header("x-scopegate-source"), Some("upstream"));
     }
     for (body, content_type) in [
-        ("<html>900-00-0000</html>", "text/html"),
-        ("900-00-0000", "application/json"),
-        ("[\"900-00-0000\"]", "application/json"),
+        ("<html>PLANTED-contacts-ssn-9000</html>", "text/html"),
+        ("PLANTED-contacts-ssn-9000", "application/json"),
+        ("[\"PLANTED-contacts-ssn-9000\"]", "application/json"),
         (
-            &*format!("{{\"message\":\"{}900-00-0000\"}}", "x".repeat(300_000)),
+            &*format!(
+                "{{\"message\":\"{}PLANTED-contacts-ssn-9000\"}}",
+                "x".repeat(300_000)
+            ),
             "application/json",
         ),
     ] {
@@ -293,7 +309,7 @@ async fn an_error_keeps_its_status_and_loses_what_may_quote_a_value() {
             (404, true),
             "{content_type}: {reply:.500?}"
         );
-        assert!(!reply.text().contains("900-00") && reply.json()["subCategory"] == "scopegate.upstream");
+        assert!(!reply.text().contains("PLANTED") && reply.json()["subCategory"] == "scopegate.upstream");
         assert_eq!(
             reply.header("content-type"),
             Some("application/json;charset=utf-8")
@@ -333,7 +349,7 @@ async fn a_change_whose_answer_is_withheld_says_that_it_was_made() {
         Matching::path(path),
         Action::Answer(Canned::new(
             200,
-            r#"{"id":"1","others":[{"ssn":"900-00-0000"}],"properties":7}"#,
+            r#"{"id":"1","others":[{"ssn":"PLANTED-contacts-ssn-9000"}],"properties":7}"#,
         )),
     ));
     let body = r#"{"properties":{"firstname":"N"}}"#;
@@ -356,7 +372,7 @@ async fn a_change_whose_answer_is_withheld_says_that_it_was_made() {
         message.contains("carried the request out") && message.contains("Look before"),
         "{message}"
     );
-    assert!(!message.contains("900-00"));
+    assert!(!message.contains("PLANTED"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,7 +383,8 @@ async fn an_operation_that_answers_no_values_still_loses_the_words_of_its_errors
         wire.ask(request("DELETE", "/crm/v3/objects/contacts/1009", &key, &[], ""))
             .await
     };
-    let quoting = r#"{"status":"error","message":"900-00-0000 blocks it","category":"VALIDATION_ERROR"}"#;
+    let quoting =
+        r#"{"status":"error","message":"PLANTED-contacts-ssn-9000 blocks it","category":"VALIDATION_ERROR"}"#;
     world.sim.fault(Fault::once(
         Matching::any(),
         Action::Answer(Canned::new(400, quoting)),
@@ -378,7 +395,7 @@ async fn an_operation_that_answers_no_values_still_loses_the_words_of_its_errors
         (400, "allow"),
         "{refused:?}"
     );
-    assert!(!refused.text().contains("900-00"), "{refused:?}");
+    assert!(!refused.text().contains("PLANTED"), "{refused:?}");
     assert_eq!(refused.json()["category"], "VALIDATION_ERROR");
     let done = archive().await;
     assert_eq!((done.status, done.body.len()), (204, 0), "{done:?}");

@@ -11,8 +11,8 @@ use crate::support::{Setup, World};
 use crate::wire::{Reply, Wire, get, request};
 
 const LIST: &str = "/crm/v3/objects/contacts?limit=100";
-/// Stands for every value that must not be seen.
-const HIDDEN: &str = "900-00-0000";
+/// Stands for every value that must not be seen, and is one that is searched for wherever it might stand.
+const HIDDEN: &str = "PLANTED-contacts-ssn-9000";
 
 async fn ask(world: &World, bytes: String, actions: Vec<Action>) -> Option<Reply> {
     for action in actions {
@@ -40,7 +40,8 @@ fn pieces(piece_bytes: usize) -> Action {
     }
 }
 
-const RECORD: &str = r#"{"results":[{"id":"1","properties":{"email":"e@example.com","ssn":"900-00-0000"}}]}"#;
+const RECORD: &str =
+    r#"{"results":[{"id":"1","properties":{"email":"e@example.com","ssn":"PLANTED-contacts-ssn-9000"}}]}"#;
 
 fn page(records: usize) -> String {
     let record =
@@ -143,20 +144,23 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             Withheld,
             typed(
                 "application/json",
-                r#"{"results":[{"id":"1","properties":{"ssn":"900-00-0000",}}]}"#,
+                r#"{"results":[{"id":"1","properties":{"ssn":"PLANTED-contacts-ssn-9000",}}]}"#,
             ),
         ),
         (
             "single quotes",
             Withheld,
-            typed("application/json", "{'results':[{'ssn':'900-00-0000'}]}"),
+            typed(
+                "application/json",
+                "{'results':[{'ssn':'PLANTED-contacts-ssn-9000'}]}",
+            ),
         ),
         (
             "a name with escapes",
             Filtered,
             typed(
                 "application/json",
-                r#"{"results":[{"id":"1","properties":{"s\u0073n":"900-00-0000","\u0065mail":"e@example.com"}}]}"#,
+                r#"{"results":[{"id":"1","properties":{"s\u0073n":"PLANTED-contacts-ssn-9000","\u0065mail":"e@example.com"}}]}"#,
             ),
         ),
         (
@@ -164,7 +168,7 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             Filtered,
             typed(
                 "application/json",
-                r#"{"r\u0065sults":[{"id":"1","propert\u0069es":{"ssn":"900-00-0000","email":"e@example.com"}}]}"#,
+                r#"{"r\u0065sults":[{"id":"1","propert\u0069es":{"ssn":"PLANTED-contacts-ssn-9000","email":"e@example.com"}}]}"#,
             ),
         ),
         (
@@ -172,7 +176,7 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             Withheld,
             typed(
                 "application/json",
-                r#"{"results":[{"id":"1","properties":{"email":"a"},"propert\u0069es":{"email":"900-00-0000"}}]}"#,
+                r#"{"results":[{"id":"1","properties":{"email":"a"},"propert\u0069es":{"email":"PLANTED-contacts-ssn-9000"}}]}"#,
             ),
         ),
         (
@@ -180,7 +184,7 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             Withheld,
             typed(
                 "application/json",
-                r#"{"Results":[{"id":"1","Properties":{"ssn":"900-00-0000"}}]}"#,
+                r#"{"Results":[{"id":"1","Properties":{"ssn":"PLANTED-contacts-ssn-9000"}}]}"#,
             ),
         ),
         (
@@ -188,7 +192,7 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             Withheld,
             typed(
                 "application/json",
-                r#"{"results":[{"id":"1","properties":{"email":{"ssn":"900-00-0000"}}}]}"#,
+                r#"{"results":[{"id":"1","properties":{"email":{"ssn":"PLANTED-contacts-ssn-9000"}}}]}"#,
             ),
         ),
         (
@@ -196,7 +200,7 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             Withheld,
             typed(
                 "application/json",
-                r#"{"results":[{"id":"1","properties":{"email":["900-00-0000"]}}]}"#,
+                r#"{"results":[{"id":"1","properties":{"email":["PLANTED-contacts-ssn-9000"]}}]}"#,
             ),
         ),
         (
@@ -209,7 +213,7 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             Filtered,
             typed(
                 "application/json",
-                r#"{"status":"error","message":"900-00-0000","results":[],"context":null,"e@example.com":1,"category":"email"}"#,
+                r#"{"status":"error","message":"PLANTED-contacts-ssn-9000","results":[],"context":null,"e@example.com":1,"category":"email"}"#,
             ),
         ),
         (
@@ -337,7 +341,7 @@ async fn an_answer_is_filtered_or_withheld_whatever_it_says_it_is() {
             }
             let reply = ask(&world, get(LIST, &key), actions).await.unwrap();
             let seen = format!("{what}, {coding}: {reply:?}");
-            assert!(!seen.contains("900-00"), "{seen}");
+            assert!(!seen.contains("PLANTED"), "{seen}");
             assert!(reply.whole, "{seen}");
             match then {
                 Filtered => {
@@ -393,7 +397,7 @@ async fn an_error_of_any_kind_keeps_its_status_and_quotes_nothing() {
                 .unwrap();
             let seen = format!("{status} {content_type} {body:.300}: {reply:.1500?}");
             assert!(
-                !format!("{}{}", reply.head, reply.text()).contains("900-00"),
+                !format!("{}{}", reply.head, reply.text()).contains("PLANTED"),
                 "{seen}"
             );
             assert!(reply.whole, "{seen}");
@@ -416,10 +420,10 @@ async fn a_long_answer_that_breaks_anywhere_never_ends_like_a_whole_one() {
         ("at the end", begins[5_999]),
     ] {
         for bad in [
-            r#"{"id":"1","properties":["900-00-0000"]},"#,
-            r#"{"id":"1","properties":{"email":{"a":"900-00-0000"}}},"#,
-            r#""900-00-0000","#,
-            r#"{"id":"1","id":"900-00-0000"},"#,
+            r#"{"id":"1","properties":["PLANTED-contacts-ssn-9000"]},"#,
+            r#"{"id":"1","properties":{"email":{"a":"PLANTED-contacts-ssn-9000"}}},"#,
+            r#""PLANTED-contacts-ssn-9000","#,
+            r#"{"id":"1","id":"PLANTED-contacts-ssn-9000"},"#,
         ] {
             let body = format!("{}{bad}{}", &good[..at], &good[at..]);
             for version in ["HTTP/1.1", "HTTP/1.0"] {
@@ -432,7 +436,7 @@ async fn a_long_answer_that_breaks_anywhere_never_ends_like_a_whole_one() {
                     reply.head,
                     reply.body.len()
                 );
-                assert!(!reply.text().contains("900-00"), "{seen}");
+                assert!(!reply.text().contains("PLANTED"), "{seen}");
                 let is_own = reply.status == 502 && reply.whole;
                 let is_json = serde_json::from_slice::<Value>(&reply.body).is_ok();
                 assert!(is_own || !is_json, "{seen}");
@@ -459,7 +463,7 @@ async fn what_follows_a_whole_document_breaks_the_transfer_wherever_chunks_end()
                 continue;
             };
             let seen = format!("{piece_bytes} {version}: {reply:?}");
-            assert!(!seen.contains("900-00"), "{seen}");
+            assert!(!seen.contains("PLANTED"), "{seen}");
             assert!(reply.status == 502 || !reply.whole, "{seen}");
             if let (200, Ok(left)) = (reply.status, serde_json::from_slice::<Value>(&reply.body)) {
                 assert_eq!(left["results"].as_array().unwrap().len(), 1, "{seen}");
@@ -481,7 +485,7 @@ async fn removals_show_nothing_whatever_they_are_answered_with() {
             .await
             .unwrap();
         assert!(
-            !format!("{reply:?}").contains("900-00"),
+            !format!("{reply:?}").contains("PLANTED"),
             "{content_type}: {reply:?}"
         );
     }
@@ -502,7 +506,7 @@ async fn head_shows_no_body_and_no_length_of_what_is_hidden() {
         let mut wire = Wire::open(world.gate).await;
         wire.write(&bytes).await;
         let reply = wire.head().await.unwrap();
-        assert!(!reply.head.contains("900-00"), "{}", reply.head);
+        assert!(!reply.head.contains("PLANTED"), "{}", reply.head);
         assert_ne!(
             reply.header("content-length"),
             Some(RECORD.len().to_string().as_str()),

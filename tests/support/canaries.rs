@@ -6,8 +6,10 @@
 //! [`ALLOWED`] does not have it fails the test. Forgetting is not possible: a gate that is started below no ward's folder
 //! is refused ([`watches`]), and `tests/promises.rs` refuses a test that starts one by itself without a ward.
 //!
+//! What a client reads of HTTP/2 or TLS is searched as it means it, not as it came: [`heard`].
+//!
 //! Bounds: of one connection the first [`HEARD_MAX`] bytes are searched, of all tests that run at one time
-//! [`SPOOL_MAX`]. Clients that read h2 frames or TLS by themselves search, or hand in, what they read.
+//! [`SPOOL_MAX`].
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -16,6 +18,9 @@
     clippy::print_stdout,
     missing_docs
 )]
+
+#[path = "heard.rs"]
+pub mod heard;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read, Write};
@@ -28,7 +33,7 @@ use std::time::Duration;
 use aho_corasick::AhoCorasick;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use scopegate::sim::{PLANTED_TEXT, Sim};
+use scopegate::sim::{Issued, PLANTED_TEXT, Sim};
 
 /// Bytes of one connection that are kept to be searched.
 pub const HEARD_MAX: usize = 1 << 20;
@@ -39,11 +44,11 @@ pub const SPOOL_MAX: usize = 256 << 20;
 /// Shorter texts are no secrets one could recognise.
 const SHORTEST: usize = 16;
 
+/// But for planted numbers, of 15 digits, and dates, of a century nobody alive was born in: these are searched whole.
+const SHORTEST_PLANTED: usize = 10;
+
 /// Of a longer text its beginning and its end are searched: one cut short is found, too.
 const WINDOW: usize = 24;
-
-/// Planted property values of one world that are searched; they all look alike.
-const HIDDEN_VALUES: usize = 200;
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,41 +196,13 @@ pub fn seen(place: Place, bytes: &[u8]) {
 
 /// The same of one who answered at this address, which may be HubSpot's place and not the gate.
 pub fn seen_from(address: SocketAddr, bytes: &[u8]) {
-    if !with(|spool| spool.upstreams.contains(&address)) {
+    if !is_upstream(address) {
         seen(Place::Answer, bytes);
     }
 }
 
-/// What one connection brought, kept together so that pieces hide nothing; handed in when it ends.
-#[derive(Default)]
-pub struct Heard {
-    from: Option<SocketAddr>,
-    bytes: Vec<u8>,
-}
-
-impl From<SocketAddr> for Heard {
-    fn from(address: SocketAddr) -> Self {
-        Self {
-            from: Some(address),
-            bytes: Vec::new(),
-        }
-    }
-}
-
-impl Heard {
-    pub fn bytes(&mut self, more: &[u8]) {
-        let room = HEARD_MAX - self.bytes.len();
-        self.bytes.extend_from_slice(&more[..more.len().min(room)]);
-    }
-}
-
-impl Drop for Heard {
-    fn drop(&mut self) {
-        match self.from {
-            Some(address) => seen_from(address, &self.bytes),
-            None => seen(Place::Answer, &self.bytes),
-        }
-    }
+fn is_upstream(address: SocketAddr) -> bool {
+    with(|spool| spool.upstreams.contains(&address))
 }
 
 /// A test gives the gate a secret in a file of its own: the file is excused, the secret is looked for.
@@ -431,11 +408,21 @@ pub fn forms(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// The parts of a form that are searched.
-fn windows(form: &[u8]) -> Vec<&[u8]> {
+fn windows(form: &[u8], is_short: bool) -> Vec<&[u8]> {
     // An escape takes up to six characters a byte.
     match form.len() {
-        length if length <= WINDOW => vec![form],
+        length if length <= WINDOW || is_short => vec![form],
         length => vec![&form[..WINDOW], &form[length - WINDOW..]],
+    }
+}
+
+/// What is searched of a planted value. A text says at its end whose it is: what stands before is the same of every
+/// record and found in all of them, so that no record is left out for there being too many.
+fn searched_of_planted(value: &str) -> &str {
+    let name = value.strip_suffix("-before").unwrap_or(value);
+    match name.rfind('-') {
+        Some(end) if value.starts_with(PLANTED_TEXT) => &value[..=end],
+        _ => value,
     }
 }
 
@@ -446,22 +433,42 @@ struct Needles {
 
 impl Needles {
     fn of(secrets: &BTreeSet<(Kind, Vec<u8>)>) -> Self {
-        let (mut patterns, mut meaning) = (Vec::new(), Vec::new());
+        let mut needles = BTreeSet::new();
         for (kind, secret) in secrets {
-            let mut all = forms(secret);
-            if *kind == Kind::HiddenValue {
-                all.truncate(2);
-            }
-            for (name, form) in all {
-                for window in windows(&form) {
-                    patterns.push(window.to_vec());
-                    meaning.push((*kind, name));
+            for (name, form) in forms(secret) {
+                for window in windows(&form, secret.len() < SHORTEST) {
+                    needles.insert((*kind, name, window.to_vec()));
                 }
             }
         }
+        let each = needles.into_iter();
+        let (meaning, patterns): (Vec<_>, Vec<_>) =
+            each.map(|(kind, name, window)| ((kind, name), window)).unzip();
         Self {
             meaning,
             automaton: AhoCorasick::new(&patterns).unwrap(),
+        }
+    }
+
+    /// Those of the planted values of all worlds of this process: they are much the same, and many.
+    fn of_planted(values: &[String]) -> Arc<Self> {
+        type Made = (BTreeSet<(Kind, Vec<u8>)>, Arc<Needles>);
+        static MADE: Mutex<Option<Made>> = Mutex::new(None);
+        let texts = values.iter().map(|value| searched_of_planted(value));
+        let mut secrets: BTreeSet<_> = texts
+            .filter(|text| text.len() >= SHORTEST_PLANTED)
+            .map(|text| (Kind::HiddenValue, text.as_bytes().to_vec()))
+            .collect();
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *made {
+            Some((known, needles)) if secrets.is_subset(known) => Arc::clone(needles),
+            made => {
+                let known = made.take().map(|(known, _)| known);
+                secrets.extend(known.into_iter().flatten());
+                let needles = Arc::new(Self::of(&secrets));
+                *made = Some((secrets, Arc::clone(&needles)));
+                needles
+            }
         }
     }
 
@@ -476,8 +483,12 @@ impl Needles {
     }
 }
 
+fn is_listed(kind: Kind, place: Place) -> bool {
+    ALLOWED.iter().any(|(of, at, _)| (*of, *at) == (kind, place))
+}
+
 fn is_allowed(kind: Kind, place: Place, bytes: &[u8], at: usize) -> bool {
-    let listed = ALLOWED.iter().any(|(of, at, _)| (*of, *at) == (kind, place));
+    let listed = is_listed(kind, place);
     // Of answers, only introspection's may hold a key; of commands, what makes one is never handed in.
     match (kind, place) {
         (Kind::GateKey, Place::Answer) => listed && memchr::memmem::find(bytes, b"\"token_use\"").is_some(),
@@ -533,8 +544,8 @@ impl Ward {
         }
     }
 
-    /// All secrets of this world, as of now.
-    fn secrets(&self) -> BTreeSet<(Kind, Vec<u8>)> {
+    /// All secrets of this world, as of now, but for planted values.
+    fn secrets(&self, issued: Issued) -> BTreeSet<(Kind, Vec<u8>)> {
         remember_master_keys(&self.dir);
         let mut secrets = BTreeSet::new();
         let mut add = |kind, text: &[u8]| {
@@ -542,17 +553,11 @@ impl Ward {
                 secrets.insert((kind, text.to_vec()));
             }
         };
-        let issued = self.sim.as_ref().map(|sim| sim.issued()).unwrap_or_default();
-        let planted = issued.hidden_values.into_iter();
-        let planted = planted
-            .filter(|value| value.starts_with(PLANTED_TEXT))
-            .take(HIDDEN_VALUES);
         for (kind, texts) in [
             (Kind::AccessToken, issued.access_tokens),
             (Kind::RefreshToken, issued.refresh_tokens),
             (Kind::ClientSecret, issued.client_secrets),
             (Kind::Address, issued.addresses),
-            (Kind::HiddenValue, planted.collect()),
         ] {
             texts.iter().for_each(|text| add(kind, text.as_bytes()));
         }
@@ -597,7 +602,16 @@ impl Ward {
     /// Everything that stands where it must not, by now.
     pub fn findings(&self) -> Vec<String> {
         let files = files_below(&self.dir);
-        let needles = Needles::of(&self.secrets());
+        let issued = self.sim.as_ref().map(|sim| sim.issued()).unwrap_or_default();
+        let planted = Needles::of_planted(&issued.hidden_values);
+        let own = Needles::of(&self.secrets(issued));
+        let search = |place, bytes: &[u8], name: &str, into: &mut BTreeSet<String>| {
+            own.found(place, bytes, name, into);
+            // Most of all that is seen are answers.
+            if !is_listed(Kind::HiddenValue, place) {
+                planted.found(place, bytes, name, into);
+            }
+        };
         let (entries, missed, mut wrong) = with(|spool| {
             let skip = self.began.saturating_sub(spool.first);
             let entries: Vec<_> = spool.entries.iter().skip(skip).cloned().collect();
@@ -608,13 +622,16 @@ impl Ward {
         }
         let mut found = BTreeSet::new();
         for entry in entries {
-            needles.found(entry.place, &entry.bytes, "seen while the test ran", &mut found);
+            search(entry.place, &entry.bytes, "seen while the test ran", &mut found);
+        }
+        for text in heard::unfinished() {
+            search(Place::Answer, &text, "seen while the test ran", &mut found);
         }
         for file in files {
             let (Some(place), Ok(bytes)) = (self.place_of(&file), read_apart(&file)) else {
                 continue;
             };
-            needles.found(place, &bytes, &file.display().to_string(), &mut found);
+            search(place, &bytes, &file.display().to_string(), &mut found);
             if file
                 .file_name()
                 .is_some_and(|name| name.to_string_lossy().starts_with("core"))

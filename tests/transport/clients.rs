@@ -10,8 +10,8 @@ use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::support::canaries::heard::Overheard;
 use crate::support::{Setup, World, policy, samples, within, write_secret};
 use crate::tls::{Authority, client, connect};
 use crate::wire::{Wire, post, request};
@@ -58,10 +58,10 @@ impl Place {
     /// A connection by this protocol.
     async fn open(&self, protocol: &[u8]) -> Box<dyn Stream> {
         match &self.authority {
-            None => Box::new(TcpStream::connect(self.world.gate).await.unwrap()),
+            None => Box::new(Overheard::connect(self.world.gate).await.unwrap()),
             Some(authority) => {
                 let connector = client(authority, None, &[protocol]);
-                Box::new(connect(&self.world, &connector).await.unwrap())
+                Box::new(Overheard::over(connect(&self.world, &connector).await.unwrap()))
             }
         }
     }
@@ -112,7 +112,7 @@ async fn who_connects_and_does_not_ask_is_let_go_whatever_stage_it_reached() {
         let gate = place.world.gate;
         let begun = Instant::now();
         let silent = async {
-            let mut stream = TcpStream::connect(gate).await.unwrap();
+            let mut stream = Overheard::connect(gate).await.unwrap();
             assert_eq!(until_closed(&mut stream).await, 0);
             in_time(begun, 2);
         };
@@ -126,7 +126,7 @@ async fn who_connects_and_does_not_ask_is_let_go_whatever_stage_it_reached() {
             }
         };
         let handshake_in_drops = async {
-            let stream = TcpStream::connect(gate).await.unwrap();
+            let stream = Overheard::connect(gate).await.unwrap();
             let (mut read, mut write) = stream.into_split();
             // The beginning of a ClientHello, or of a preface.
             let hello: &[u8] = if secure {
@@ -145,7 +145,7 @@ async fn who_connects_and_does_not_ask_is_let_go_whatever_stage_it_reached() {
         let expected = if secure { 3.0 } else { 2.0 };
         place.until_given_up("first_byte_wait", expected).await;
         if secure {
-            let mut stream = TcpStream::connect(gate).await.unwrap();
+            let mut stream = Overheard::connect(gate).await.unwrap();
             stream
                 .write_all(b"GET / HTTP/1.1\r\nHost: gate\r\n\r\n")
                 .await

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::relay::Relay;
+use crate::support::canaries::heard::Overheard;
 use crate::support::{Setup, World, samples, within};
 use crate::wire::{Wire, get, post, request};
 
@@ -67,7 +67,7 @@ async fn one_connection_carries_many_requests_and_so_does_the_one_behind_it() {
 async fn streams_of_one_clear_text_http2_connection_are_served_side_by_side() {
     let world = World::plain().await;
     let key = world.key("writer");
-    let stream = TcpStream::connect(world.gate).await.unwrap();
+    let stream = Overheard::connect(world.gate).await.unwrap();
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::child::Gate;
+use crate::support::canaries::heard::Overheard;
 use crate::support::{Setup, World, policy, samples, write_secret};
 use crate::tls::{Authority, client, connect};
 use crate::wire::{Reply, Wire, get, post, request};
@@ -473,7 +474,7 @@ async fn trickled(mut stream: impl Stream, bytes: &[u8]) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_wake_it_one_by_one_move_no_deadline() {
     let place = Place::new(false, "limits: { idle_wait: 60s, head_wait: 2s }\n").await;
-    let mut plain = TcpStream::connect(place.world.gate).await.unwrap();
+    let mut plain = Overheard::connect(place.world.gate).await.unwrap();
     plain.write_all(get(READ, &place.key).as_bytes()).await.unwrap();
     place.until_asleep(1).await;
     assert!(plain.read(&mut [0; 16 * 1024]).await.unwrap() > 0);
@@ -487,11 +488,11 @@ async fn bytes_that_wake_it_one_by_one_move_no_deadline() {
     // A record of TLS that never ends is no request that begins.
     let place = Place::new(true, "limits: { idle_wait: 3s, head_wait: 60s }\n").await;
     let connector = client(place.authority.as_ref().unwrap(), None, &[b"http/1.1"]);
-    let mut secure = connect(&place.world, &connector).await.unwrap();
+    let mut secure = Overheard::over(connect(&place.world, &connector).await.unwrap());
     secure.write_all(get(READ, &place.key).as_bytes()).await.unwrap();
     assert!(secure.read(&mut [0; 16 * 1024]).await.unwrap() > 0);
     place.until_asleep(1).await;
-    let (socket, _session) = secure.into_inner();
+    let (socket, _session) = secure.stream.into_inner();
     let took = trickled(socket, b"\x17\x03\x03\x40\x00").await;
     assert!(
         took < Duration::from_secs(14),

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::support::canaries::heard::Overheard;
 use crate::support::{Setup, World, within, write_secret};
 use crate::wire::{Wire, get};
 
@@ -127,10 +128,10 @@ async fn alpn_chooses_the_protocol_and_without_it_the_first_bytes_do() {
             assert!(link.starts_with("https://"), "{link}");
             continue;
         }
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .unwrap();
+        let stream = TokioIo::new(Overheard::over(stream));
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
         tokio::spawn(connection);
         let request =
             Request::get(format!("https://gate.test{GOOD}")).header("authorization", format!("Bearer {key}"));
