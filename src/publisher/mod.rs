@@ -140,9 +140,11 @@ impl Publisher {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            if self.watch.as_mut().is_some_and(Watch::swapped) {
+                due = Some(Due::again(due));
+            }
             let is_due = due.is_some_and(|due| due.at() <= Instant::now());
-            let swapped = self.watch.as_mut().is_some_and(Watch::swapped);
-            if is_due || swapped || self.stand_ins_are_over() {
+            if is_due || self.stand_ins_are_over() {
                 due = None;
                 self.reload();
             }
@@ -203,7 +205,11 @@ impl Publisher {
             mistakes,
             ..
         } = read;
-        sound &= !mistakes.iter().any(Mistake::is_error) && policies.ceiling_state() != CeilingState::Kept;
+        sound &= !mistakes.iter().any(Mistake::is_error)
+            && matches!(
+                policies.ceiling_state(),
+                CeilingState::Absent | CeilingState::InForce
+            );
         self.say_mistakes(&mistakes);
         let changed =
             policies.digest() != before.policies.digest() || catalogue.digest() != before.catalogue.digest();

@@ -20,6 +20,36 @@ pub(super) struct Builder<'a> {
     pub(super) mistakes: Vec<Mistake>,
 }
 
+/// The ceiling of the next set.
+pub(super) struct NextCeiling {
+    pub(super) ceiling: Option<Arc<Ceiling>>,
+    /// What was in force and is no more, since the catalogue does not have what it names.
+    pub(super) lost: Option<Arc<Ceiling>>,
+    pub(super) state: CeilingState,
+}
+
+/// What is said of a ceiling whose file is gone.
+fn vanished(kept: &NextCeiling) -> Option<Mistake> {
+    let mistake = match (&kept.ceiling, &kept.lost) {
+        (Some(ceiling), _) => Mistake::warning(
+            code::FILE_NAME,
+            Span::start(),
+            "the ceiling has vanished, and the running one stays in force",
+        )
+        .help("put it back, or restart the gate to drop it")
+        .in_file(&ceiling.file),
+        (None, Some(lost)) => Mistake::error(
+            code::FILE_NAME,
+            Span::start(),
+            "the ceiling has vanished, and the running one names what the catalogue no longer has: nothing is allowed",
+        )
+        .help("put in one that loads, or restart the gate to drop it")
+        .in_file(&lost.file),
+        (None, None) => return None,
+    };
+    Some(mistake)
+}
+
 impl Builder<'_> {
     pub(super) fn misnamed(&mut self, file: &PolicyFile) {
         let (message, help) = match file.inside.ends_with(".yml") {
@@ -38,18 +68,11 @@ impl Builder<'_> {
 
     /// A changed ceiling takes effect if it loads; one that vanishes or does not load leaves the
     /// running one in force.
-    pub(super) fn ceiling(&mut self, files: &[PolicyFile]) -> (Option<Arc<Ceiling>>, CeilingState) {
+    pub(super) fn ceiling(&mut self, files: &[PolicyFile]) -> NextCeiling {
         let Some(file) = files.iter().find(|file| file.kind() == FileKind::Ceiling) else {
-            if let Some(running) = self.previous.and_then(PolicySet::ceiling) {
-                let mistake = Mistake::warning(
-                    code::FILE_NAME,
-                    Span::start(),
-                    "the ceiling has vanished, and the running one stays in force",
-                );
-                let mistake = mistake.help("put it back, or restart the gate to drop it");
-                self.mistakes.push(mistake.in_file(&running.file));
-            }
-            return self.kept_ceiling();
+            let kept = self.kept_ceiling(CeilingState::Absent);
+            self.mistakes.extend(vanished(&kept));
+            return kept;
         };
         let loaded = match &file.text {
             Ok(text) => Ceiling::load(&file.path, text, self.catalogue),
@@ -58,42 +81,49 @@ impl Builder<'_> {
         match loaded {
             Ok((ceiling, warnings)) => {
                 self.mistakes.extend(warnings);
-                (Some(Arc::new(ceiling)), CeilingState::InForce)
+                NextCeiling {
+                    ceiling: Some(Arc::new(ceiling)),
+                    lost: None,
+                    state: CeilingState::InForce,
+                }
             }
             Err(mistakes) => {
                 self.mistakes.extend(mistakes);
-                match self.kept_ceiling() {
-                    (None, _) => (None, CeilingState::Broken),
-                    kept => kept,
-                }
+                self.kept_ceiling(CeilingState::Broken)
             }
         }
     }
 
-    /// The running ceiling when there is nothing to take its place: what is broken stays so, and only where none was in
-    /// force none is.
-    pub(super) fn kept_ceiling(&self) -> (Option<Arc<Ceiling>>, CeilingState) {
-        let Some(previous) = self.previous else {
-            return (None, CeilingState::Absent);
+    /// The running ceiling, when nothing takes its place; `otherwise` if there is none. One that names what a changed
+    /// catalogue does not have is kept for when it does again: until then nothing is allowed.
+    pub(super) fn kept_ceiling(&self, otherwise: CeilingState) -> NextCeiling {
+        let running = self.previous.and_then(|set| set.ceiling.as_ref());
+        let lost = self.previous.and_then(|set| set.lost_ceiling.as_ref());
+        let again = match running {
+            Some(running) if self.same_catalogue() => Some(Arc::clone(running)),
+            // Indices of another catalogue would mean other operations.
+            _ => running.or(lost).and_then(|text| {
+                let loaded = Ceiling::load(&text.file, &text.text, self.catalogue);
+                loaded.ok().map(|(ceiling, _)| Arc::new(ceiling))
+            }),
         };
-        match (&previous.ceiling, previous.ceiling_state) {
-            (None, CeilingState::Broken) => (None, CeilingState::Broken),
-            (None, _) => (None, CeilingState::Absent),
-            (Some(running), _) => match self.again(Arc::clone(running)) {
-                Some(running) => (Some(running), CeilingState::Kept),
-                None => (None, CeilingState::Broken),
+        match (again, running.or(lost)) {
+            (Some(ceiling), _) => NextCeiling {
+                ceiling: Some(ceiling),
+                lost: None,
+                state: CeilingState::Kept,
+            },
+            (None, Some(lost)) => NextCeiling {
+                ceiling: None,
+                lost: Some(Arc::clone(lost)),
+                state: CeilingState::Broken,
+            },
+            (None, None) => NextCeiling {
+                ceiling: None,
+                lost: None,
+                state: otherwise,
             },
         }
-    }
-
-    /// A running ceiling, compiled again if the catalogue has changed under it: indices of another
-    /// catalogue would mean other operations. `None` if it names what no longer exists.
-    fn again(&self, running: Arc<Ceiling>) -> Option<Arc<Ceiling>> {
-        if self.same_catalogue() {
-            return Some(running);
-        }
-        let loaded = Ceiling::load(&running.file, &running.text, self.catalogue);
-        loaded.ok().map(|(ceiling, _)| Arc::new(ceiling))
     }
 
     fn same_catalogue(&self) -> bool {

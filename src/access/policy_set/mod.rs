@@ -44,8 +44,8 @@ pub enum CeilingState {
     InForce,
     /// The file vanished or does not load: the running one stays in force.
     Kept,
-    /// The file does not load and none is running: a gate must not start, nothing is allowed. So it stays for a running
-    /// gate whose ceiling names what a changed catalogue does not have, until a ceiling loads.
+    /// The file does not load and none is running: a gate must not start, nothing is allowed. Or a changed catalogue does
+    /// not have what the running one names: so it stays, with the file or without, until one loads.
     Broken,
 }
 
@@ -54,6 +54,8 @@ pub enum CeilingState {
 pub struct PolicySet {
     entries: BTreeMap<Arc<str>, Entry>,
     ceiling: Option<Arc<Ceiling>>,
+    /// The one that was in force until a changed catalogue did not have what it names. For its text alone.
+    lost_ceiling: Option<Arc<Ceiling>>,
     ceiling_state: CeilingState,
     catalogue_digest: String,
     digest: String,
@@ -87,7 +89,7 @@ impl PolicySet {
             stale_at: after(now, policies_stale),
             mistakes: Vec::new(),
         };
-        let (ceiling, ceiling_state) = builder.ceiling(files);
+        let next = builder.ceiling(files);
         let mut by_name: BTreeMap<&str, Vec<&PolicyFile>> = BTreeMap::new();
         for file in files {
             match file.kind() {
@@ -103,10 +105,11 @@ impl PolicySet {
             }
         }
         let set = Self {
-            digest: digest(&entries, ceiling.as_deref()),
+            digest: digest(&entries, next.ceiling.as_deref()),
             entries,
-            ceiling,
-            ceiling_state,
+            ceiling: next.ceiling,
+            lost_ceiling: next.lost,
+            ceiling_state: next.state,
             catalogue_digest: catalogue.digest().to_owned(),
         };
         (set, builder.mistakes)
@@ -131,12 +134,13 @@ impl PolicySet {
         let entries = names
             .map(|name| (Arc::clone(name), builder.standing_in(name)))
             .collect();
-        let (ceiling, ceiling_state) = builder.kept_ceiling();
+        let kept = builder.kept_ceiling(self.ceiling_state);
         Self {
-            digest: digest(&entries, ceiling.as_deref()),
+            digest: digest(&entries, kept.ceiling.as_deref()),
             entries,
-            ceiling,
-            ceiling_state,
+            ceiling: kept.ceiling,
+            lost_ceiling: kept.lost,
+            ceiling_state: kept.state,
             catalogue_digest: catalogue.digest().to_owned(),
         }
     }

@@ -319,9 +319,34 @@ fn a_ceiling_that_a_changed_catalogue_breaks_stays_broken_when_its_file_is_remov
         assert_eq!(broken.ceiling_state(), CeilingState::Broken);
         let still = broken.unreadable(&catalogue(), at("12:00:00"), HOUR);
         assert_eq!(still.ceiling_state(), CeilingState::Broken);
-        let still = build(&[policy()], &catalogue(), Some(&broken));
+        let (still, mistakes) =
+            PolicySet::build(&[policy()], &catalogue(), Some(&still), at("12:00:00"), HOUR);
         assert_eq!(still.ceiling_state(), CeilingState::Broken);
         assert_eq!(state(&still, "a", "12:00:00"), "invalid");
+        assert!(mistakes.iter().any(Mistake::is_error), "{mistakes:?}");
+        // The catalogue has it again.
+        let well = build(&[policy()], &extended, Some(&still));
+        assert_eq!(well.ceiling_state(), CeilingState::Kept);
+        assert_eq!(state(&well, "a", "12:00:00"), "ready");
+    }
+}
+
+#[test]
+fn a_ceiling_that_never_loaded_is_gone_with_its_file_and_not_before() {
+    let (good, _) = build(&[policy_file("a", READ)], None, "12:00:00");
+    let broken = file("_ceiling.yaml", "deny: [ {");
+    let (set, codes) = build(&[policy_file("a", READ), broken], Some(&good), "12:00:00");
+    assert_eq!(
+        (set.ceiling_state(), codes.is_empty()),
+        (CeilingState::Broken, false)
+    );
+    assert_eq!(state(&set, "a", "12:00:00"), "invalid");
+    let unreadable = set.unreadable(&catalogue(), at("12:00:00"), HOUR);
+    assert_eq!(unreadable.ceiling_state(), CeilingState::Broken);
+    for before in [set, unreadable] {
+        let (after, codes) = build(&[policy_file("a", READ)], Some(&before), "12:00:01");
+        assert_eq!((after.ceiling_state(), codes), (CeilingState::Absent, vec![]));
+        assert_eq!(state(&after, "a", "12:00:01"), "ready");
     }
 }
 
