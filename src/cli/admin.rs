@@ -197,8 +197,12 @@ pub fn print(out: &mut dyn Write, text: &str) -> Result<(), CommandError> {
             shown(sign)
         }
     };
-    let text: String = text.chars().map(kept).collect();
-    out.write_all(text.as_bytes())
+    // Of a secret that is shown once no copy is made, which nobody would wipe.
+    let replaced = match text.chars().all(|sign| kept(sign) == sign) {
+        true => None,
+        false => Some(text.chars().map(kept).collect::<String>()),
+    };
+    out.write_all(replaced.as_deref().unwrap_or(text).as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| CommandError::internal(format!("can't write the output: {error}")))
 }
