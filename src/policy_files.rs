@@ -67,8 +67,8 @@ fn walk(dir: &Path, inside: &str, depth: usize, files: &mut Vec<PolicyFile>) -> 
     Ok(())
 }
 
-/// Files in `dir` and its sub-folders that are links, at most so many: where they lead to somebody may change them, and no
-/// event of the folder says so. What can't be listed has none.
+/// What is read in `dir` and its sub-folders and is a link, to a file or a folder, at most so many: where they lead to
+/// somebody may change them, and no event of the folder says so. What can't be listed has none.
 pub fn links(dir: &Path, most: usize) -> Vec<PathBuf> {
     let mut found = Vec::new();
     links_in(dir, 0, most, &mut found);
@@ -77,16 +77,25 @@ pub fn links(dir: &Path, most: usize) -> Vec<PathBuf> {
 
 fn links_in(dir: &Path, depth: usize, most: usize, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
         if found.len() == most {
             return;
         }
-        if path.is_dir() {
-            if depth < DEPTH_MAX {
-                links_in(&path, depth + 1, most, found);
-            }
-        } else if path.is_symlink() {
-            found.push(path);
+        if name.starts_with('.') || (name.starts_with('_') && name != CEILING_FILE) {
+            continue;
+        }
+        let kind = entry.file_type();
+        let is_link = kind.as_ref().is_ok_and(fs::FileType::is_symlink);
+        let is_folder = match is_link {
+            true => path.is_dir(),
+            false => kind.is_ok_and(|kind| kind.is_dir()),
+        };
+        if is_link {
+            found.push(path.clone());
+        }
+        if is_folder && depth < DEPTH_MAX {
+            links_in(&path, depth + 1, most, found);
         }
     }
 }

@@ -236,6 +236,7 @@ mod tests {
         for (to, link) in [
             ("elsewhere/a.yaml", "policies/a.yaml"),
             ("elsewhere/b.yaml", "policies/team/b.yaml"),
+            ("live/now", "policies/linked"),
             ("live/v1", "live/now"),
             ("live/now/ca.pem", "ca.pem"),
         ] {
@@ -264,7 +265,7 @@ mod tests {
                 false,
             ),
             (
-                "a link on the way to a certificate",
+                "a link on the way to a folder of policies, and to a certificate",
                 &|| {
                     std::os::unix::fs::symlink(at("live/v2"), at("live/next")).unwrap();
                     std::fs::rename(at("live/next"), at("live/now")).unwrap();

@@ -184,7 +184,8 @@ impl AsyncRead for Guarded {
 impl AsyncWrite for Guarded {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.owed == Owed::Answer {
+        // That a body is wanted is no answer yet.
+        if this.owed == Owed::Answer && !buf.starts_with(b"HTTP/1.1 100") {
             this.owed = Owed::Rest;
         }
         Pin::new(&mut this.inner).poll_write(cx, buf)
