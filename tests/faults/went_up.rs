@@ -48,10 +48,20 @@ async fn a_call_whose_client_leaves_before_there_is_a_connection_did_not_go_up_a
         .await;
     place.upstream.door(Door::Open).await;
     place.recovers().await;
-    assert_eq!(place.write().await.word(), "200");
-    let lines = place.audit();
-    let last = lines.iter().rfind(|line| line["kind"] == "outcome").unwrap();
-    assert_eq!(last["sent_upstream"], true, "{last}");
+    let written = place.write().await;
+    let Got::Whole(reply) = &written else {
+        panic!("{written:?}");
+    };
+    assert_eq!(reply.status, 200, "{reply:?}");
+    place
+        .until("its outcome says that it went up", async |place| {
+            let lines = place.audit();
+            let outcome = lines
+                .iter()
+                .find(|line| line["kind"] == "outcome" && line["id"] == reply.id().as_str());
+            outcome.is_some_and(|outcome| outcome["sent_upstream"] == true)
+        })
+        .await;
 }
 
 /// The second token of the grant.
