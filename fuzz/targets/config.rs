@@ -1,5 +1,5 @@
-//! Any text as the configuration: it is read the same way twice, every mistake has words, and nothing that a secret
-//! setting held is shown.
+//! Any text as the configuration: it is read the same way twice, and every mistake has words. No setting holds a secret:
+//! they name files, variables and commands.
 #![no_main]
 
 use std::path::Path;

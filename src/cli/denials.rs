@@ -107,7 +107,10 @@ pub fn read_hostile(lines: &[u8]) -> (String, usize) {
         return (String::new(), unread);
     }
     let rows = groups.iter().map(|(group, times)| line(group, times));
-    (rows.collect::<String>() + &table(&groups), unread)
+    let mut printed = Vec::new();
+    // Cannot fail: a list grows.
+    let _ = print(&mut printed, &(rows.collect::<String>() + &table(&groups)));
+    (String::from_utf8_lossy(&printed).into_owned(), unread)
 }
 
 fn line(group: &Group, times: &Times) -> String {
