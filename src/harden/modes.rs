@@ -180,8 +180,9 @@ fn look(path: &Path, what: &'static str) -> Option<Finding> {
     };
     let metadata = std::fs::metadata(path).ok()?;
     let (mode, folder) = (metadata.mode(), metadata.is_dir());
-    let is_kept = || mode & STICKY != 0 || is_read_only(path);
-    let writable = mode & OTHERS_WRITE != 0 && !(folder && is_kept());
+    // Whether the mount is read-only says nothing: under `ProtectSystem=` or a read-only bind mount all is, to the gate
+    // alone.
+    let writable = mode & OTHERS_WRITE != 0 && !(folder && mode & STICKY != 0);
     // What lies in an open folder has modes of its own: that names can be seen is no finding.
     let open = !folder && mode & OTHERS_ALL != 0;
     (writable || open).then(|| Finding {
@@ -193,11 +194,6 @@ fn look(path: &Path, what: &'static str) -> Option<Finding> {
             false => format!("chmod o= {}", path.display()),
         },
     })
-}
-
-/// Whether it lies on a mount that nobody writes to: kubelet gives the roots of read-only volumes the mode 0777.
-fn is_read_only(path: &Path) -> bool {
-    rustix::fs::statvfs(path).is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 #[cfg(test)]
