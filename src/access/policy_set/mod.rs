@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::builder::Builder;
+use self::builder::{Builder, NextCeiling};
 pub use self::file::{FileKind, PolicyFile};
 use super::catalogue::Catalogue;
 use super::policy::Policy;
@@ -104,15 +104,7 @@ impl PolicySet {
                 entries.insert(Arc::from(stem), entry);
             }
         }
-        let set = Self {
-            digest: digest(&entries, next.ceiling.as_deref()),
-            entries,
-            ceiling: next.ceiling,
-            lost_ceiling: next.lost,
-            ceiling_state: next.state,
-            catalogue_digest: catalogue.digest().to_owned(),
-        };
-        (set, builder.mistakes)
+        (Self::of(entries, next, catalogue), builder.mistakes)
     }
 
     /// The set in force when the folder as a whole can't be read: every policy stands in for itself, no longer than a
@@ -134,13 +126,17 @@ impl PolicySet {
         let entries = names
             .map(|name| (Arc::clone(name), builder.standing_in(name)))
             .collect();
-        let kept = builder.kept_ceiling(self.ceiling_state);
+        Self::of(entries, builder.kept_ceiling(self.ceiling_state), catalogue)
+    }
+
+    /// What was resolved against `catalogue`.
+    fn of(entries: BTreeMap<Arc<str>, Entry>, next: NextCeiling, catalogue: &Catalogue) -> Self {
         Self {
-            digest: digest(&entries, kept.ceiling.as_deref()),
+            digest: digest(&entries, next.ceiling.as_deref()),
             entries,
-            ceiling: kept.ceiling,
-            lost_ceiling: kept.lost,
-            ceiling_state: kept.state,
+            ceiling: next.ceiling,
+            lost_ceiling: next.lost,
+            ceiling_state: next.state,
             catalogue_digest: catalogue.digest().to_owned(),
         }
     }
