@@ -20,6 +20,9 @@ const STICKY: u32 = 0o1000;
 const DEPTH: usize = 8;
 const POLICIES: usize = 20_000;
 
+/// Most links that lead from one to the next: as many as Linux follows.
+const LINKS: usize = 40;
+
 /// A file or folder that others can get at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -128,13 +131,27 @@ fn gone_by(config: &Config, file: &Path, found: &mut Vec<Finding>) {
     });
 }
 
-/// Where a file can be replaced: the folder of its name, and of what a link leads to.
+/// Where a file can be replaced: the folder of its name, of each link that leads to it, and of what it is at last.
 fn folders_of(path: &Path) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
     // A path that ends in a slash has the same parent as one that does not.
-    let named = path.components().collect::<PathBuf>();
-    let names = [Some(named), path.canonicalize().ok()];
-    let folders = names.iter().flatten().filter_map(|name| name.parent());
-    folders.map(Path::to_path_buf).collect()
+    let mut name = path.components().collect::<PathBuf>();
+    for _ in 0..LINKS {
+        let Some(folder) = name.parent().map(Path::to_path_buf) else {
+            break;
+        };
+        folders.push(match folders.is_empty() {
+            true => folder.clone(),
+            false => folder.canonicalize().unwrap_or_else(|_| folder.clone()),
+        });
+        match name.read_link() {
+            Ok(target) => name = folder.join(target),
+            Err(_) => break,
+        }
+    }
+    let real = path.canonicalize().ok();
+    folders.extend(real.as_deref().and_then(Path::parent).map(Path::to_path_buf));
+    folders
 }
 
 fn policies(folder: &Path, depth: usize, left: &mut usize, add: &mut dyn FnMut(&Path, &'static str)) {
@@ -151,14 +168,10 @@ fn policies(folder: &Path, depth: usize, left: &mut usize, add: &mut dyn FnMut(&
             }
         } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
             add(&path, "a policy");
-            if let Some(folder) = path
-                .canonicalize()
-                .ok()
-                .filter(|_| path.is_symlink())
-                .as_deref()
-                .and_then(Path::parent)
-            {
-                add(folder, "the folder of a policy");
+            if path.is_symlink() {
+                for folder in folders_of(&path) {
+                    add(&folder, "the folder of a policy");
+                }
             }
         }
     }
@@ -247,9 +260,11 @@ mod tests {
         for name in [
             "gate",
             "trust",
+            "between",
             "behind",
             "rows",
             "shared/policies",
+            "handed",
             "team",
             "tls",
         ] {
@@ -266,8 +281,14 @@ mod tests {
         }
         std::fs::write(at("tls/gate.key"), "x").unwrap();
         std::fs::set_permissions(at("tls/gate.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
-        std::os::unix::fs::symlink(at("behind/ca.pem"), at("trust/ca.pem")).unwrap();
-        std::os::unix::fs::symlink(at("team/a.yaml"), at("shared/policies/a.yaml")).unwrap();
+        for (target, link) in [
+            ("../between/ca.pem", "trust/ca.pem"),
+            ("../behind/ca.pem", "between/ca.pem"),
+            ("../../handed/a.yaml", "shared/policies/a.yaml"),
+            ("../team/a.yaml", "handed/a.yaml"),
+        ] {
+            std::os::unix::fs::symlink(target, at(link)).unwrap();
+        }
         let mut config = Config::in_folder(&at("gate"));
         config.upstream.ca = Some(at("trust/ca.pem"));
         config.catalogue.extra = Some(at("rows/extra.tsv"));
@@ -280,7 +301,9 @@ mod tests {
         let set = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
-        for name in ["trust", "behind", "rows", "shared", "team", "tls"] {
+        for name in [
+            "trust", "between", "behind", "rows", "shared", "handed", "team", "tls",
+        ] {
             assert_eq!(findings(&config, &at("gate/scopegate.yaml")), [], "before {name}");
             set(&at(name), 0o777);
             let found = findings(&config, &at("gate/scopegate.yaml"));
