@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::Body;
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use super::answer_body::AnswerBody;
 use super::answers::{Names, Violation};
-use super::breaker::{AccountBit, Passage};
+use super::breaker::{AccountBit, Attempt, Passage};
 use super::client::{Connection, RequestHead};
 use super::connect::{Upstream, UpstreamStream};
 use super::exchange::{Answer, ExchangeError, Leave, Unanswered, Way, fate_of, fate_of_answer};
@@ -62,6 +64,9 @@ pub(super) struct Lent<B> {
     version: u64,
     served: u32,
 }
+
+/// A new connection, and the place it has among all.
+type Opened<B> = Result<(Box<Lent<B>>, Place), ExchangeError>;
 
 /// Tells operators of bytes that nobody asked for: between two requests nobody else does.
 fn note_spoilt(violation: Violation) {
@@ -162,10 +167,10 @@ where
             Way::Any if !passage.is_probe() => self.check_out(),
             _ => None,
         };
-        let (lent, reused) = match pooled {
-            Some(lent) => (lent, true),
-            None => match self.open(&passage).await {
-                Ok(lent) => (lent, false),
+        let (lent, reused, place) = match pooled {
+            Some(lent) => (lent, true, place),
+            None => match self.open(place, &passage, account).await {
+                Ok((lent, place)) => (lent, false, place),
                 Err(error) => {
                     if let Some(fate) = fate_of(&error, false) {
                         passage.report(fate, account, Instant::now());
@@ -232,8 +237,10 @@ where
         }
     }
 
-    async fn open(&self, passage: &Passage<'_>) -> Result<Box<Lent<B>>, ExchangeError> {
-        let _connecting = match self.connecting.take_free() {
+    /// A new connection. It is made by a task of its own, which ends what it began: whether the upstream can be reached
+    /// is news for the breaker whether or not the call waits to hear it, and a client that left comes again.
+    async fn open(self: &Rc<Self>, place: Place, passage: &Passage<'_>, account: AccountBit) -> Opened<B> {
+        let connecting = match self.connecting.take_free() {
             Some(place) => place,
             None => {
                 let place = self.wait_for(&self.connecting).await?;
@@ -245,6 +252,39 @@ where
             }
         };
         self.make_room();
+        let (tell, told) = oneshot::channel();
+        let (pool, attempt) = (Rc::clone(self), passage.hand_over());
+        tokio::task::spawn_local(async move {
+            let made = pool.connect().await;
+            drop(connecting);
+            if let Err(unheard) = tell.send(made.map(|lent| (lent, place))) {
+                pool.end_unheard(unheard, attempt, account);
+            }
+        });
+        let made = told.await.unwrap_or_else(|_| {
+            let defect = io::Error::other("the task that connects ended in a defect");
+            Err(ExchangeError::Connect(defect))
+        });
+        passage.take_back();
+        made
+    }
+
+    /// A connection was made, or not, for a call that has left.
+    fn end_unheard(&self, made: Opened<B>, attempt: Attempt, account: AccountBit) {
+        let breaker = &self.shared.breaker;
+        match made {
+            Ok((lent, _place)) => {
+                self.give_back(lent);
+                breaker.no_news(attempt);
+            }
+            Err(error) => match fate_of(&error, false) {
+                Some(fate) => breaker.report(attempt, fate, account, Instant::now()),
+                None => breaker.no_news(attempt),
+            },
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<Lent<B>>, ExchangeError> {
         let _counted = Counted::begin(&self.stats);
         let upstream = self.upstream.borrow().clone();
         let version = self.version.get();

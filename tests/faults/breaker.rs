@@ -1,12 +1,13 @@
 //! What bounds the harm: the breaker, the retry budget, and the places in line.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
 use crate::certificates::Certificates;
-use crate::place::{Credential, Got, Place, SHORT};
+use crate::place::{Credential, Got, Place, READ, SHORT};
 use crate::script::{Act, Door, Tls, html, json};
+use crate::wire::{Wire, get};
 
 /// With these lines in place of the breaker that is switched off.
 fn limits(more: &str) -> String {
@@ -263,4 +264,92 @@ async fn an_upstream_that_lets_every_attempt_hang_is_not_given_all_of_them_at_on
     assert!(place.errors("no_connection").await >= 1.0);
     place.upstream.door(Door::Open).await;
     place.recovers().await;
+}
+
+/// Begins a read, and leaves when its connection is under way.
+async fn begin_and_leave(place: &mut Place) {
+    let before = place.upstream.connections();
+    let mut wire = Wire::open(place.gate.gate).await;
+    wire.write(get(READ, &place.key)).await;
+    place
+        .until("it waits for a connection", async |place| {
+            place.upstream.connections() > before
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_nobody_waits_for_long_enough_is_left_alone_all_the_same() {
+    const FAILURES: usize = 5;
+    let certificates = Certificates::new();
+    let config = limits(&format!("breaker_failures: {FAILURES}, breaker_pause: 1s"))
+        .replace("connect_wait: 1s", "connect_wait: 3s");
+    let mut place = Place::with(&config, Credential::Static, Some(&certificates.ca_pem)).await;
+    place.upstream.tls(Tls::On(certificates.good.clone()));
+    place.recovers().await;
+    place.upstream.door(Door::Mute).await;
+    place.upstream.forget();
+    for _ in 0..FAILURES {
+        begin_and_leave(&mut place).await;
+    }
+    place
+        .until(
+            "what was begun for those who left has come to its end",
+            async |place| is_in_state(place, "open").await,
+        )
+        .await;
+    assert_eq!(place.errors("abandoned").await, FAILURES as f64);
+    let log = place.gate.log();
+    for said in ["upstream.breaker_opened", "no connection can be made"] {
+        assert!(log.contains(said), "no `{said}` in {log}");
+    }
+    assert_eq!(place.upstream.connections(), FAILURES);
+    // A probe whose client leaves is under way all the same: who comes meanwhile does not begin another.
+    place
+        .until("a probe is due", async |place| {
+            let mut wire = Wire::open(place.gate.gate).await;
+            wire.write(get(READ, &place.key)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            place.upstream.connections() > FAILURES
+        })
+        .await;
+    assert!(is_in_state(&place, "half_open").await);
+    assert_eq!(place.read().await.word(), "503");
+    assert_eq!(place.upstream.connections(), FAILURES + 1);
+    place
+        .until("it failed", async |place| is_in_state(place, "open").await)
+        .await;
+    place.upstream.door(Door::Open).await;
+    place.recovers().await;
+    assert!(is_in_state(&place, "closed").await, "{}", place.gate.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_begun_for_somebody_who_left_serves_who_comes_next() {
+    let certificates = Certificates::new();
+    let config = SHORT.replace("connect_wait: 1s", "connect_wait: 30s");
+    let mut place = Place::with(&config, Credential::Static, Some(&certificates.ca_pem)).await;
+    place.upstream.tls(Tls::On(certificates.good.clone()));
+    place.recovers().await;
+    place.upstream.door(Door::Late).await;
+    place.upstream.forget();
+    begin_and_leave(&mut place).await;
+    place
+        .until("its client is seen to have left", async |place| {
+            place.errors("abandoned").await == 1.0
+        })
+        .await;
+    assert_eq!(place.upstream.count("GET"), 0);
+    place.upstream.act(Act::Keep);
+    place
+        .until("it is kept", async |place| {
+            place
+                .sample("scopegate_upstream_connections", "{state=\"idle\"}")
+                .await
+                == 1.0
+        })
+        .await;
+    assert_eq!(place.read().await.word(), "200");
+    assert_eq!(place.upstream.connections(), 1);
+    assert_eq!(place.upstream.count("GET"), 1);
 }

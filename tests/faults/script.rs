@@ -43,6 +43,8 @@ pub enum Door {
     Open,
     /// Accepts, and never reads or writes a byte.
     Mute,
+    /// Accepts, and is silent until the script changes; then as if it were open.
+    Late,
     /// Nobody listens.
     Shut,
     /// Listens, accepts nobody, and its queue is full.
@@ -255,7 +257,7 @@ impl Keeper {
         loop {
             let door = *wanted.borrow_and_update();
             match door {
-                Door::Open | Door::Mute => {
+                Door::Open | Door::Mute | Door::Late => {
                     if !fillers.is_empty() {
                         fillers.clear();
                         listener = None;
@@ -276,7 +278,9 @@ impl Keeper {
             loop {
                 let accepting = async {
                     match (&listener, door) {
-                        (Some(listener), Door::Open | Door::Mute) => listener.accept().await.unwrap().0,
+                        (Some(listener), Door::Open | Door::Mute | Door::Late) => {
+                            listener.accept().await.unwrap().0
+                        }
                         _ => std::future::pending().await,
                     }
                 };
@@ -344,6 +348,9 @@ impl Keeper {
                     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
                 }
                 return;
+            }
+            if door == Door::Late {
+                let _ = turns.changed().await;
             }
             let _ = stream.set_nodelay(true);
             let tls = state.lock().unwrap().tls.clone();

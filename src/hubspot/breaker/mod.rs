@@ -14,6 +14,7 @@
 
 mod window;
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -139,9 +140,11 @@ impl Breaker {
         let word = self.word.load(Ordering::Acquire);
         let passage = |is_probe| Passage {
             breaker: self,
-            generation: generation_of(word),
-            is_probe,
-            owes_news: true,
+            attempt: Attempt {
+                generation: generation_of(word),
+                is_probe,
+            },
+            owes_news: Cell::new(true),
         };
         if is_closed(word) {
             return Ok(passage(false));
@@ -161,6 +164,28 @@ impl Breaker {
             }
             Err(seen) => Err(self.hold(probe_ms_of(seen).saturating_sub(now_ms))),
         }
+    }
+
+    /// What became of an attempt. One that began before a change tells nothing about after it.
+    pub fn report(&self, attempt: Attempt, fate: Fate, account: AccountBit, now: Instant) {
+        if attempt.is_probe {
+            self.probed(attempt.generation, fate, now);
+        } else if self.is_of(attempt) {
+            self.count(attempt.generation, fate, account, now);
+        }
+    }
+
+    /// An attempt is over, and tells nothing.
+    pub fn no_news(&self, attempt: Attempt) {
+        if attempt.is_probe {
+            // The next call may find out instead, at once.
+            self.put_off(attempt.generation, 0);
+        }
+    }
+
+    /// Whether nothing has changed since.
+    fn is_of(&self, attempt: Attempt) -> bool {
+        generation_of(self.word.load(Ordering::Acquire)) == attempt.generation
     }
 
     /// What it is doing.
@@ -280,43 +305,55 @@ impl Breaker {
     }
 }
 
+/// When an attempt was let through, and what for: to tell of it later than its passage lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    generation: u64,
+    is_probe: bool,
+}
+
 /// One attempt that was let through. Dropped without news, it tells nothing: its caller went away, or the
 /// attempt says nothing about the upstream.
 #[must_use]
 pub struct Passage<'a> {
     breaker: &'a Breaker,
-    generation: u64,
-    is_probe: bool,
-    owes_news: bool,
+    attempt: Attempt,
+    owes_news: Cell<bool>,
 }
 
 impl Passage<'_> {
     /// Whether the one thing it is for is to find out: it takes no connection from before.
     pub fn is_probe(&self) -> bool {
-        self.is_probe
+        self.attempt.is_probe
     }
 
     /// Whether nothing has changed since: after a wait the answer may be another.
     pub fn stands(&self) -> bool {
-        generation_of(self.breaker.word.load(Ordering::Acquire)) == self.generation
+        self.breaker.is_of(self.attempt)
     }
 
-    /// What became of it. An attempt that began before a change tells nothing about after it.
-    pub fn report(mut self, fate: Fate, account: AccountBit, now: Instant) {
-        self.owes_news = false;
-        if self.is_probe {
-            self.breaker.probed(self.generation, fate, now);
-        } else if self.stands() {
-            self.breaker.count(self.generation, fate, account, now);
-        }
+    /// For what outlives the call: who takes it owes the news, by [`Breaker::report`] or [`Breaker::no_news`].
+    pub fn hand_over(&self) -> Attempt {
+        self.owes_news.set(false);
+        self.attempt
+    }
+
+    /// The call goes on with it.
+    pub fn take_back(&self) {
+        self.owes_news.set(true);
+    }
+
+    /// What became of it.
+    pub fn report(self, fate: Fate, account: AccountBit, now: Instant) {
+        self.owes_news.set(false);
+        self.breaker.report(self.attempt, fate, account, now);
     }
 }
 
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
-        if self.owes_news && self.is_probe {
-            // The next call may find out instead, at once.
-            self.breaker.put_off(self.generation, 0);
+        if self.owes_news.get() {
+            self.breaker.no_news(self.attempt);
         }
     }
 }

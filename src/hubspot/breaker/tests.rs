@@ -148,6 +148,31 @@ fn one_probe_at_a_time_is_let_through_and_an_answer_closes_it() {
 }
 
 #[test]
+fn a_probe_that_outlives_its_call_is_out_until_there_is_news_of_it() {
+    let (watched, now) = Watched::opened(SECOND);
+    let later = now + 2 * SECOND;
+    let hand_over = || watched.breaker.enter(later).ok().unwrap().hand_over();
+    let attempt = hand_over();
+    assert_eq!(watched.breaker.state(), State::HalfOpen);
+    assert!(watched.breaker.enter(later).is_err());
+    watched.breaker.no_news(attempt);
+    assert_eq!(watched.breaker.state(), State::Open);
+    let attempt = hand_over();
+    watched
+        .breaker
+        .report(attempt, Fate::Unreachable, AccountBit::of(ONE), later);
+    assert!(watched.breaker.enter(later + SECOND).is_err(), "it failed");
+    let probe = watched.breaker.enter(later + 5 * SECOND).ok().unwrap();
+    let _ = probe.hand_over();
+    probe.take_back();
+    drop(probe);
+    assert!(
+        watched.breaker.enter(later + 5 * SECOND).is_ok(),
+        "it is the call's again"
+    );
+}
+
+#[test]
 fn probes_that_fail_come_ever_more_rarely_up_to_half_a_minute() {
     let (watched, mut now) = Watched::opened(SECOND);
     let mut pauses = Vec::new();
