@@ -35,6 +35,16 @@ pub enum Over {
     Address,
 }
 
+impl Over {
+    /// The word logs and metrics have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Total => "connections",
+            Self::Address => "connections_per_address",
+        }
+    }
+}
+
 /// What counts as one address.
 fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

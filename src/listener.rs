@@ -19,14 +19,18 @@ use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::caps::{self, Caps, Seat};
+use crate::caps::{self, Caps, Over, Seat};
 
 /// Pause after a failed accept: descriptors have run out, and come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Least time between two lines that say of connections over the caps.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// How much a listener takes on.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +115,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let open = Arc::new(caps::Open::default());
+    let (open, mut turned_away) = (Arc::new(caps::Open::default()), TurnedAway::default());
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -126,9 +130,12 @@ where
                 continue;
             }
         };
-        let Ok(seat) = Seat::take(&open, address.ip(), bounds.caps) else {
-            tracing::debug!(listener = name, "a connection over the caps was closed");
-            continue;
+        let seat = match Seat::take(&open, address.ip(), bounds.caps) {
+            Ok(seat) => seat,
+            Err(over) => {
+                turned_away.count(name, over, Instant::now());
+                continue;
+            }
         };
         let (handler, shutdown, way) = (handler.clone(), shutdown.clone(), way.clone());
         tasks.spawn(async move {
@@ -141,6 +148,35 @@ where
     // Bounded: a request has its deadline, and an idle connection is closed at once.
     let _ = tokio::time::timeout(bounds.drain, tasks.wait()).await;
     Ok(())
+}
+
+/// Connections over the caps, told of now and then: whoever fills a listener must not fill the log as well.
+#[derive(Default)]
+struct TurnedAway {
+    told: Option<Instant>,
+    /// Since then.
+    closed: u64,
+}
+
+impl TurnedAway {
+    fn count(&mut self, name: &'static str, over: Over, now: Instant) {
+        self.closed += 1;
+        if self
+            .told
+            .is_some_and(|told| now.duration_since(told) < TELL_EVERY)
+        {
+            return;
+        }
+        let (closed, over) = (std::mem::take(&mut self.closed), over.as_str());
+        self.told = Some(now);
+        tracing::warn!(
+            event = "listener.full",
+            listener = name,
+            closed,
+            over,
+            "connections over the caps were closed: see who holds so many, and let only those reach the listener who need it"
+        );
+    }
 }
 
 async fn connection<O, H, F, B>(

@@ -185,5 +185,9 @@ async fn a_crowd_from_one_address_has_so_many_places_and_others_get_theirs() {
         grown < PLACES as u64 * PLACE_KIB,
         "{CROWD} connections took {grown} KiB"
     );
-    assert!(!gate.log().contains("panic.id"), "{}", gate.log());
+    let log = gate.log();
+    assert!(!log.contains("panic.id"), "{log}");
+    // 44 were turned away, and the log is not their victim.
+    assert_eq!(log.matches("listener.full").count(), 1, "{log}");
+    assert!(log.contains(r#""over":"connections_per_address""#), "{log}");
 }
