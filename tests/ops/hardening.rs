@@ -274,7 +274,7 @@ async fn a_strict_start_refuses_root_and_files_that_others_can_change_are_always
 
 /// Needs root, to become somebody else who is nobody in particular; as anybody else, that is who we are.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_of_the_same_user_reads_the_gates_memory_environment_or_files() {
+async fn nobody_of_the_same_user_reads_the_gates_memory_or_environment_and_no_other_user_its_files() {
     let mut world = World::plain().await;
     world.stop().await;
     let root = rustix::process::geteuid().is_root();
@@ -330,11 +330,21 @@ async fn nobody_of_the_same_user_reads_the_gates_memory_environment_or_files() {
             "{file}: {said}"
         );
     }
-    // Everything it made is its own.
-    let made = world.home().join("data/audit/test");
-    for entry in std::fs::read_dir(&made).unwrap().flatten() {
-        let mode = entry.metadata().unwrap().mode() & 0o077;
-        assert_eq!(mode, 0, "{:?} {mode:o}", entry.path());
+    // Everything it made is its own: store, locks, audit log.
+    let (mut left, mut files) = (vec![world.home().join("data")], Vec::new());
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            let (path, metadata) = (entry.path(), entry.metadata().unwrap());
+            let mode = metadata.mode() & 0o077;
+            assert_eq!(mode, 0, "{path:?} {mode:o}");
+            match metadata.is_dir() {
+                true => left.push(path),
+                false => files.push(entry.file_name().into_string().unwrap()),
+            }
+        }
+    }
+    for made in ["scopegate.db", ".jsonl"] {
+        assert!(files.iter().any(|file| file.ends_with(made)), "{made}: {files:?}");
     }
     child.kill().unwrap();
     child.wait().unwrap();
