@@ -251,16 +251,20 @@ fn read_access(
     Ok((access, served))
 }
 
-/// `2-123`, `p_car`, `p456_car` (HubSpot's public documentation of custom objects).
+/// `2-123`, `p_car`, `p456_car` (HubSpot's public documentation of custom objects). A number has one spelling here, without
+/// zeros in front: HubSpot might read `2-0123` as `2-123`, and a rule for one would not hold for the other.
 pub(in crate::access) fn is_custom_spelling(lower: &str) -> bool {
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_number = |text: &str| match text.as_bytes() {
+        [b'0', _, ..] => false,
+        digits => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+    };
     if let Some(digits) = lower.strip_prefix("2-") {
-        return is_digits(digits);
+        return is_number(digits);
     }
     let Some((portal, name)) = lower.strip_prefix('p').and_then(|rest| rest.split_once('_')) else {
         return false;
     };
-    (portal.is_empty() || is_digits(portal))
+    (portal.is_empty() || is_number(portal))
         && !name.is_empty()
         && name
             .bytes()

@@ -171,6 +171,9 @@ fn custom_objects_are_told_from_unknown_words() {
         ("GET /crm/v3/objects/custom", "unknown_object"),
         ("GET /crm/v3/objects/0-99999", "unknown_object"),
         ("GET /crm/v3/objects/2-", "unknown_object"),
+        // One that HubSpot might take for `2-123456`, and a rule for that would not.
+        ("GET /crm/v3/objects/2-00123456", "unknown_object"),
+        ("GET /crm/v3/objects/p0456_car", "unknown_object"),
         ("GET /crm/v3/objects/p_", "unknown_object"),
         ("GET /crm/v3/objects/contacts%20", "unknown_operation"),
         ("GET /crm/v3/objects/contactſ", "refused_path"),
