@@ -132,22 +132,22 @@ fn columns(
         }
         for from in &own {
             for to in &others {
-                links.push((from.clone(), to.clone()));
+                push_once(links, (from.clone(), to.clone()));
             }
         }
         own.into_iter()
             .chain(others)
             .for_each(|object| push_once(types, object));
-        if types.len() > TYPES || links.len() > super::NEEDS * super::NEEDS {
+        if types.len() > TYPES {
             return Err(at.refuse(TOO_MANY_TYPES));
         }
     }
     Ok(())
 }
 
-fn push_once(types: &mut Vec<ObjectType>, object: ObjectType) {
-    if !types.contains(&object) {
-        types.push(object);
+fn push_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
     }
 }
 

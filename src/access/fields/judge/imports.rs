@@ -60,6 +60,10 @@ pub(super) fn judge(case: &Case<'_>) -> Result<(), Stopped> {
             None | Some(Json::Null) => Ok(()),
             Some(page) => {
                 members(page, &at, &PAGE)?;
+                if page.get("columnMappings").is_none_or(Json::is_empty) {
+                    // What HubSpot makes of columns that nobody maps, it alone knows.
+                    return Err(refused(OTHER_FORM, at.key("columnMappings").place()));
+                }
                 each(page, "columnMappings", &at, |mapping, at| {
                     column(case, mapping, at)
                 })
@@ -76,7 +80,7 @@ fn marketable(case: &Case<'_>, request: &Json) -> Result<(), Stopped> {
             continue;
         }
         let at = At::BODY.key(member);
-        if member != MEMBER && !matches!(value, Json::Null | Json::Bool(false)) {
+        if member != MEMBER && *value != Json::Null {
             return Err(refused(words::UNKNOWN_MEMBER, at.place()));
         }
         let contacts = Whose::named(case.catalogue, case.bounds, "contacts");
@@ -85,9 +89,10 @@ fn marketable(case: &Case<'_>, request: &Json) -> Result<(), Stopped> {
     Ok(())
 }
 
-/// Rows become marketing contacts: the status is a property, although no column names it.
+/// Rows become marketing contacts, or others: the status is a property, although no column names it, and `false` sets it
+/// as `true` does (HubSpot's guide to imports).
 fn market(case: &Case<'_>, whose: &Whose, value: &Json, at: &At<'_>) -> Result<(), Stopped> {
-    if matches!(value, Json::Null | Json::Bool(false)) {
+    if *value == Json::Null {
         return Ok(());
     }
     must_write(case, whose, MARKETABLE, at.place())?;
@@ -102,16 +107,20 @@ fn column(case: &Case<'_>, mapping: &Json, at: &At<'_>) -> Result<(), Stopped> {
     let Some(property) = text(mapping, "propertyName", at)?.filter(|name| !name.is_empty()) else {
         return Ok(());
     };
-    let spelling = match text(mapping, "columnObjectTypeId", at)? {
-        Some(id) => Some(id),
-        None => text(mapping, "columnObjectType", at)?,
-    };
     let type_at = at.key("columnObjectTypeId");
-    let spelling = spelling.ok_or_else(|| refused(OTHER_FORM, type_at.place()))?;
-    let object = case
-        .catalogue
-        .object_type(spelling)
-        .ok_or_else(|| refused(UNKNOWN_OBJECT, type_at.place()))?;
+    let known = |member| -> Result<_, Stopped> {
+        let spelling = text(mapping, member, at)?;
+        let known = spelling.map(|spelling| case.catalogue.object_type(spelling));
+        known
+            .map(|object| object.ok_or_else(|| refused(UNKNOWN_OBJECT, type_at.place())))
+            .transpose()
+    };
+    let object = match (known("columnObjectTypeId")?, known("columnObjectType")?) {
+        // Of two types HubSpot alone knows which counts.
+        (Some(one), Some(other)) if one != other => return Err(refused(OTHER_FORM, type_at.place())),
+        (Some(object), _) | (None, Some(object)) => object,
+        (None, None) => return Err(refused(OTHER_FORM, type_at.place())),
+    };
     let whose = Whose::of(case.catalogue, case.bounds, &object);
     look_up_other(case, mapping, property, at)?;
     let place = || at.key("propertyName").place();

@@ -228,7 +228,23 @@ fn an_import_identifies_and_markets_by_no_other_spelling() {
             "",
             "deny property hs_marketable_status at /marketableContactImport".to_owned(),
         ),
-        (r#""marketableContactImport":false,"#, "", "same".to_owned()),
+        (
+            r#""marketableContactImport":false,"#,
+            "",
+            "deny property hs_marketable_status at /marketableContactImport".to_owned(),
+        ),
+        (
+            "",
+            r#""marketableContact":false,"#,
+            format!("deny property hs_marketable_status at {at}/marketableContact"),
+        ),
+        (r#""marketableContactImport":null,"#, "", "same".to_owned()),
+        ("", r#""columnObjectType":"CONTACT","#, "same".to_owned()),
+        (
+            "",
+            r#""columnObjectType":"COMPANY","#,
+            format!("refuse refused_body at {at}/columnObjectTypeId"),
+        ),
     ] {
         let body = import(more, column);
         let got = judged("POST /crm/v3/imports", &body, &["contacts"], &bounds(rules));

@@ -286,7 +286,7 @@ fn imports_write_the_properties_of_their_columns() {
 fn an_import_that_makes_contacts_marketable_sets_that_property() {
     let import = |member: &str| {
         format!(
-            r#"{{"name":"x","importOperations":{{"0-1":"UPSERT"}},{member},"files":[{{"fileName":"a.csv","fileFormat":"CSV","fileImportPage":{{"hasHeader":true,"columnMappings":[]}}}}]}}"#
+            r#"{{"name":"x","importOperations":{{"0-1":"UPSERT"}},{member},"files":[{{"fileName":"a.csv","fileFormat":"CSV","fileImportPage":{{"hasHeader":true,"columnMappings":[{{"columnObjectTypeId":"0-1","columnName":"e","propertyName":"email"}}]}}}}]}}"#
         )
     };
     let member = "marketableContactImport";
@@ -302,7 +302,11 @@ fn an_import_that_makes_contacts_marketable_sets_that_property() {
             "\"yes\"",
             format!("deny property hs_marketable_status {place}"),
         ),
-        ("contacts read=email write=email", "false", "same".to_owned()),
+        (
+            "contacts read=email write=email",
+            "false",
+            format!("deny property hs_marketable_status {place}"),
+        ),
         ("contacts read=email write=email", "null", "same".to_owned()),
         (
             "contacts read=email write=email,hs_marketable_status hs_marketable_status:false",
@@ -310,7 +314,7 @@ fn an_import_that_makes_contacts_marketable_sets_that_property() {
             format!("deny value hs_marketable_status {place}"),
         ),
         (
-            "contacts read=email write=hs_marketable_status",
+            "contacts read=email write=email,hs_marketable_status",
             "true",
             "same".to_owned(),
         ),
@@ -318,6 +322,18 @@ fn an_import_that_makes_contacts_marketable_sets_that_property() {
         let body = import(&format!(r#""{member}":{said}"#));
         let got = judged("POST /crm/v3/imports", &body, &["contacts"], &bounds(rules));
         assert_eq!(shown(got), expected, "{rules} {said}");
+    }
+    let mappings = r#"[{"columnObjectTypeId":"0-1","columnName":"e","propertyName":"email"}]"#;
+    for unmapped in ["[]", "null"] {
+        let body = import(r#""name2":"x""#).replace(mappings, unmapped);
+        let body = body.replace(r#""name2":"x","#, "");
+        let bounds = bounds("contacts read=email write=email");
+        let got = judged("POST /crm/v3/imports", &body, &["contacts"], &bounds);
+        assert_eq!(
+            shown(got),
+            "refuse refused_body at /files/0/fileImportPage/columnMappings",
+            "{unmapped}"
+        );
     }
     let body = import(r#""MarketableContactImport":true"#);
     let got = judged(
