@@ -78,8 +78,9 @@ pub fn of(
     if verb == "get" && !LISTS.contains(&&*row.id) {
         return exactly(1);
     }
+    // HubSpot alone knows which of the two counts.
     let records = size_in(target.query())
-        .or_else(|| body.and_then(size_in_body))
+        .max(body.and_then(size_in_body))
         .unwrap_or_else(|| default_page(row));
     Some(Charge {
         counted,
@@ -93,11 +94,15 @@ pub fn of(
 pub struct Uncountable(pub Counted);
 
 /// Whether a cap holds for the request that can't be kept for it: an export, an import, a GraphQL
-/// query, a list emptied or filled from another.
+/// query, a list emptied, filtered anew or filled from another.
 pub fn uncountable(catalogue: &Catalogue, facts: &Facts, limits: &Limits) -> Option<Uncountable> {
     let (counted, _) = limits.cap_on_records(facts.effect())?;
     let operation = catalogue.operation(facts.main().operation)?;
-    operation.in_bulk.then_some(Uncountable(counted))
+    let refilters = || {
+        let mut rows = operation.rows.iter().filter_map(|row| catalogue.row(*row));
+        facts.effect() == Effect::Delete && rows.any(Row::is_delete_if_refiltering)
+    };
+    (operation.in_bulk || refilters()).then_some(Uncountable(counted))
 }
 
 /// The largest of the sizes a query asks for; one that is no number is none.
@@ -269,6 +274,42 @@ mod tests {
                 1,
                 false,
             ),
+            (
+                "DELETE /deals/v1/deal/1/associations/CONTACT?id=1&id=2&id=3",
+                None,
+                RecordsDeleted,
+                3,
+                false,
+            ),
+            (
+                "PUT /deals/v1/deal/1/associations/CONTACT?id=1&id=2",
+                None,
+                RecordsWritten,
+                2,
+                false,
+            ),
+            (
+                "POST /marketing/v3/marketing-events/1/attendance/register/email-create",
+                Some(r#"{"inputs":[{"email":"a@b"},{"email":"c@d"}]}"#),
+                RecordsWritten,
+                2,
+                false,
+            ),
+            (
+                "POST /blogs/v3/topics/group-topics",
+                Some(r#"{"topicIds":[1,2,3],"groupedTopicName":"x"}"#),
+                RecordsIrreversible,
+                3,
+                false,
+            ),
+            // Which of two sizes counts, HubSpot alone knows.
+            (
+                "POST /crm/v3/objects/contacts/search?limit=1",
+                Some(r#"{"limit":200}"#),
+                RecordsRead,
+                200,
+                true,
+            ),
         ] {
             let charge = ask(&catalogue, request, body).1;
             let wanted = Charge {
@@ -319,18 +360,46 @@ mod tests {
             );
             assert_eq!(uncountable(&catalogue, &facts, &only(Counted::Requests)), None);
         }
-        for (request, counted) in [
-            ("DELETE /crm/v3/lists/5/memberships", Counted::RecordsDeleted),
+        let filters = r#"{"filterBranch":{"filterBranchType":"OR","filterBranches":[]}}"#;
+        for (request, body, counted) in [
+            (
+                "DELETE /crm/v3/lists/5/memberships",
+                None,
+                Counted::RecordsDeleted,
+            ),
             (
                 "PUT /crm/v3/lists/5/memberships/add-from/6",
+                None,
                 Counted::RecordsWritten,
             ),
+            // Filters that nobody meets empty a list.
+            (
+                "PUT /crm/v3/lists/5/update-list-filters",
+                Some(filters),
+                Counted::RecordsDeleted,
+            ),
+            (
+                "POST /contacts/v1/lists/5",
+                Some(r#"{"filters":[[]]}"#),
+                Counted::RecordsDeleted,
+            ),
         ] {
-            let (facts, _) = ask(&catalogue, request, None);
+            let (facts, _) = ask(&catalogue, request, body);
             let under = |counted| uncountable(&catalogue, &facts, &Limits::new(None, [(counted, cap)]));
             assert_eq!(under(counted), Some(Uncountable(counted)), "{request}");
             assert_eq!(under(Counted::RecordsRead), None, "{request}");
         }
+        let rename = Some(r#"{"name":"New"}"#);
+        let (facts, _) = ask(&catalogue, "POST /contacts/v1/lists/5", rename);
+        let limits = Limits::new(
+            None,
+            [(Counted::RecordsWritten, cap), (Counted::RecordsDeleted, cap)],
+        );
+        assert_eq!(
+            uncountable(&catalogue, &facts, &limits),
+            None,
+            "a new name is one write"
+        );
         let (facts, _) = ask(&catalogue, "GET /crm/v3/objects/contacts", None);
         let limits = Limits::new(None, [(Counted::RecordsRead, cap)]);
         assert_eq!(uncountable(&catalogue, &facts, &limits), None);

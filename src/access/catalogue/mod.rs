@@ -233,9 +233,14 @@ impl Catalogue {
     }
 
     /// Whether requests through this row name many records at once, so that `limits.batch` counts them:
-    /// in the body, or in the query of a `GET`.
+    /// in the body, or in the query.
     pub fn counts_records(&self, recognised: &Recognised) -> bool {
-        self.row(recognised.row).is_some_and(|row| row.counts_records)
+        self.row(recognised.row).is_some_and(|row| row.marks.names_many)
+    }
+
+    /// The types that a row's requests concern whatever they say.
+    pub fn concerned_by(&self, row: &Row) -> impl Iterator<Item = ObjectType> {
+        row.concerned().iter().filter_map(|name| self.object_type(name))
     }
 
     /// The types that a link by this HubSpot-defined id joins, where an inline association says

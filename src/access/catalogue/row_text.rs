@@ -74,11 +74,14 @@ fn row(record: &Record<'_, '_>, scopes: &Scopes, types: &ObjectTypes) -> Result<
             delete_if_refiltering: has("delete-if-refiltering"),
             delete_if_restaging: has("delete-if-restaging"),
             concerns_types: has("concerns-types"),
+            concerns_contacts: has("concerns-contacts"),
+            shows_links: has("shows-links"),
+            names_many: has("names-many") || is_batch(id),
+            names_none: has("names-none"),
             searches: id == "crm.objects.search" && method == Method::Post,
             associated_objects: has("associated-objects"),
         },
         takes_rest: has("multi-segment-param"),
-        counts_records: names_many(id),
         body_need: BodyNeed::None,
     })
 }
@@ -92,22 +95,9 @@ fn accepted(record: &Record<'_, '_>, resolve: &Resolve, scopes: &Scopes) -> Vec<
     }
 }
 
-/// Operations whose ids say nothing of a batch, and which yet name many records.
-pub(super) const COUNTED: [&str; 5] = [
-    "contacts.lists.add",
-    "contacts.lists.remove",
-    "crm.lists.memberships.add",
-    "crm.lists.memberships.add-and-remove",
-    "crm.lists.memberships.remove",
-];
-
-/// Operations that touch every member of a list without naming one.
-pub(super) const UNCOUNTED: [&str; 2] = ["crm.lists.memberships.add-from", "crm.lists.memberships.archive"];
-
-/// Whether requests for an operation name many records at once.
-fn names_many(id: &str) -> bool {
-    let is_batch = |part| part == "batch" || part == "batch-async";
-    id.split('.').any(is_batch) || COUNTED.contains(&id)
+/// Whether an operation's id says that its requests name many records at once.
+fn is_batch(id: &str) -> bool {
+    id.split('.').any(|part| part == "batch" || part == "batch-async")
 }
 
 fn parse_resolve(

@@ -7,7 +7,6 @@ use smallvec::{SmallVec, smallvec};
 use super::operation::Takes;
 use super::reader::Reader;
 use super::recognise::BodyNeed;
-use super::row_text;
 use super::types::{Access, ObjectTypes};
 use crate::access::effect::Effect;
 use crate::access::facts::{Requirement, Risks, ScopeIndex, Surface};
@@ -73,6 +72,14 @@ pub(super) struct Marks {
     pub(super) associated_objects: bool,
     /// Path and body name types whose records it touches only as members of lists.
     pub(super) concerns_types: bool,
+    /// It names people by address or id, whose contacts it changes, or makes.
+    pub(super) concerns_contacts: bool,
+    /// Its answer shows which contacts, companies and tickets are linked, asked for or not.
+    pub(super) shows_links: bool,
+    /// A request names many records at once.
+    pub(super) names_many: bool,
+    /// It touches every member of a list without naming one.
+    pub(super) names_none: bool,
     /// The body may filter by associations.
     pub(super) searches: bool,
 }
@@ -87,6 +94,10 @@ impl Marks {
         self.delete_if_restaging |= other.delete_if_restaging;
         self.associated_objects |= other.associated_objects;
         self.concerns_types |= other.concerns_types;
+        self.concerns_contacts |= other.concerns_contacts;
+        self.shows_links |= other.shows_links;
+        self.names_many |= other.names_many;
+        self.names_none |= other.names_none;
         self.searches |= other.searches;
     }
 }
@@ -116,8 +127,6 @@ pub struct Row {
     pub(super) marks: Marks,
     /// Whether the last parameter takes the rest of the path.
     pub(super) takes_rest: bool,
-    /// Whether its requests name many records at once; known from the id, and asked for each request.
-    pub(super) counts_records: bool,
     /// Whether the body decides: follows from the rest, and is asked for each request.
     pub(super) body_need: BodyNeed,
 }
@@ -140,9 +149,7 @@ impl Row {
     pub(super) fn is_in_bulk(&self) -> bool {
         let bulk_export = Risks::parse("bulk-export").unwrap_or_default();
         let moves = |reader| matches!(reader, Reader::Import | Reader::Export | Reader::Graphql);
-        self.risks.intersects(bulk_export)
-            || self.reader().is_some_and(moves)
-            || row_text::UNCOUNTED.contains(&&*self.id)
+        self.risks.intersects(bulk_export) || self.reader().is_some_and(moves) || self.marks.names_none
     }
 
     /// Whether its object types stand in the body, read or not.
@@ -228,6 +235,16 @@ impl Row {
     /// Whether path and body name types that the request concerns without touching their records.
     pub fn concerns_types(&self) -> bool {
         self.marks.concerns_types
+    }
+
+    /// Types it concerns whatever a request says, by their names: those of people it names, whose contacts it changes or
+    /// makes, and those whose links it shows.
+    pub(super) fn concerned(&self) -> &'static [&'static str] {
+        match (self.marks.shows_links, self.marks.concerns_contacts) {
+            (true, _) => &["contacts", "companies", "tickets"],
+            (false, true) => &["contacts"],
+            (false, false) => &[],
+        }
     }
 
     /// Whether the body may filter by associations.

@@ -22,14 +22,16 @@ const LISTS: [&str; 11] = [
 /// Members that list properties, whatever the operation.
 const NO_RECORDS: [&str; 3] = ["properties", "propertiesWithHistory", "property"];
 
-/// Parameters that name one record each (contacts v1).
+/// Parameters that name one record each (contacts v1, and `id` of the associations of deals v1).
 const PARAMETERS: [&str; 6] = ["vid", "email", "utk", "id", "listId", "vids"];
 
-/// The records that the query of a `GET`, or else the body, names; `None` if there is nothing to count.
+/// The records that the query names, or the body, whichever are more; `None` if there is nothing to count.
 pub(super) fn records(target: &Target, body: Option<&Json>) -> Option<u32> {
+    let in_query = in_query(target);
     let count = match (target.method(), body) {
-        (Method::Get, _) => in_query(target),
-        (_, Some(body)) => in_body(body),
+        (Method::Get, _) => in_query,
+        (_, Some(body)) => in_query.max(in_body(body)),
+        (_, None) if in_query > 0 => in_query,
         (_, None) => return None,
     };
     Some(u32::try_from(count).unwrap_or(u32::MAX))

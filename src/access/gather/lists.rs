@@ -92,8 +92,9 @@ fn along(gathering: &mut Gathering<'_>, members: &shape::Members, says_type: boo
             gathering.concern(from);
             gathering.concern(to);
         }
-        None if says_type => {}
+        None if says_type || gathering.concerns_all => {}
         None => {
+            gathering.concerns_all = true;
             for object in gathering.catalogue.any_type().collect::<Vec<_>>() {
                 gathering.concern(object);
             }

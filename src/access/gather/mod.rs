@@ -62,6 +62,7 @@ pub fn gather(
             concerns: SmallVec::new(),
             batch: None,
         },
+        concerns_all: false,
     };
     let body = body.map(JudgedBody::value);
     let judged = match recognised.body_need() {
@@ -79,6 +80,9 @@ pub fn gather(
     if row.concerns_types() {
         lists::concerns(&mut gathering, judged)?;
     }
+    for object in catalogue.concerned_by(row) {
+        gathering.concern(object);
+    }
     if catalogue.counts_records(recognised) {
         gathering.facts.batch = count::records(target, body);
     }
@@ -92,6 +96,8 @@ struct Gathering<'a> {
     recognised: &'a Recognised,
     target: &'a Target,
     facts: Facts,
+    /// Whether every type is a concern already.
+    concerns_all: bool,
 }
 
 impl Gathering<'_> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 
 use super::diff::{What, compare};
 use super::properties::Aspect;
@@ -227,7 +227,7 @@ fn every_call() -> &'static Vec<(Facts, Vec<ObjectType>)> {
                         };
                         let facts = Facts {
                             needs: smallvec![need],
-                            concerns: SmallVec::new(),
+                            concerns: catalogue.concerned_by(row).collect(),
                             batch: None,
                         };
                         calls.push((facts, types.clone()));

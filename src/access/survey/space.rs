@@ -123,7 +123,7 @@ impl Space {
                 .iter()
                 .filter_map(|name| catalogue.object_type(name))
                 .collect(),
-            false => Ends::new(),
+            false => catalogue.concerned_by(row).collect(),
         };
         let names_more = row.concerns_types() || is_any_engagement && row.template.contains("{objectType}");
         let more = self.objects.iter().filter(|_| names_more);

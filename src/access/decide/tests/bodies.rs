@@ -281,6 +281,58 @@ fn a_deny_catches_what_a_request_only_concerns() {
 }
 
 #[test]
+fn a_deny_catches_what_changes_contacts_or_shows_links_though_no_type_of_it_says_so() {
+    let send = "allow:\n  - scope: transactional-email\n    effects: [write]\n    risks: [sends-message]\n";
+    let attend = "allow:\n  - scope: crm.objects.marketing_events.write\n";
+    let event = "allow:\n  - operation: [events.send, events.custom.send.batch]\n";
+    let deals = "allow:\n  - scope: crm.objects.deals.read\n";
+    for (rules, request, body, caught_by) in [
+        (
+            attend,
+            "POST /marketing/v3/marketing-events/1/attendance/register/email-create",
+            r#"{"inputs":[{"email":"new@example.com","contactProperties":{"lifecyclestage":"customer"}}]}"#,
+            "contacts",
+        ),
+        (
+            send,
+            "POST /email/public/v1/singleEmail/send",
+            r#"{"emailId":1,"contactProperties":[{"name":"a","value":"b"}]}"#,
+            "contacts",
+        ),
+        (
+            event,
+            "POST /events/v3/send",
+            r#"{"eventName":"x","email":"new@example.com"}"#,
+            "contacts",
+        ),
+        (
+            event,
+            "POST /events/custom/2026-09/send/batch",
+            r#"{"inputs":[{"email":"new@example.com"}]}"#,
+            "contacts",
+        ),
+        (deals, "GET /deals/v1/deal/7", "", "contacts"),
+        (deals, "GET /deals/v1/deal/recent/modified", "", "companies"),
+        (deals, "GET /deals/v1/deal/7", "", "tickets"),
+    ] {
+        assert_eq!(decided(rules, request, body), "allow", "{request}");
+        let denied = |deny: &str| decided(&format!("{rules}deny:\n  - {deny}\n"), request, body);
+        assert_eq!(
+            denied(&format!("objects: [{caught_by}]")),
+            "deny deny_rule",
+            "{request}"
+        );
+        assert_eq!(denied("objects: [quotes]"), "allow", "{request}");
+    }
+    let current = decided(
+        &format!("{deals}deny:\n  - objects: [contacts]\n"),
+        "GET /crm/v3/objects/deals/7",
+        "",
+    );
+    assert_eq!(current, "allow", "which shows links when it is asked to alone");
+}
+
+#[test]
 fn a_denial_names_the_type_that_a_request_concerns() {
     let rules =
         "allow:\n  - operation: crm.lists.create\ndeny:\n  - objects: [contacts]\n    id: no-contacts\n";
