@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::ledger::Stored;
-use super::window::Added;
+use super::slot::Added;
 use super::{Exceeded, Quotas, meter_of};
 use crate::access::connection::ConnectionId;
 use crate::access::limits::{Counted, Limits};
@@ -74,13 +74,13 @@ impl Quotas {
         };
         let mut meters = self.lock(&charged.connection);
         let meter = meter_of(&mut meters, &charged.integration, charged.connection);
-        let Some(window) = meter.window(Counted::RecordsRead, cap, now) else {
+        let Some(slot) = meter.slot(Counted::RecordsRead, cap, now) else {
             return Ok(());
         };
-        if let Some(exceeded) = window.exceeded(Counted::RecordsRead, more, now) {
+        if let Some(exceeded) = slot.last().exceeded(Counted::RecordsRead, more, now) {
             return Err(exceeded);
         }
-        let added = window.add(more, now);
+        let added = slot.add(more, now);
         read.seen = records;
         charged.entries.push(Entry {
             counted: Counted::RecordsRead,
@@ -116,8 +116,8 @@ impl Quotas {
             let of = meters.get_mut(&charged.integration);
             if let Some(meter) = of.and_then(|meters| meters.get_mut(&charged.connection)) {
                 for (entry, amount) in back {
-                    if let Some(window) = meter.0.get_mut(entry.counted.index()).and_then(Option::as_mut) {
-                        window.take_back(entry.added, amount, now);
+                    if let Some(slot) = meter.0.get_mut(entry.counted.index()).and_then(Option::as_mut) {
+                        slot.take_back(entry.added, amount, now);
                     }
                 }
             }

@@ -10,6 +10,7 @@
 
 mod charged;
 mod ledger;
+mod slot;
 mod window;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use smallvec::SmallVec;
 pub use charged::Charged;
 use charged::{Entry, Read};
 pub use ledger::{Ledger, Stored};
+use slot::Slot;
 use window::Window;
 
 use crate::access::charge::Charge;
@@ -38,9 +40,9 @@ const CLOCK_START: Duration = Duration::from_secs(64 * 86_400);
 /// How often windows in which nothing counts any more are let go.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// The windows of one integration on one connection.
+/// What one integration has used on one connection.
 #[derive(Debug, Default)]
-struct Meter([Option<Window>; 5]);
+struct Meter([Option<Slot>; 5]);
 
 type Meters = HashMap<Arc<str>, HashMap<ConnectionId, Meter>>;
 
@@ -89,20 +91,34 @@ impl Quotas {
             ledger,
         };
         let now = quotas.now_ms();
+        // A window of each length first: all that was used is for all of them.
         for used in before {
             // What cap holds is the policy's to say, at the next call; until then nothing is asked of it.
             let cap = Cap {
                 most: u32::MAX,
                 window_seconds: u32::try_from(used.window_ms / 1_000).unwrap_or(u32::MAX).max(1),
             };
-            let mut meters = quotas.lock(&used.connection);
-            let meter = meter_of(&mut meters, &used.integration.as_str().into(), used.connection);
-            if let Some(window) = meter.window(used.counted, cap, now) {
-                let age = u64::try_from(used.age.as_millis()).unwrap_or(u64::MAX);
-                window.add_older(used.records, age, now);
-            }
+            quotas.resume_in(used, |slot| {
+                slot.get_or_insert_with(|| Slot::new(cap, now)).hold(cap, now)
+            });
+        }
+        for used in before {
+            let age = u64::try_from(used.age.as_millis()).unwrap_or(u64::MAX);
+            quotas.resume_in(used, |slot| {
+                if let Some(slot) = slot {
+                    slot.add_older(used.records, age, now);
+                }
+            });
         }
         quotas
+    }
+
+    fn resume_in(&self, used: &UsedLimit, change: impl FnOnce(&mut Option<Slot>)) {
+        let mut meters = self.lock(&used.connection);
+        let meter = meter_of(&mut meters, &used.integration.as_str().into(), used.connection);
+        if let Some(slot) = meter.0.get_mut(used.counted.index()) {
+            change(slot);
+        }
     }
 
     /// Charges a call, as a whole or not at all.
@@ -143,8 +159,8 @@ impl Quotas {
         let mut worst: Option<Exceeded> = None;
         for (counted, cap, asked) in &wanted {
             let exceeded = meter
-                .window(*counted, *cap, now)
-                .and_then(|window| window.exceeded(*counted, *asked, now));
+                .slot(*counted, *cap, now)
+                .and_then(|slot| slot.last().exceeded(*counted, *asked, now));
             let longest = |exceeded: &Exceeded| exceeded.fits_in.unwrap_or(Duration::MAX);
             worst = match (worst, exceeded) {
                 (Some(a), Some(b)) if longest(&a) >= longest(&b) => Some(a),
@@ -155,8 +171,8 @@ impl Quotas {
             return Err(exceeded);
         }
         for (counted, cap, amount) in wanted {
-            if let Some(window) = meter.window(counted, cap, now) {
-                let added = window.add(amount, now);
+            if let Some(slot) = meter.slot(counted, cap, now) {
+                let added = slot.add(amount, now);
                 charged.entries.push(Entry {
                     counted,
                     amount,
@@ -186,11 +202,12 @@ impl Quotas {
         for shard in &self.shards {
             let mut meters = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for (integration, of) in meters.iter_mut() {
-                let windows = of
+                let slots = of
                     .values_mut()
                     .flat_map(|meter| meter.0.iter_mut().zip(Counted::ALL));
-                for (window, counted) in windows {
-                    let Some(window) = window.as_mut().filter(|window| window.cap().most != u32::MAX) else {
+                for (slot, counted) in slots {
+                    let window = slot.as_mut().map(Slot::last);
+                    let Some(window) = window.filter(|window| window.cap().most != u32::MAX) else {
                         continue;
                     };
                     let ratio = window.used(now) as f64 / f64::from(window.cap().most);
@@ -226,7 +243,10 @@ impl Quotas {
         for shard in &self.shards {
             let mut meters = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for of in meters.values_mut() {
-                of.retain(|_, meter| meter.0.iter_mut().flatten().any(|window| window.used(now) > 0));
+                of.retain(|_, meter| {
+                    let slots = meter.0.iter_mut().flatten();
+                    slots.fold(false, |counts, slot| slot.let_go(now) || counts)
+                });
             }
             meters.retain(|_, of| !of.is_empty());
         }
@@ -257,11 +277,12 @@ fn meter_of<'m>(meters: &'m mut Meters, integration: &Arc<str>, connection: Conn
 }
 
 impl Meter {
-    fn window(&mut self, counted: Counted, cap: Cap, now: u64) -> Option<&mut Window> {
+    /// What was used of one thing, in the window of this cap.
+    fn slot(&mut self, counted: Counted, cap: Cap, now: u64) -> Option<&mut Slot> {
         let slot = self.0.get_mut(counted.index())?;
-        let window = slot.get_or_insert_with(|| Window::new(cap, now));
-        window.follow(cap, now);
-        Some(window)
+        let slot = slot.get_or_insert_with(|| Slot::new(cap, now));
+        slot.of(cap, now);
+        Some(slot)
     }
 }
 

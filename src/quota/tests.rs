@@ -217,6 +217,48 @@ async fn another_cap_in_a_policy_forgets_nothing() {
 }
 
 #[tokio::test]
+async fn a_limit_over_a_shorter_time_for_a_while_gives_nothing_of_the_longer_one_back() {
+    let mut quotas = Place::new().quotas();
+    let cap = |cap| limits(&[(Counted::RecordsDeleted, cap)]);
+    let delete = |n| records(Counted::RecordsDeleted, n, false);
+    charge(&quotas, &cap("20/1d"), delete(20)).unwrap();
+    let taken_back = charge(&quotas, &cap("50/1h"), delete(4)).unwrap();
+    charge(&quotas, &cap("50/1h"), delete(1)).unwrap();
+    quotas.settle(taken_back, false);
+    quotas.epoch -= Duration::from_secs(61 * 60 + 30);
+    let exceeded = charge(&quotas, &cap("20/1d"), delete(1)).unwrap_err();
+    assert_eq!(exceeded.used, 21, "it is the same day");
+    charge(&quotas, &cap("50/1h"), delete(29)).unwrap();
+    // What nobody asks for and still counts is not swept away.
+    *quotas.swept.lock().unwrap() -= 2 * SWEEP;
+    charge(&quotas, &cap("9/1m"), None).unwrap();
+    assert_eq!(charge(&quotas, &cap("20/1d"), delete(1)).unwrap_err().used, 50);
+    quotas.epoch -= Duration::from_secs(25 * 3_600);
+    charge(&quotas, &cap("20/1d"), delete(20)).unwrap();
+}
+
+#[tokio::test]
+async fn after_a_restart_each_length_that_was_charged_under_remembers_what_it_reaches() {
+    let place = Place::new();
+    let (ledger, _) = Ledger::start(Arc::clone(&place.store), Duration::from_secs(30), |_| {}).unwrap();
+    let row = |window_ms, records, minutes: u64| UsedLimit {
+        integration: INTEGRATION.to_owned(),
+        connection: connection(1),
+        counted: Counted::RecordsDeleted,
+        window_ms,
+        records,
+        age: Duration::from_secs(60 * minutes),
+    };
+    let before = [row(86_400_000, 20, 120), row(3_600_000, 3, 10)];
+    let quotas = Quotas::resume(&before, ledger);
+    for (cap, used) in [("20/1d", 23), ("3/1h", 3), ("20/1d", 23)] {
+        let limits = limits(&[(Counted::RecordsDeleted, cap)]);
+        let exceeded = charge(&quotas, &limits, records(Counted::RecordsDeleted, 1, false)).unwrap_err();
+        assert_eq!(exceeded.used, used, "{cap}");
+    }
+}
+
+#[tokio::test]
 async fn many_threads_at_once_get_no_more_than_the_cap() {
     let quotas = Arc::new(Place::new().quotas());
     let limits = limits(&[(Counted::Requests, "1000/1h")]);

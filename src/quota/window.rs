@@ -19,13 +19,8 @@ pub struct Window {
     head: u64,
     used: u64,
     parts: Box<[u32; PARTS]>,
-}
-
-/// When and what was added, so that it can be taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Added {
-    part: u64,
-    part_ms: u64,
+    /// When it was made: what was added before lies among what it was begun with.
+    made_ms: u64,
 }
 
 impl Window {
@@ -38,6 +33,7 @@ impl Window {
             head: now_ms / part_ms,
             used: 0,
             parts: Box::new([0; PARTS]),
+            made_ms: now_ms,
         }
     }
 
@@ -46,16 +42,14 @@ impl Window {
         self.cap
     }
 
-    /// Follows another cap. In a window of another length all that still counts is as new as can be:
-    /// a change of the policy forgets nothing.
-    pub fn follow(&mut self, cap: Cap, now_ms: u64) {
-        if cap.window_seconds == self.cap.window_seconds {
-            self.cap = cap;
-            return;
-        }
-        let used = self.used(now_ms);
-        *self = Self::new(cap, now_ms);
-        self.add(u32::try_from(used).unwrap_or(u32::MAX), now_ms);
+    /// Whether it is as long as this cap's.
+    pub fn is_of(&self, cap: Cap) -> bool {
+        self.cap.window_seconds == cap.window_seconds
+    }
+
+    /// Follows another cap of the same length.
+    pub fn follow(&mut self, cap: Cap) {
+        self.cap.most = cap.most;
     }
 
     /// How much counts now.
@@ -65,13 +59,9 @@ impl Window {
     }
 
     /// Adds, whether it fits or not.
-    pub fn add(&mut self, amount: u32, now_ms: u64) -> Added {
+    pub fn add(&mut self, amount: u32, now_ms: u64) {
         self.advance(now_ms);
         self.put(self.head, amount);
-        Added {
-            part: self.head,
-            part_ms: self.part_ms,
-        }
     }
 
     /// Adds what was used before, `age_ms` ago, if that still counts.
@@ -83,14 +73,14 @@ impl Window {
         }
     }
 
-    /// Takes back of what was added then, as far as it still counts.
-    pub fn take_back(&mut self, added: Added, amount: u32, now_ms: u64) {
+    /// Takes back of what was added at `added_ms`, as far as it still counts. What the window was begun with
+    /// stays: when that was used is known no longer.
+    pub fn take_back(&mut self, added_ms: u64, amount: u32, now_ms: u64) {
+        if added_ms < self.made_ms {
+            return;
+        }
         self.advance(now_ms);
-        // Since then the window may have become another one: then it is among what is newest.
-        let part = match added.part_ms == self.part_ms {
-            true => added.part,
-            false => self.head,
-        };
+        let part = added_ms / self.part_ms;
         if part > self.head || part + PARTS as u64 <= self.head {
             return;
         }
@@ -225,28 +215,16 @@ mod tests {
     #[test]
     fn what_is_taken_back_fits_again_and_what_is_forgotten_is_not_taken_twice() {
         let mut window = Window::new(cap("10/1m"), 0);
-        let first = window.add(6, 0);
-        let second = window.add(4, 59_000);
-        window.take_back(first, 2, 59_500);
+        window.add(6, 0);
+        window.add(4, 59_000);
+        window.take_back(0, 2, 59_500);
         assert_eq!(window.used(59_500), 8);
-        window.take_back(first, 100, 59_500);
+        window.take_back(0, 100, 59_500);
         assert_eq!(window.used(59_500), 4);
-        window.take_back(first, 4, 70_000);
+        window.take_back(0, 4, 70_000);
         assert_eq!(window.used(70_000), 4, "its part is over");
-        window.take_back(second, 4, 70_000);
+        window.take_back(59_000, 4, 70_000);
         assert_eq!(window.used(70_000), 0);
-    }
-
-    #[test]
-    fn another_cap_takes_over_what_was_used() {
-        let mut window = Window::new(cap("10/1m"), 0);
-        let added = window.add(6, 0);
-        window.follow(cap("5/1m"), 1_000);
-        assert!(!window.fits(1, 1_000));
-        window.follow(cap("10/1h"), 2_000);
-        assert_eq!(window.used(3_000_000), 6, "as if it had been used at the change");
-        window.take_back(added, 1, 3_000_000);
-        assert_eq!(window.used(3_700_000), 0);
     }
 
     #[test]
