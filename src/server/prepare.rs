@@ -373,8 +373,9 @@ fn pools(limits: &Limits, metrics: &Arc<Metrics>) -> Shared {
         percent: limits.breaker_percent,
         window: limits.breaker_window,
         pause: limits.breaker_pause,
-        // As long as making a connection may take: a probe that hangs keeps the next one no longer.
-        probe: limits.connect,
+        // As long as making a connection may take, with both lines to stand in: a probe that hangs keeps the next one no
+        // longer.
+        probe: limits.connect.saturating_mul(3),
     };
     let counted = Arc::clone(metrics);
     Shared::new(

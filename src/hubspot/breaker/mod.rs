@@ -138,16 +138,16 @@ impl Breaker {
     /// Lets an attempt through, or says when to come again.
     pub fn enter(&self, now: Instant) -> Result<Passage<'_>, Held> {
         let word = self.word.load(Ordering::Acquire);
-        let passage = |is_probe| Passage {
+        let passage = |probe| Passage {
             breaker: self,
             attempt: Attempt {
                 generation: generation_of(word),
-                is_probe,
+                probe,
             },
             owes_news: Cell::new(true),
         };
         if is_closed(word) {
-            return Ok(passage(false));
+            return Ok(passage(None));
         }
         let (now_ms, due) = (self.millis(now), probe_ms_of(word));
         if now_ms < due {
@@ -160,7 +160,7 @@ impl Breaker {
         match taken {
             Ok(_) => {
                 self.probe_is_out.store(true, Ordering::Release);
-                Ok(passage(true))
+                Ok(passage(Some(next)))
             }
             Err(seen) => Err(self.hold(probe_ms_of(seen).saturating_sub(now_ms))),
         }
@@ -168,8 +168,8 @@ impl Breaker {
 
     /// What became of an attempt. One that began before a change tells nothing about after it.
     pub fn report(&self, attempt: Attempt, fate: Fate, account: AccountBit, now: Instant) {
-        if attempt.is_probe {
-            self.probed(attempt.generation, fate, now);
+        if let Some(word) = attempt.probe {
+            self.probed(word, fate, now);
         } else if self.is_of(attempt) {
             self.count(attempt.generation, fate, account, now);
         }
@@ -177,9 +177,9 @@ impl Breaker {
 
     /// An attempt is over, and tells nothing.
     pub fn no_news(&self, attempt: Attempt) {
-        if attempt.is_probe {
+        if let Some(word) = attempt.probe {
             // The next call may find out instead, at once.
-            self.put_off(attempt.generation, 0);
+            self.put_off(word, 0);
         }
     }
 
@@ -250,11 +250,15 @@ impl Breaker {
         }
     }
 
-    /// News of a probe.
-    fn probed(&self, generation: u64, fate: Fate, now: Instant) {
+    /// News of the probe that wrote `word`. An answer is one, however late it comes; that there was none says nothing
+    /// of another that is out meanwhile.
+    fn probed(&self, word: u64, fate: Fate, now: Instant) {
+        let generation = generation_of(word);
         if fate != Fate::Answered {
-            let failed = self.failed_probes.fetch_add(1, Ordering::Relaxed) + 1;
-            self.put_off(generation, self.millis(now) + self.pause(failed));
+            let failed = self.failed_probes.load(Ordering::Relaxed) + 1;
+            if self.put_off(word, self.millis(now) + self.pause(failed)) {
+                self.failed_probes.store(failed, Ordering::Relaxed);
+            }
             return;
         }
         let seen = self.word.load(Ordering::Acquire);
@@ -277,16 +281,17 @@ impl Breaker {
         }
     }
 
-    /// The probe of this generation is over; the next may go at `next_ms`.
-    fn put_off(&self, generation: u64, next_ms: u64) {
+    /// The probe that wrote `word` is over; the next may go at `next_ms`. Whether it was the last one.
+    fn put_off(&self, word: u64, next_ms: u64) -> bool {
+        let next = word_of(generation_of(word), next_ms);
         let put_off = self
             .word
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-                (generation_of(word) == generation).then(|| word_of(generation, next_ms))
-            });
-        if put_off.is_ok() {
+            .compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        if put_off {
             self.probe_is_out.store(false, Ordering::Release);
         }
+        put_off
     }
 
     /// Milliseconds to the next probe after `failed` ones, less up to a quarter so that gates don't move in
@@ -309,7 +314,8 @@ impl Breaker {
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
     generation: u64,
-    is_probe: bool,
+    /// The word that a probe wrote when it was let through: as long as it stands no other has been.
+    probe: Option<u64>,
 }
 
 /// One attempt that was let through. Dropped without news, it tells nothing: its caller went away, or the
@@ -324,7 +330,7 @@ pub struct Passage<'a> {
 impl Passage<'_> {
     /// Whether the one thing it is for is to find out: it takes no connection from before.
     pub fn is_probe(&self) -> bool {
-        self.attempt.is_probe
+        self.attempt.probe.is_some()
     }
 
     /// Whether nothing has changed since: after a wait the answer may be another.

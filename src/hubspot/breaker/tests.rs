@@ -212,6 +212,50 @@ fn a_probe_whose_caller_goes_away_or_that_hangs_blocks_nobody() {
 }
 
 #[test]
+fn a_probe_that_took_too_long_speaks_for_itself_alone() {
+    let account = AccountBit::of(ONE);
+    let second_of =
+        |watched: &Watched, now: Instant| watched.breaker.enter(now + 10 * SECOND).ok().unwrap().hand_over();
+    for (what, news) in [
+        ("none", None),
+        ("no connection", Some(Fate::Unreachable)),
+        ("no answer", Some(Fate::Unanswered)),
+    ] {
+        let (watched, now) = Watched::opened(SECOND);
+        let now = now + 2 * SECOND;
+        let late = watched.breaker.enter(now).ok().unwrap();
+        let second = second_of(&watched, now);
+        let later = now + 11 * SECOND;
+        match news {
+            Some(fate) => late.report(fate, account, later),
+            None => drop(late),
+        }
+        assert_eq!(
+            watched.breaker.state(),
+            State::HalfOpen,
+            "{what}: the second is out"
+        );
+        assert!(watched.breaker.enter(later).is_err(), "{what}: and no third");
+        watched.breaker.report(second, Fate::Unreachable, account, later);
+        assert_eq!(watched.breaker.state(), State::Open, "{what}");
+        assert!(
+            watched.breaker.enter(later + 4 * SECOND).is_ok(),
+            "{what}: one probe failed, not two"
+        );
+    }
+    let (watched, now) = Watched::opened(SECOND);
+    let now = now + 2 * SECOND;
+    let late = watched.breaker.enter(now).ok().unwrap();
+    let second = second_of(&watched, now);
+    late.report(Fate::Answered, account, now + 11 * SECOND);
+    assert_eq!(watched.breaker.state(), State::Closed, "an answer is an answer");
+    watched
+        .breaker
+        .report(second, Fate::Unreachable, account, now + 12 * SECOND);
+    assert_eq!(watched.breaker.state(), State::Closed);
+}
+
+#[test]
 fn what_was_under_way_when_it_opened_neither_closes_it_nor_counts_after_it() {
     let watched = Watched::new(SETTINGS);
     let now = watched.start + SECOND;
