@@ -4,9 +4,10 @@
 //! Readable by others is a finding; writable by others is a reason not to start: whoever can replace the
 //! store, the audit log, a policy or the configuration need not break in.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::config::{Config, MasterKeySource};
 use crate::store::real_path;
@@ -20,7 +21,7 @@ const STICKY: u32 = 0o1000;
 const DEPTH: usize = 8;
 const POLICIES: usize = 20_000;
 
-/// Most links that lead from one to the next: as many as Linux follows.
+/// Most links on the way to a file: as many as Linux follows.
 const LINKS: usize = 40;
 
 /// A file or folder that others can get at.
@@ -131,27 +132,40 @@ fn gone_by(config: &Config, file: &Path, found: &mut Vec<Finding>) {
     });
 }
 
-/// Where a file can be replaced: the folder of its name, of each link that leads to it, and of what it is at last.
+/// Where a file can be replaced: the folder of each link that leads to it, be it the file's own name or one of the
+/// folders of its path, and of what it is at last.
+///
+/// Folders above these are left alone: what a container is given is often open to everybody at its root.
 fn folders_of(path: &Path) -> Vec<PathBuf> {
     let mut folders = Vec::new();
-    // A path that ends in a slash has the same parent as one that does not.
-    let mut name = path.components().collect::<PathBuf>();
-    for _ in 0..LINKS {
-        let Some(folder) = name.parent().map(Path::to_path_buf) else {
-            break;
-        };
-        folders.push(match folders.is_empty() {
-            true => folder.clone(),
-            false => folder.canonicalize().unwrap_or_else(|_| folder.clone()),
-        });
-        match name.read_link() {
-            Ok(target) => name = folder.join(target),
-            Err(_) => break,
+    // The way there without a link, as far as it was gone, and the names that are left, the next one last.
+    let (mut real, mut left) = (PathBuf::new(), names_of(path));
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            if real.file_name().is_some() {
+                real.pop();
+            } else if !real.has_root() {
+                real.push(name);
+            }
+            continue;
         }
+        real.push(name);
+        let Ok(target) = real.read_link() else { continue };
+        if folders.len() == LINKS {
+            break;
+        }
+        real.pop();
+        folders.push(real.clone());
+        left.extend(names_of(&target));
     }
-    let real = path.canonicalize().ok();
-    folders.extend(real.as_deref().and_then(Path::parent).map(Path::to_path_buf));
+    folders.extend(real.parent().map(Path::to_path_buf));
     folders
+}
+
+/// The names in a path, the first one last.
+fn names_of(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter(|name| *name != Component::CurDir);
+    names.rev().map(|name| name.as_os_str().to_owned()).collect()
 }
 
 fn policies(folder: &Path, depth: usize, left: &mut usize, add: &mut dyn FnMut(&Path, &'static str)) {
@@ -161,18 +175,20 @@ fn policies(folder: &Path, depth: usize, left: &mut usize, add: &mut dyn FnMut(&
             return;
         }
         *left -= 1;
-        if path.is_dir() {
+        let is_folder = path.is_dir();
+        let is_policy = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+        if (is_folder || is_policy) && path.is_symlink() {
+            for folder in folders_of(&path) {
+                add(&folder, "the folder of a policy");
+            }
+        }
+        if is_folder {
             add(&path, "a folder of policies");
             if depth > 0 {
                 policies(&path, depth - 1, left, add);
             }
-        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+        } else if is_policy {
             add(&path, "a policy");
-            if path.is_symlink() {
-                for folder in folders_of(&path) {
-                    add(&folder, "the folder of a policy");
-                }
-            }
         }
     }
 }
@@ -266,7 +282,11 @@ mod tests {
             "shared/policies",
             "handed",
             "team",
+            "others/more",
             "tls",
+            "pki/v1",
+            "pki-v2",
+            "mount/issued",
         ] {
             std::fs::create_dir_all(at(name)).unwrap();
         }
@@ -276,6 +296,7 @@ mod tests {
             "rows/extra.tsv",
             "team/a.yaml",
             "tls/gate.pem",
+            "mount/issued/clients.pem",
         ] {
             std::fs::write(at(name), "x").unwrap();
         }
@@ -286,6 +307,9 @@ mod tests {
             ("../behind/ca.pem", "between/ca.pem"),
             ("../../handed/a.yaml", "shared/policies/a.yaml"),
             ("../team/a.yaml", "handed/a.yaml"),
+            ("../../others/more", "shared/policies/more"),
+            ("v1/../../pki-v2", "pki/current"),
+            ("../mount/issued", "pki-v2/clients"),
         ] {
             std::os::unix::fs::symlink(target, at(link)).unwrap();
         }
@@ -296,13 +320,24 @@ mod tests {
         config.tls = Some(crate::config::TlsFiles {
             cert: at("tls/gate.pem"),
             key: at("tls/gate.key"),
-            client_ca: None,
+            client_ca: Some(at("pki/current/clients/clients.pem")),
         });
         let set = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         for name in [
-            "trust", "between", "behind", "rows", "shared", "handed", "team", "tls",
+            "trust",
+            "between",
+            "behind",
+            "rows",
+            "shared",
+            "handed",
+            "team",
+            "others",
+            "tls",
+            "pki",
+            "pki-v2",
+            "mount/issued",
         ] {
             assert_eq!(findings(&config, &at("gate/scopegate.yaml")), [], "before {name}");
             set(&at(name), 0o777);
@@ -319,6 +354,16 @@ mod tests {
             );
             set(&at(name), 0o755);
         }
+        // A file is replaced in its folder. Above that, what is mounted is often open at its root.
+        set(&at("mount"), 0o777);
+        assert_eq!(findings(&config, &at("gate/scopegate.yaml")), []);
+        std::os::unix::fs::symlink("round", at("round")).unwrap();
+        config.upstream.ca = Some(at("round/ca.pem"));
+        assert_eq!(
+            findings(&config, &at("gate/scopegate.yaml")),
+            [],
+            "somebody else's finding"
+        );
     }
 
     #[test]
