@@ -120,6 +120,10 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            () = turned_away.due() => {
+                turned_away.tell(name, Instant::now());
+                continue;
+            }
             () = shutdown.cancelled() => break,
         };
         let (stream, address) = match accepted {
@@ -144,38 +148,66 @@ where
             drop(seat);
         });
     }
+    turned_away.tell(name, Instant::now());
     tasks.close();
     // Bounded: a request has its deadline, and an idle connection is closed at once.
     let _ = tokio::time::timeout(bounds.drain, tasks.wait()).await;
     Ok(())
 }
 
-/// Connections over the caps, told of now and then: whoever fills a listener must not fill the log as well.
+/// Connections over the caps, told of now and then: whoever fills a listener must not fill the log as well. The first
+/// one is told of at once; what comes behind it when the time is over, whether or not there is another one by then.
 #[derive(Default)]
 struct TurnedAway {
     told: Option<Instant>,
-    /// Since then.
-    closed: u64,
+    /// Since then, over the cap of all.
+    connections: u64,
+    /// Since then, over the cap of their address.
+    connections_per_address: u64,
 }
 
 impl TurnedAway {
     fn count(&mut self, name: &'static str, over: Over, now: Instant) {
-        self.closed += 1;
-        if self
-            .told
-            .is_some_and(|told| now.duration_since(told) < TELL_EVERY)
-        {
+        match over {
+            Over::Total => self.connections += 1,
+            Over::Address => self.connections_per_address += 1,
+        }
+        if self.tell_at().is_none_or(|at| at <= now) {
+            self.tell(name, now);
+        }
+    }
+
+    /// Waits until what nobody was told of is to be told.
+    async fn due(&self) {
+        match self.tell_at().filter(|_| self.is_left()) {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what nobody was told of, if there is anything.
+    fn tell(&mut self, name: &'static str, now: Instant) {
+        if !self.is_left() {
             return;
         }
-        let (closed, over) = (std::mem::take(&mut self.closed), over.as_str());
+        let told = std::mem::take(self);
         self.told = Some(now);
         tracing::warn!(
             event = "listener.full",
             listener = name,
-            closed,
-            over,
+            connections = told.connections,
+            connections_per_address = told.connections_per_address,
             "connections over the caps were closed: see who holds so many, and let only those reach the listener who need it"
         );
+    }
+
+    fn is_left(&self) -> bool {
+        self.connections + self.connections_per_address > 0
+    }
+
+    /// The earliest time of the next line; `None`: any.
+    fn tell_at(&self) -> Option<Instant> {
+        self.told.map(|told| told + TELL_EVERY)
     }
 }
 
@@ -244,6 +276,9 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
     use http_body_util::Full;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -271,6 +306,94 @@ mod tests {
         };
         tokio::spawn(serve("test", listener, BOUNDS, handler, stop.clone()));
         (address, stop.drop_guard())
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+            let sink = self.clone();
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(move || sink.clone())
+                .finish()
+        }
+
+        /// Over the cap of all and over that of an address, line by line.
+        fn told(&self) -> Vec<(u64, u64)> {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            let number = |line: &str, name: &str| {
+                let (_, after) = line.split_once(&format!(" {name}=")).unwrap();
+                after.split_whitespace().next().unwrap().parse().unwrap()
+            };
+            let lines = text.lines().filter(|line| line.contains("listener.full"));
+            lines
+                .map(|line| {
+                    (
+                        number(line, "connections"),
+                        number(line, "connections_per_address"),
+                    )
+                })
+                .collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_are_turned_away_are_told_of_within_a_minute_or_at_the_end() {
+        let lines = Lines::default();
+        let _logged = tracing::subscriber::set_default(lines.subscriber());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let bounds = Bounds {
+            caps: Caps {
+                total: 0,
+                per_address: 1,
+            },
+            ..BOUNDS
+        };
+        let handler = |_| async { Ok(Response::new(Full::new(bytes::Bytes::new()))) };
+        let serving = tokio::spawn(serve("test", listener, bounds, handler, stop.clone()));
+        let come = async |many: usize| {
+            for _ in 0..many {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let _ = stream.read(&mut [0; 1]).await;
+            }
+        };
+        come(7).await;
+        assert_eq!(lines.told(), [(1, 0)], "at once");
+        tokio::time::sleep(TELL_EVERY + Duration::from_secs(1)).await;
+        assert_eq!(lines.told(), [(1, 0), (6, 0)], "and nobody comes any more");
+        tokio::time::sleep(10 * TELL_EVERY).await;
+        assert_eq!(lines.told().len(), 2, "there is nothing to tell");
+        come(3).await;
+        assert_eq!(lines.told()[2..], [(1, 0)]);
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+        assert_eq!(lines.told()[3..], [(2, 0)]);
+    }
+
+    #[test]
+    fn each_cap_is_told_of_by_itself() {
+        let lines = Lines::default();
+        tracing::subscriber::with_default(lines.subscriber(), || {
+            let (mut turned_away, now) = (TurnedAway::default(), Instant::now());
+            for over in [Over::Address, Over::Total, Over::Address, Over::Address] {
+                turned_away.count("test", over, now);
+            }
+            turned_away.count("test", Over::Total, now + TELL_EVERY);
+        });
+        assert_eq!(lines.told(), [(0, 1), (2, 2)]);
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -151,7 +152,7 @@ async fn settled(crowd: usize, served: &AtomicUsize, turned_away: &AtomicUsize) 
 async fn a_crowd_from_one_address_has_so_many_places_and_others_get_theirs() {
     const CROWD: usize = PLACES + 44;
     let outside = Outside::new().await;
-    let gate = Gate::start(&outside.config());
+    let mut gate = Gate::start(&outside.config());
     let address = gate.install.unwrap();
     let link = outside.link();
     let target = link.strip_prefix(PUBLIC).unwrap();
@@ -189,5 +190,17 @@ async fn a_crowd_from_one_address_has_so_many_places_and_others_get_theirs() {
     assert!(!log.contains("panic.id"), "{log}");
     // 44 were turned away, and the log is not their victim.
     assert_eq!(log.matches("listener.full").count(), 1, "{log}");
-    assert!(log.contains(r#""over":"connections_per_address""#), "{log}");
+    assert!(
+        log.contains(r#""connections":0,"connections_per_address":1,"#),
+        "the first at once: {log}"
+    );
+    // And of the others when there is an end of it.
+    gate.signal(Signal::TERM);
+    tokio::task::block_in_place(|| gate.wait());
+    let log = gate.log();
+    assert_eq!(log.matches("listener.full").count(), 2, "{log}");
+    assert!(
+        log.contains(r#""connections":0,"connections_per_address":43,"#),
+        "{log}"
+    );
 }
