@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -84,8 +85,9 @@ pub async fn serve(
         };
         let (sim, acceptor) = (Arc::clone(&sim), acceptor.clone());
         let (shutdown, abort) = (shutdown.clone(), abort.clone());
+        let open = Open::count(&sim);
         tasks.spawn(async move {
-            let _permit = permit;
+            let (_permit, _open) = (permit, open);
             tokio::select! {
                 () = abort.cancelled() => {}
                 () = connection(stream, peer, sim, acceptor, shutdown) => {}
@@ -97,6 +99,22 @@ pub async fn serve(
     if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
         abort.cancel();
         tasks.wait().await;
+    }
+}
+
+/// One connection that is open, counted.
+struct Open(Arc<Sim>);
+
+impl Open {
+    fn count(sim: &Arc<Sim>) -> Self {
+        sim.connections.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(sim))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The simulator: its portals, credentials, faults and what it received. This is what tests hold.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub struct Sim {
     pub(super) faults: Faults,
     pub(super) buckets: Buckets,
     pub(super) token_log: TokenLog,
+    pub(super) connections: AtomicUsize,
     control: Secret,
     portals: RwLock<BTreeMap<u64, Arc<Portal>>>,
     credentials: Mutex<Credentials>,
@@ -85,6 +87,7 @@ impl Sim {
             faults: Faults::default(),
             buckets: Buckets::default(),
             token_log: TokenLog::default(),
+            connections: AtomicUsize::new(0),
             control: Secret::new(random::uuid()),
             portals: RwLock::default(),
             credentials: Mutex::default(),
@@ -356,6 +359,11 @@ impl Sim {
     /// Requests received since the start, kept or not.
     pub fn received_count(&self) -> u64 {
         self.recorder.count()
+    }
+
+    /// Connections that were accepted and have not ended: none, and all that came by them has been received.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
     }
 
     /// Forgets the received requests.

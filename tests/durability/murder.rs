@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use scopegate::sim::SimOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::child::Gate;
 use crate::place::{Faults, start};
@@ -29,6 +30,9 @@ const CLIENTS_EACH: usize = 2;
 
 /// How many lives more there may be until each kind went up: for a machine that is too slow for the first.
 const MORE_LIVES: usize = 20;
+
+/// Longest wait for the simulator to read what is there; only a failing test ever waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Names and kinds of the clients; the number is the record that only this one touches.
 fn clients() -> Vec<(String, &'static str, usize)> {
@@ -125,6 +129,23 @@ async fn send(
     answered
 }
 
+/// Waits until the simulator has read all that a dead gate left it: read later, it would be taken for the next one's.
+async fn is_read(world: &World) {
+    // Connections are accepted one after the other: once this one is answered, no other is on its way.
+    let simulator = world.sim_origin.strip_prefix("http://").unwrap();
+    let mut last = tokio::net::TcpStream::connect(simulator).await.unwrap();
+    last.write_all(b"no request\r\n\r\n").await.unwrap();
+    let mut refused = Vec::new();
+    last.read_to_end(&mut refused).await.unwrap();
+    assert!(refused.starts_with(b"HTTP/1.1 400"), "{refused:?}");
+    drop(last);
+    let begun = Instant::now();
+    while world.sim.connections() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "the simulator waits for a dead gate");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 async fn life(world: &World, keys: &[String], faults: &Faults, moment: Duration) -> usize {
     let mut gate: Gate = start(&world.config(), faults);
     let stop = Arc::new(AtomicBool::new(false));
@@ -161,6 +182,7 @@ async fn what_hubspot_saw_of_a_gate_that_was_killed_was_recorded_before() {
             round += 1;
             let moment = Duration::from_millis(300 + random.below(900));
             answered += life(&world, &keys, &faults, moment).await;
+            is_read(&world).await;
             let mut of_this_life: BTreeMap<String, usize> = BTreeMap::new();
             for one in world.sim.received() {
                 let text = format!("{} {}", one.target, String::from_utf8_lossy(&one.body));
