@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -83,6 +83,8 @@ pub struct Pool<B> {
     stats: Arc<PoolStats>,
     places: Rc<Places>,
     connecting: Rc<Places>,
+    /// Of those that are being made, those that nobody waits for any more.
+    unheard: Rc<Places>,
     idle: RefCell<Vec<(Instant, Box<Lent<B>>)>>,
 }
 
@@ -97,6 +99,7 @@ where
             version: Cell::new(0),
             places: Places::new(settings.connections, settings.waiting),
             connecting: Places::new(settings.connecting, settings.waiting),
+            unheard: Places::new((settings.connecting / 4).max(1), 0),
             settings,
             stats: shared.join(),
             shared,
@@ -238,7 +241,8 @@ where
     }
 
     /// A new connection. It is made by a task of its own, which ends what it began: whether the upstream can be reached
-    /// is news for the breaker whether or not the call waits to hear it, and a client that left comes again.
+    /// is news for the breaker whether or not the call waits to hear it, and a client that left comes again. So many at
+    /// once: clients that leave at once shall not hold the places of those who wait, nor make handshakes by the hundred.
     async fn open(self: &Rc<Self>, place: Place, passage: &Passage<'_>, account: AccountBit) -> Opened<B> {
         let connecting = match self.connecting.take_free() {
             Some(place) => place,
@@ -252,11 +256,14 @@ where
             }
         };
         self.make_room();
-        let (tell, told) = oneshot::channel();
+        let (mut tell, told) = oneshot::channel();
         let (pool, attempt) = (Rc::clone(self), passage.hand_over());
         tokio::task::spawn_local(async move {
-            let made = pool.connect().await;
+            let made = pool.connect_while(tell.closed()).await;
             drop(connecting);
+            let Some(made) = made else {
+                return pool.shared.breaker.no_news(attempt);
+            };
             if let Err(unheard) = tell.send(made.map(|lent| (lent, place))) {
                 pool.end_unheard(unheard, attempt, account);
             }
@@ -282,6 +289,21 @@ where
                 None => breaker.no_news(attempt),
             },
         }
+    }
+
+    /// [`Self::connect`]; `None`: its caller has left, and enough are being made for nobody.
+    async fn connect_while(
+        &self,
+        left: impl Future<Output = ()>,
+    ) -> Option<Result<Box<Lent<B>>, ExchangeError>> {
+        let mut connect = pin!(self.connect());
+        tokio::select! {
+            biased;
+            made = &mut connect => return Some(made),
+            () = left => {}
+        }
+        let _place = self.unheard.take_free()?;
+        Some(connect.await)
     }
 
     async fn connect(&self) -> Result<Box<Lent<B>>, ExchangeError> {

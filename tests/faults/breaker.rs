@@ -325,6 +325,45 @@ async fn an_upstream_that_nobody_waits_for_long_enough_is_left_alone_all_the_sam
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_the_connections_that_are_being_made_a_quarter_are_for_clients_that_left() {
+    const CONNECTING: usize = 8;
+    let certificates = Certificates::new();
+    let config = limits(&format!("breaker_failures: 0, upstream_connecting: {CONNECTING}"))
+        .replace("connect_wait: 1s", "connect_wait: 30s");
+    let mut place = Place::with(&config, Credential::Static, Some(&certificates.ca_pem)).await;
+    place.upstream.tls(Tls::On(certificates.good.clone()));
+    place.recovers().await;
+    place.upstream.door(Door::Mute).await;
+    place.upstream.forget();
+    let connecting = async |place: &Place| {
+        place
+            .sample("scopegate_upstream_connections", "{state=\"connecting\"}")
+            .await
+    };
+    for left in 1..=CONNECTING {
+        begin_and_leave(&mut place).await;
+        place
+            .until("it is seen to have left", async |place| {
+                place.errors("abandoned").await == left as f64
+            })
+            .await;
+    }
+    place
+        .until("more than a quarter are given up", async |place| {
+            connecting(place).await == (CONNECTING / 4) as f64
+        })
+        .await;
+    assert_eq!(place.upstream.connections(), CONNECTING);
+    // What is given up is no news of the upstream, and who comes next finds a place.
+    assert_eq!(
+        place.errors("connect").await + place.errors("connect_timeout").await,
+        0.0
+    );
+    place.upstream.door(Door::Open).await;
+    assert_eq!(place.read().await.word(), "200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_was_begun_for_somebody_who_left_serves_who_comes_next() {
     let certificates = Certificates::new();
     let config = SHORT.replace("connect_wait: 1s", "connect_wait: 30s");
