@@ -20,13 +20,15 @@ pub enum Way {
     Fresh,
 }
 
-/// What is asked and told before the first byte goes up.
+/// What the caller is asked and told on the way.
 #[derive(Clone, Copy)]
 pub struct Leave<'a> {
     /// Whether it may still: asked after each wait.
     pub still: &'a dyn Fn() -> bool,
     /// Set when a connection takes it: from here on some of it may have gone up.
     pub taken: &'a Cell<bool>,
+    /// Set when the caller leaves and the upstream had said nothing for long.
+    pub was_silent: &'a Cell<bool>,
 }
 
 /// What the upstream answered.

@@ -3,6 +3,7 @@
 pub mod answer_body;
 pub mod answers;
 pub mod authorize;
+mod awaited;
 pub mod breaker;
 pub mod client;
 pub mod connect;

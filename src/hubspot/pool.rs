@@ -19,6 +19,7 @@ use tokio::time::Sleep;
 
 use super::answer_body::AnswerBody;
 use super::answers::{Names, Violation};
+use super::awaited::Awaited;
 use super::breaker::{AccountBit, Attempt, Passage};
 use super::client::{Connection, RequestHead};
 use super::connect::{Upstream, UpstreamStream};
@@ -189,7 +190,20 @@ where
         }
         leave.taken.set(true);
         let active = Active::begin(&self.stats, place);
-        match self.exchange(lent, head, body, progress, active).await {
+        let awaited = Awaited {
+            breaker: &shared.breaker,
+            passage: &passage,
+            account,
+            begun: Instant::now(),
+            progress,
+            long: self.settings.connect.max(self.settings.answer_head / 5),
+            was_silent: leave.was_silent,
+            is_over: false,
+        };
+        let begun = awaited.begun;
+        let answered = self.exchange(lent, head, body, progress, begun, active).await;
+        awaited.end();
+        match answered {
             Ok(answer) => {
                 let fate = fate_of_answer(answer.status, &answer.fields);
                 passage.report(fate, account, Instant::now());
@@ -343,13 +357,14 @@ where
         head: &RequestHead<'_>,
         body: B,
         progress: Option<&Progress>,
+        begun: Instant,
         active: Active,
     ) -> Result<Answer<B>, ExchangeError> {
         lent.served += 1;
         lent.connection.begin(head, body);
         let answer_head = self.settings.answer_head;
         let (connection, deadline) = (&mut lent.connection, &mut lent.deadline);
-        deadline.as_mut().reset(tokio::time::Instant::now() + answer_head);
+        deadline.as_mut().reset((begun + answer_head).into());
         let head = poll_fn(|cx| {
             if let Poll::Ready(head) = connection.poll_head(cx) {
                 return Poll::Ready(head.map_err(ExchangeError::Broken));

@@ -50,6 +50,7 @@ words! {
         BreakerOpen = "breaker_open",
         NoConnection = "no_connection",
         Abandoned = "abandoned",
+        Unawaited = "unawaited",
     }
 }
 

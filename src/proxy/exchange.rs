@@ -6,6 +6,7 @@
 //! a write of which anything may have arrived; never after a deadline: the upstream has it, and has not
 //! said no. The replay after a 401 is `forward`'s: that was answered, and not executed.
 
+use std::cell::Cell;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -185,9 +186,18 @@ impl Exchange<'_> {
             authorization: Some(lease.authorization()),
             headers: &self.head.headers,
         };
+        let was_silent = Cell::new(false);
         let leave = Leave {
             still: &still,
             taken: &outcome.sent_upstream,
+            was_silent: &was_silent,
+        };
+        // Dropped after what it waits for, which tells it of a silence.
+        let mut waiting = Waiting {
+            outcome,
+            is_over: false,
+            was_silent: &was_silent,
+            worker: self.worker,
         };
         // Where it stays: it is 1.7 KB.
         let mut sending = pin!(
@@ -195,13 +205,9 @@ impl Exchange<'_> {
                 .pool()
                 .send(&head, body, way, account, progress, leave)
         );
-        let mut waiting = Waiting {
-            outcome: Some(outcome),
-            worker: self.worker,
-        };
         if outcome.effect != Some(Effect::Read) {
             let sent = sending.await;
-            waiting.outcome = None;
+            waiting.is_over = true;
             return Ok(sent);
         }
         let sent = tokio::select! {
@@ -209,7 +215,7 @@ impl Exchange<'_> {
             sent = &mut sending => Ok(sent),
             stop = self.rights.withdrawn() => Err(stop),
         };
-        waiting.outcome = None;
+        waiting.is_over = true;
         let sent = sent?;
         // A refused call says why by itself.
         if sent.is_ok() {
@@ -230,24 +236,37 @@ impl Exchange<'_> {
     }
 }
 
-/// A call that waits for a connection. One whose caller leaves meanwhile would be noticed nowhere: of an upstream that
-/// nobody waits long enough for there would be no sign at all.
+/// A call that waits for a connection, or for its answer. One whose caller leaves meanwhile would be noticed nowhere: of
+/// an upstream that nobody waits long enough for there would be no sign at all.
 struct Waiting<'a> {
-    /// Until it waits no more.
-    outcome: Option<&'a Outcome>,
+    outcome: &'a Outcome,
+    /// It waits no more.
+    is_over: bool,
+    /// It went up, and nothing was heard of it for long.
+    was_silent: &'a Cell<bool>,
     worker: &'a Worker,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let left = self.outcome.filter(|outcome| !outcome.sent_upstream.get());
-        if let Some(outcome) = left {
-            UpstreamFailed {
-                id: Some(outcome.id()),
-                kind: UpstreamErrorKind::Abandoned,
-                detail: &"its client left before there was a connection",
-            }
-            .emit(self.worker.metrics().metrics());
+        let (kind, detail) = if self.was_silent.get() {
+            (
+                UpstreamErrorKind::Unawaited,
+                "it was given up after the upstream had said nothing for long",
+            )
+        } else if !self.is_over && !self.outcome.sent_upstream.get() {
+            (
+                UpstreamErrorKind::Abandoned,
+                "its client left before there was a connection",
+            )
+        } else {
+            return;
+        };
+        UpstreamFailed {
+            id: Some(self.outcome.id()),
+            kind,
+            detail: &detail,
         }
+        .emit(self.worker.metrics().metrics());
     }
 }

@@ -324,6 +324,67 @@ async fn an_upstream_that_nobody_waits_for_long_enough_is_left_alone_all_the_sam
     assert!(is_in_state(&place, "closed").await, "{}", place.gate.log());
 }
 
+/// Sends a read, waits until the upstream has it, and leaves after so long.
+async fn ask_and_leave(place: &Place, after: Duration) {
+    let before = place.upstream.count("GET");
+    let mut wire = Wire::open(place.gate.gate).await;
+    wire.write(get(READ, &place.key)).await;
+    place
+        .until("it went up", async |place| place.upstream.count("GET") > before)
+        .await;
+    let early = tokio::time::timeout(after, wire.reply()).await;
+    assert!(early.is_err(), "{early:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_says_nothing_is_left_alone_though_clients_wait_for_less_than_the_gate_would() {
+    const FAILURES: usize = 4;
+    let config = limits(&format!(
+        "breaker_failures: {FAILURES}, breaker_window: 60s, breaker_pause: 1s"
+    ))
+    .replace("answer_head_wait: 1s", "answer_head_wait: 30s");
+    let place = Place::new(&config).await;
+    place.recovers().await;
+    place.upstream.act(Act::Hang(Vec::new()));
+    place.upstream.forget();
+    let is_idle = async |place: &Place| {
+        let active = "{state=\"active\"}";
+        place.sample("scopegate_upstream_connections", active).await == 0.0
+    };
+    for _ in 0..3 * FAILURES {
+        ask_and_leave(&place, Duration::ZERO).await;
+    }
+    place.until("all are seen to have left", is_idle).await;
+    assert_eq!(
+        place.errors("unawaited").await,
+        0.0,
+        "who leaves early says nothing"
+    );
+    assert!(is_in_state(&place, "closed").await);
+    // A fifth of the wait for an answer, and a little.
+    let long = Duration::from_secs(7);
+    place.upstream.forget();
+    for early in [true, false] {
+        let silent = (0..FAILURES / 2).map(|_| ask_and_leave(&place, long));
+        join_all(silent).await;
+        place.until("they are seen to have left", is_idle).await;
+        assert_eq!(is_in_state(&place, "closed").await, early);
+    }
+    assert!(is_in_state(&place, "open").await);
+    assert_eq!(place.errors("unawaited").await, FAILURES as f64);
+    assert_eq!(place.errors("abandoned").await, 0.0);
+    let log = place.gate.log();
+    for said in [
+        "upstream.breaker_opened",
+        "connections bring no answer of HubSpot's",
+        "\"kind\":\"unawaited\"",
+    ] {
+        assert!(log.contains(said), "no `{said}` in {log}");
+    }
+    place.upstream.act(Act::Good);
+    place.recovers().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_the_connections_that_are_being_made_a_quarter_are_for_clients_that_left() {
     const CONNECTING: usize = 8;
