@@ -10,7 +10,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::config::{Config, MasterKeySource};
-use crate::store::real_path;
 
 const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_ALL: u32 = 0o007;
@@ -54,11 +53,11 @@ impl fmt::Display for Finding {
 /// somebody else's finding.
 pub fn findings(config: &Config, file: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
-    let real = real_path(&config.store);
-    for store in [&config.store, &real] {
-        let folder = store.parent().unwrap_or(Path::new(""));
-        found.extend(look(folder, "the store's folder"));
-    }
+    let folders = |path: &Path, what| -> Vec<Finding> {
+        let folders = folders_of(path).into_iter();
+        folders.filter_map(|folder| look(&folder, what)).collect()
+    };
+    found.extend(folders(&config.store, "the store's folder"));
     found.extend(look(&config.store, "the store"));
     found.extend(look(&config.audit.dir, "the audit log's folder"));
     found.extend(look(
@@ -67,18 +66,11 @@ pub fn findings(config: &Config, file: &Path) -> Vec<Finding> {
     ));
     if let MasterKeySource::File(path) = &config.master_key {
         found.extend(look(path, "the master key"));
-        found.extend(
-            path.parent()
-                .and_then(|folder| look(folder, "the master key's folder")),
-        );
+        found.extend(folders(path, "the master key's folder"));
     }
     for tls in config.tls.iter().chain(&config.admin.tls) {
         found.extend(look(&tls.key, "the TLS key"));
-        found.extend(
-            folders_of(&tls.key)
-                .iter()
-                .filter_map(|folder| look(folder, "the TLS key's folder")),
-        );
+        found.extend(folders(&tls.key, "the TLS key's folder"));
     }
     gone_by(config, file, &mut found);
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -89,11 +81,6 @@ pub fn findings(config: &Config, file: &Path) -> Vec<Finding> {
 /// What says what the gate lets through, and whom it believes: anybody may read it.
 fn gone_by(config: &Config, file: &Path, found: &mut Vec<Finding>) {
     let mut add = |path: &Path, what| found.extend(look(path, what).and_then(writable_alone));
-    add(file, "the configuration");
-    add(
-        file.parent().unwrap_or(Path::new("")),
-        "the configuration's folder",
-    );
     let trust = config.tls.iter().chain(&config.admin.tls);
     let mut add_with_folder = |path: &Path, what, folder_is| {
         add(path, what);
@@ -101,6 +88,7 @@ fn gone_by(config: &Config, file: &Path, found: &mut Vec<Finding>) {
             add(&folder, folder_is);
         }
     };
+    add_with_folder(file, "the configuration", "the configuration's folder");
     for tls in trust.clone() {
         add_with_folder(&tls.cert, "the TLS certificate", "the TLS certificate's folder");
     }
@@ -287,6 +275,9 @@ mod tests {
             "pki/v1",
             "pki-v2",
             "mount/issued",
+            "etc/releases/1",
+            "keys/1",
+            "disk/1",
         ] {
             std::fs::create_dir_all(at(name)).unwrap();
         }
@@ -310,10 +301,16 @@ mod tests {
             ("../../others/more", "shared/policies/more"),
             ("v1/../../pki-v2", "pki/current"),
             ("../mount/issued", "pki-v2/clients"),
+            ("releases/1", "etc/now"),
+            ("../../../gate/scopegate.yaml", "etc/releases/1/scopegate.yaml"),
+            ("1", "keys/now"),
+            ("1", "disk/now"),
         ] {
             std::os::unix::fs::symlink(target, at(link)).unwrap();
         }
         let mut config = Config::in_folder(&at("gate"));
+        config.store = at("disk/now/scopegate.db");
+        config.master_key = MasterKeySource::File(at("keys/now/master.key"));
         config.upstream.ca = Some(at("trust/ca.pem"));
         config.catalogue.extra = Some(at("rows/extra.tsv"));
         config.policies = at("shared/policies/");
@@ -338,17 +335,28 @@ mod tests {
             "pki",
             "pki-v2",
             "mount/issued",
+            "gate",
+            "etc",
+            "etc/releases/1",
+            "keys",
+            "keys/1",
+            "disk",
+            "disk/1",
         ] {
-            assert_eq!(findings(&config, &at("gate/scopegate.yaml")), [], "before {name}");
+            assert_eq!(
+                findings(&config, &at("etc/now/scopegate.yaml")),
+                [],
+                "before {name}"
+            );
             set(&at(name), 0o777);
-            let found = findings(&config, &at("gate/scopegate.yaml"));
+            let found = findings(&config, &at("etc/now/scopegate.yaml"));
             assert!(
                 found.len() == 1 && found[0].writable && found[0].path.ends_with(name),
                 "{name}: {found:?}"
             );
             set(&at(name), 0o1777);
             assert_eq!(
-                findings(&config, &at("gate/scopegate.yaml")),
+                findings(&config, &at("etc/now/scopegate.yaml")),
                 [],
                 "{name} with the sticky bit"
             );
@@ -356,11 +364,11 @@ mod tests {
         }
         // A file is replaced in its folder. Above that, what is mounted is often open at its root.
         set(&at("mount"), 0o777);
-        assert_eq!(findings(&config, &at("gate/scopegate.yaml")), []);
+        assert_eq!(findings(&config, &at("etc/now/scopegate.yaml")), []);
         std::os::unix::fs::symlink("round", at("round")).unwrap();
         config.upstream.ca = Some(at("round/ca.pem"));
         assert_eq!(
-            findings(&config, &at("gate/scopegate.yaml")),
+            findings(&config, &at("etc/now/scopegate.yaml")),
             [],
             "somebody else's finding"
         );
