@@ -87,7 +87,8 @@ impl Server {
     }
 
     /// Goes down in order: unready at once, still accepting for `shutdown.delay`, then what is in
-    /// flight has `shutdown.grace`. `hurry` ends the delay and the grace.
+    /// flight has `shutdown.grace`. `hurry` ends the delay, the grace and the wait for installs; not that for
+    /// refreshes, which is as long as one question to HubSpot may take.
     pub async fn shutdown(self, hurry: CancellationToken) {
         self.readiness.drain();
         wait(self.config.shutdown.delay, &hurry).await;
@@ -122,7 +123,8 @@ impl Server {
         self.stop_tokens.cancel();
         // Stopped in the middle of a question; a round that is being written down is finished.
         let _ = self.people.await;
-        self.live.finish(self.config.limits.token).await;
+        // Not ended by `hurry`: a rotated grant whose answer nobody waits for is lost.
+        self.live.finish().await;
         // The last health is written down; what does not get there is a few seconds of it.
         let _ = tokio::time::timeout(self.config.limits.store_max_staleness, self.health).await;
         let _ = self.messages.send(Message::Stop);

@@ -193,6 +193,17 @@ impl Engine {
         self.tasks.spawn_on(task, &self.parts.runtime);
     }
 
+    /// From now on no question begins: what stands in line for one ends without it.
+    pub(super) fn stop(&self) {
+        self.at_once.close();
+        self.tasks.close();
+    }
+
+    /// Whether [`Engine::stop`] was called.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.at_once.is_closed()
+    }
+
     /// Runs work on the store where it may block.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,

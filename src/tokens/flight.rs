@@ -12,6 +12,10 @@ use crate::tokens::brake::spread;
 use crate::tokens::expiry::backoff;
 use crate::tokens::lease::Trouble;
 
+/// Between two attempts to save what the store would not take: a disk that fails is left alone that long, and
+/// one that is well again has it soon.
+const OWED_PAUSE: Duration = Duration::from_secs(2);
+
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -93,8 +97,14 @@ impl Flight {
             Outcome::Failed(trouble) => {
                 // No token came of it that could have been refused: the back-off paces the next one.
                 self.forced = None;
-                self.failures = self.failures.saturating_add(1);
-                self.not_before = Some((now + backoff(self.failures, asked, jitter), trouble));
+                // However often it was: until what is owed to the store is saved, a crash loses it.
+                let pause = if self.unsaved.is_some() {
+                    OWED_PAUSE
+                } else {
+                    self.failures = self.failures.saturating_add(1);
+                    backoff(self.failures, asked, jitter)
+                };
+                self.not_before = Some((now + pause, trouble));
             }
             // The endpoint's failure, not this grant's.
             Outcome::Held(trouble, wait) => self.not_before = Some((now + spread(wait, jitter), trouble)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+use futures_util::future::join_all;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,12 @@ use crate::tokens::flight::{Landing, Outcome};
 use crate::tokens::grant::Grant;
 use crate::tokens::keeper;
 use crate::tokens::lease::{CredentialError, Lease, Trouble};
+use crate::tokens::refresh::save_what_is_owed;
 use crate::tokens::stock::{key_of, print_of, stored_token, take_up};
 use crate::vault::DataKey;
+
+/// How long a stop waits for the store: a write waits 5 s for another process's.
+const DISK_SPARE: Duration = Duration::from_secs(10);
 
 /// Every connection of the gate, and how to get a token for one. Cheap to clone.
 #[derive(Clone)]
@@ -223,13 +228,31 @@ impl Live {
         keeper::run(self, stop).await;
     }
 
-    /// Waits for refreshes under way: at shutdown, after requests have ended. What has not ended
-    /// within `patience` is found by its intent at the next start.
-    pub async fn finish(&self, patience: Duration) {
-        self.0.engine.tasks.close();
-        if timeout(patience, self.0.engine.tasks.wait()).await.is_err() {
+    /// Ends refreshes in order: at shutdown, after requests have ended. None begins any more; those under way
+    /// have as long as a question to HubSpot may take, since a rotated grant whose answer is not waited for is
+    /// lost. What is still owed to the store is then tried once more, whatever the pause it is in. What has not
+    /// ended by then is found by its intent at the next start.
+    pub async fn finish(&self) {
+        let engine = &self.0.engine;
+        engine.stop();
+        let longest = engine.parts.client.longest() + DISK_SPARE;
+        if timeout(longest, engine.tasks.wait()).await.is_err() {
             tracing::warn!("a token refresh did not end in time");
         }
+        if timeout(DISK_SPARE, self.save_what_is_owed()).await.is_err() {
+            tracing::error!("the store did not take in time what is owed to it: a grant may be lost");
+        }
+    }
+
+    /// All together, so that one transaction takes them; twice, by two that hold it, is once.
+    async fn save_what_is_owed(&self) {
+        let mut owing = self.all();
+        owing.retain(|connection| !connection.is_durable());
+        // How it went is logged.
+        join_all(owing.iter().map(async |connection| {
+            let _ = save_what_is_owed(&self.0.engine, connection, &connection.grant()).await;
+        }))
+        .await;
     }
 
     /// The connection of an id.

@@ -69,14 +69,15 @@ pub(super) async fn attempt(
     grant: &Grant,
     need: Need,
 ) -> Ended {
-    let Ok(_slot) = engine.at_once.acquire().await else {
-        return failed(Trouble::Slow);
-    };
+    // Before it stands in line: what is owed to the store does not wait for the endpoint.
     match save_what_is_owed(engine, connection, grant).await {
         Ok(true) if need == Need::Repair => return SETTLED,
         Ok(_) => {}
         Err(ended) => return ended,
     }
+    let Ok(_slot) = engine.at_once.acquire().await else {
+        return failed(Trouble::Slow);
+    };
     // What is stopped in an emergency starts nothing; a refresh under way at that moment ends as it must.
     if connection.is_killed() {
         return (Outcome::Stopped, None);
@@ -90,6 +91,9 @@ pub(super) async fn attempt(
         Ok(passage) => passage,
         Err((wait, trouble)) => return (Outcome::Held(trouble, wait), None),
     };
+    if engine.is_stopping() {
+        return failed(Trouble::Slow);
+    }
     fail::fail_point!("refresh-before-intent");
     let mut ticket = match begin(engine, connection).await {
         Ok(ticket) => ticket,
@@ -192,7 +196,7 @@ fn tell_endpoint(engine: &Engine, turn: Turn, failure: Option<RefreshFailure>) {
 }
 
 /// True when there was something and it is saved now.
-async fn save_what_is_owed(
+pub(super) async fn save_what_is_owed(
     engine: &Engine,
     connection: &ConnectionState,
     grant: &Grant,
@@ -261,6 +265,10 @@ async fn ask(engine: &Engine, opened: &Opened) -> (Instant, usize, Result<TokenA
         status: None,
     });
     for (index, credentials) in opened.clients().enumerate() {
+        // A stop waits for one question.
+        if index > 0 && engine.is_stopping() {
+            break;
+        }
         (asked, client) = (Instant::now(), index);
         let parts = &engine.parts;
         last = oauth::refresh(&parts.client, &parts.endpoints, credentials, &opened.refresh).await;

@@ -162,6 +162,47 @@ async fn a_refresh_under_way_when_the_disk_fills_is_used_named_and_saved_late() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_a_full_disk_would_not_take_is_saved_when_the_gate_is_stopped_in_order() {
+    let mut place = oauth::Place::rotating().await;
+    let sync = place.key.clone();
+    place.world.stop().await;
+    let faults = Faults::at(place.world.dir.path());
+    let mut gate = start(&place.world.config(), &faults);
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    faults.set(&["refresh-before-save=sleep(2000)"]).await;
+    place.world.sim.forget_received();
+    place.world.sim.expire_access_tokens();
+    let (reply, ()) = tokio::join!(read(&gate, &sync), async {
+        until("HubSpot has answered", async || asked_for_tokens(&place)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        faults.set(&["store-commit=return"]).await;
+    });
+    assert_eq!(reply.status, 200, "what came is used: {reply:?}");
+    // Its last refresh token is dead by now, the new one nowhere but in memory.
+    until("it was tried again and failed, more than once", async || {
+        gate.log().matches("grant still not saved").count() >= 3
+    })
+    .await;
+    faults.set(&[]).await;
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.wait().code(), Some(0), "{}", gate.log());
+    assert!(gate.log().contains("grant saved late"), "{}", gate.log());
+    drop(gate);
+    place.world.sim.expire_access_tokens();
+    let gate = start(&place.world.config(), &faults);
+    let reply = read(&gate, &sync).await;
+    assert_eq!(
+        reply.status, 200,
+        "the next start asks with the new refresh token: {reply:?}"
+    );
+    row(
+        "the store can't be written when a refresh has its answer, and the gate is stopped once it can",
+        "what is owed is saved at the stop",
+        "none needed",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_that_panics_gives_its_lease_back() {
     let mut place = oauth::Place::new().await;
     let sync = place.key.clone();

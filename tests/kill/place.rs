@@ -3,6 +3,7 @@
 use std::process::Output;
 use std::time::{Duration, Instant, SystemTime};
 
+use scopegate::sim::{Rotation, SimOptions};
 use scopegate::store::Store;
 
 use crate::support::{Setup, World, every_scope, path, policy, write_secret};
@@ -33,6 +34,19 @@ impl Place {
 
     /// With lines appended to the configuration.
     pub async fn with(config: &str) -> Self {
+        Self::of(config, SimOptions::default()).await
+    }
+
+    /// Where every refresh brings another refresh token, and the one before is dead.
+    pub async fn rotating() -> Self {
+        let sim = SimOptions {
+            rotation: Rotation::Rotate,
+            ..SimOptions::default()
+        };
+        Self::of("", sim).await
+    }
+
+    async fn of(config: &str, sim: SimOptions) -> Self {
         let rules = "allow:\n  - scope: [crm.objects.contacts.read, crm.objects.contacts.write]\n  - operation: files.create\n";
         let sync = policy("sync", rules).replace("[acme]", "\"*\"");
         let narrow = crate::support::reader().replace("reader", "narrow")
@@ -44,6 +58,7 @@ impl Place {
                 ("narrow", narrow),
             ],
             config: config.to_owned(),
+            sim,
             ..Setup::default()
         })
         .await;
