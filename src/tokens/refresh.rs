@@ -539,12 +539,15 @@ async fn save(engine: &Engine, ticket: Arc<Ticket>, grant: Arc<NewGrant>) -> Res
         .await
 }
 
-/// Takes up what another process wrote.
+/// Takes up what another process wrote: of its standing only what forbids. The row is one of an earlier moment
+/// by now, and to let traffic pass again is the publisher's, which reads in order.
 pub(super) async fn read_again(engine: &Engine, connection: &Arc<ConnectionState>) -> Ended {
     let id = connection.id();
     match engine.on_disk(move |store| store.connection(&id)).await {
         Ok(Some(row)) => {
-            connection.set_standing(row.standing);
+            if row.standing.refusal().is_some() {
+                let _ = connection.settle_standing(row.standing);
+            }
             if let Err(error) = take_up(connection, &row, key_of(&row, &engine.parts.vault).as_ref()) {
                 tracing::error!(connection = %connection.name(), error = %error, "token can't be opened");
             }

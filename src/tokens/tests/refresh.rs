@@ -6,6 +6,7 @@ use super::fake::Rotation;
 use super::*;
 use crate::store::Resumed;
 use crate::tokens::engine::Need;
+use crate::tokens::refresh::read_again;
 use crate::tokens::{Trouble, keeper};
 use tokio::time::Instant;
 
@@ -215,6 +216,26 @@ async fn a_grant_of_another_portal_suspends_the_connection_and_its_token_is_neve
         );
         assert_eq!(world.fake.calls(), 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_of_a_connection_a_moment_ago_stops_it_and_never_lets_it_pass() {
+    let world = World::new().await;
+    let gate = world.gate();
+    let acme = gate.acme();
+    // The publisher has taken a suspension in force that was not there yet when the row was read.
+    acme.set_standing(Standing::Suspended);
+    let _ = read_again(gate.live.engine(), &acme).await;
+    assert_eq!(acme.standing(), Standing::Suspended);
+    // And the other way round.
+    acme.set_standing(Standing::Ok);
+    let (from, to) = ([Standing::Ok], Standing::Dead);
+    world
+        .store
+        .change_standing(&acme.id(), &from, to, None, "x", &by_test())
+        .unwrap();
+    let _ = read_again(gate.live.engine(), &acme).await;
+    assert_eq!(acme.standing(), Standing::Dead);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
