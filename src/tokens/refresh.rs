@@ -343,6 +343,7 @@ impl Attempt<'_> {
             Some(_) => None,
             None => self.ask_portal(opened, client, &answer).await,
         };
+        let hub_id = answer.hub_id.or(told.as_ref().map(|identity| identity.hub_id));
         let mut ended = SETTLED;
         for ((member, key), tokens) in self.members().zip(&grant.tokens) {
             let Some(holder) = self.holder(member, key) else {
@@ -357,7 +358,7 @@ impl Attempt<'_> {
                 }
                 (None, None) => {}
             }
-            let published = self.publish(&holder, (member, key), asked, &answer, &grant);
+            let published = self.publish(&holder, (member, key), (asked, hub_id), &answer, &grant);
             if member.connection == self.ticket.own.connection {
                 ended = published;
             }
@@ -458,18 +459,22 @@ impl Attempt<'_> {
         }
     }
 
-    /// Lends the token from now on, unless it is another portal's.
+    /// Lends the token from now on, unless it is another portal's by HubSpot's word, whatever the standing is
+    /// by now: others write that. Where nobody told, a suspension may be for that very reason.
     fn publish(
         &self,
         holder: &ConnectionState,
         (member, key): (&Member, KeyPrint),
-        asked: Instant,
+        (asked, hub_id): (Instant, Option<u64>),
         answer: &TokenAnswer,
         grant: &NewGrant,
     ) -> Ended {
         holder.set_uncertain(false);
-        let own_portal = answer.hub_id == Some(member.portal.get());
-        if holder.standing_beneath() == Standing::Suspended && !own_portal {
+        let is_usable = match hub_id {
+            Some(hub_id) => hub_id == member.portal.get(),
+            None => holder.standing_beneath() != Standing::Suspended,
+        };
+        if !is_usable {
             return SETTLED;
         }
         let before = holder.account();

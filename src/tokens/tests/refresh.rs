@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fake::Rotation;
 use super::*;
 use crate::store::Resumed;
-use crate::tokens::engine::Need;
+use crate::tokens::engine::{Engine, Need, Start};
 use crate::tokens::refresh::read_again;
 use crate::tokens::{Trouble, keeper};
 use tokio::time::Instant;
@@ -216,6 +216,35 @@ async fn a_grant_of_another_portal_suspends_the_connection_and_its_token_is_neve
         );
         assert_eq!(world.fake.calls(), 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_another_portal_is_not_lent_though_somebody_reads_the_connection_as_it_was() {
+    let world = World::new().await;
+    world.fake.set(|state| {
+        state.hub_id = Some(1);
+        state.tells_portal = false;
+        state.delay = Duration::from_millis(300);
+    });
+    let gate = world.gate();
+    let acme = gate.acme();
+    let Start::Flying(mut landing) = Engine::start(gate.live.engine(), &acme, Need::Now) else {
+        panic!("it has no token");
+    };
+    eventually("what came is saved", || world.row().generation == 2).await;
+    // HubSpot is asked whose it is; the suspension that follows has to wait for the disk.
+    let other = rusqlite::Connection::open(world.store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    eventually("it is suspended in memory", || {
+        acme.standing() == Standing::Suspended
+    })
+    .await;
+    gate.follow();
+    assert_eq!(acme.standing(), Standing::Ok, "as the store has it still");
+    other.execute_batch("ROLLBACK").unwrap();
+    landing.wait_for(Option::is_some).await.unwrap();
+    assert!(acme.current(Instant::now()).is_none(), "another portal's token");
+    assert_eq!(world.standing(), Standing::Suspended);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
