@@ -43,7 +43,8 @@ pub async fn uninstall(
 }
 
 /// Revokes a refresh token. Access tokens that are out live to their own end. A token that HubSpot does
-/// not know is no error (RFC 7009 §2.2).
+/// not know is no error (RFC 7009 §2.2), nor is one that it has replaced: that nobody replaces it meanwhile is
+/// the caller's to see to.
 pub async fn revoke(
     client: &ControlClient,
     endpoints: &Endpoints,

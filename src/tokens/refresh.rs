@@ -221,7 +221,7 @@ pub(super) async fn save_what_is_owed(
 
 async fn begin(engine: &Engine, connection: &Arc<ConnectionState>) -> Result<Ticket, Ended> {
     let (id, holder) = (connection.id(), engine.parts.instance.clone());
-    let length = engine.parts.client.longest() * 2 + LEASE_SPARE;
+    let length = lease_length(engine);
     let begun = engine
         .on_disk(move |store| store.begin_refresh(&id, &holder, length))
         .await;
@@ -238,6 +238,11 @@ async fn begin(engine: &Engine, connection: &Arc<ConnectionState>) -> Result<Tic
             Err(failed(Trouble::Store))
         }
     }
+}
+
+/// How long the right to refresh a grant is taken for.
+pub(super) fn lease_length(engine: &Engine) -> Duration {
+    engine.parts.client.longest() * 2 + LEASE_SPARE
 }
 
 /// Connections that no longer hold the grant they once shared.

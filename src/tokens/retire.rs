@@ -1,22 +1,33 @@
 //! Ending a stopped connection's grant at HubSpot. Only ever asked for by an operator, never a side effect:
 //! a grant that another connection lives on is left alone.
+//!
+//! Invariant: a grant counts as revoked only if its refresh token was revoked while nobody else could be
+//! refreshing it, and no earlier refresh broke off. HubSpot says the same of a token that it has replaced.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use crate::access::connection::{ConnectionName, CredentialKind, Standing};
+use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, Standing};
 use crate::hubspot::oauth::ClientCredentials;
 use crate::hubspot::retire::{self, NotEnded};
 use crate::secret::Secret;
-use crate::store::{AppRow, ConnectionRow, Provenance, StoreError};
+use crate::store::{AppRow, Begin, ConnectionRow, Provenance, StoreError, Ticket};
 use crate::tokens::connection::{Account, ConnectionState};
 use crate::tokens::engine::{Engine, LiveParts, Need};
 use crate::tokens::refresh;
 use crate::tokens::stock::{APP_SECRET, REFRESH, key_of, take_up};
 use crate::vault::{DataKey, Owner, Place, VaultError};
+
+/// How long a revocation waits for a refresh under way, besides what a question may take: as long as a write
+/// waits for the disk.
+const HOLD_SPARE: Duration = Duration::from_secs(5);
+
+/// How often it looks whether that has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A step at HubSpot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +63,18 @@ pub enum RetireError {
     /// HubSpot did not do it.
     #[error(transparent)]
     NotEnded(#[from] NotEnded),
+    /// Somebody refreshes the grant, and does not end.
+    #[error(
+        "a refresh of it is under way and does not end, and what that brings would live on: the token in the \
+         store is revoked; do it again in two minutes"
+    )]
+    UnderWay,
+    /// An earlier refresh has no known end.
+    #[error(
+        "a refresh of it broke off, and HubSpot may have given out another token by then, which would live on: \
+         the token in the store is revoked; uninstalling the app ends both"
+    )]
+    BrokeOff,
     /// There is no such app.
     #[error("its app `{0}` is missing")]
     NoSuchApp(String),
@@ -91,23 +114,19 @@ impl Retirement {
         if connection.kind != CredentialKind::OAuth {
             return Err(RetireError::Static(connection.kind.as_str()));
         }
-        let store = &self.engine.parts.store;
-        // An earlier step may have brought another refresh token.
-        let row = store.connection(&connection.id)?.ok_or(RetireError::Gone)?;
-        let app = self.app_of(&row)?;
-        self.check_alone(step, &row, &app, living)?;
+        let (row, _) = self.read(step, &connection.id, living)?;
         let why = match step {
             RetireStep::Uninstall => {
                 self.uninstall(&row).await?;
                 "its app was uninstalled by `scopegate kill --uninstall`"
             }
             RetireStep::Revoke => {
-                self.revoke(&row, &app).await?;
+                self.revoke_alone(&row.id, living).await?;
                 "its grant was revoked by `scopegate kill --revoke`"
             }
         };
         let passing = [Standing::Ok, Standing::Unverified];
-        store.change_standing(
+        self.engine.parts.store.change_standing(
             &row.id,
             &passing,
             Standing::Dead,
@@ -116,6 +135,20 @@ impl Retirement {
             by,
         )?;
         Ok(())
+    }
+
+    /// What there is now, an earlier step may have brought another refresh token, if nobody lives on it.
+    fn read(
+        &self,
+        step: RetireStep,
+        id: &ConnectionId,
+        living: &[ConnectionRow],
+    ) -> Result<(ConnectionRow, AppRow), RetireError> {
+        let row = self.engine.parts.store.connection(id)?;
+        let row = row.ok_or(RetireError::Gone)?;
+        let app = self.app_of(&row)?;
+        self.check_alone(step, &row, &app, living)?;
+        Ok((row, app))
     }
 
     fn check_alone(
@@ -178,6 +211,45 @@ impl Retirement {
     async fn ask_uninstall(&self, authorization: HeaderValue) -> Result<(), NotEnded> {
         let parts = &self.engine.parts;
         retire::uninstall(&parts.client, &parts.endpoints, authorization).await
+    }
+
+    /// Revokes while nobody else may refresh the grant.
+    async fn revoke_alone(&self, id: &ConnectionId, living: &[ConnectionRow]) -> Result<(), RetireError> {
+        let held = self.hold(id).await?;
+        // A refresh that was waited for has brought another refresh token.
+        let revoked = match self.read(RetireStep::Revoke, id, living) {
+            Ok((row, app)) => self.revoke(&row, &app).await,
+            Err(error) => Err(error),
+        };
+        if let Some(ticket) = &held {
+            let members: Vec<_> = ticket.members().cloned().collect();
+            if let Err(error) = self.engine.parts.store.leave_alone(&members) {
+                // They end by themselves.
+                tracing::debug!(error = %error, "leases not given back");
+            }
+        }
+        revoked?;
+        match held {
+            None => Err(RetireError::UnderWay),
+            Some(ticket) if ticket.uncertain => Err(RetireError::BrokeOff),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Takes the right to refresh the grant, so that nobody else does; who is at it has as long as a question
+    /// may take. `None`: they do not end.
+    async fn hold(&self, id: &ConnectionId) -> Result<Option<Ticket>, RetireError> {
+        let parts = &self.engine.parts;
+        let until = Instant::now() + parts.client.longest() + HOLD_SPARE;
+        let length = refresh::lease_length(&self.engine);
+        loop {
+            match parts.store.begin_refresh(id, &parts.instance, length)? {
+                Begin::Started(ticket) => return Ok(Some(*ticket)),
+                Begin::Gone => return Err(RetireError::Gone),
+                Begin::Busy { .. } if Instant::now() >= until => return Ok(None),
+                Begin::Busy { .. } => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
     }
 
     async fn revoke(&self, row: &ConnectionRow, app: &AppRow) -> Result<(), RetireError> {

@@ -1,9 +1,12 @@
 //! What a stop does at HubSpot: nothing unless asked; then uninstall before revoke, and never to a grant
 //! that somebody else lives on.
 
+use std::time::Duration;
+
 use scopegate::sim::{Action, Canned, Fault, Matching};
 
-use crate::place::Place;
+use crate::place::{Place, READ};
+use crate::wire::{Wire, get};
 
 fn received(place: &Place) -> Vec<String> {
     let received = place.world.sim.received();
@@ -104,6 +107,26 @@ async fn a_step_that_fails_undoes_nothing_and_the_next_is_still_done() {
     assert_eq!(said.status.code(), Some(1));
     let said = String::from_utf8(said.stderr).unwrap();
     assert!(said.contains("only HubSpot's settings can end"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_waits_for_a_refresh_under_way_and_ends_what_that_brought() {
+    let place = Place::rotating().await;
+    // HubSpot has put another refresh token in the place of the first, and takes its time to say so.
+    let slowly = Action::Trickle {
+        piece_bytes: 4096,
+        pause: Duration::from_secs(2),
+    };
+    let token = Matching::path("/oauth/2026-03/token");
+    place.world.sim.fault(Fault::once(token, slowly));
+    let mut wire = Wire::open(place.world.gate).await;
+    wire.write(get(READ, &place.key)).await;
+    place.until_received("/oauth/2026-03/token").await;
+    let (code, said) = place.kill_one(&["--revoke"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("its refresh token is revoked"), "{said}");
+    assert_eq!(received(&place), ["POST /oauth/2026-03/token 200", REVOKED]);
+    assert!(!place.lives(), "the one that took its place is good");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,6 +149,14 @@ impl Place {
         );
     }
 
+    /// Whether HubSpot takes any refresh token of connection `one`'s grant.
+    pub fn lives(&self) -> bool {
+        self.world
+            .sim
+            .current_refresh_token(&self.client_id, 2001)
+            .is_some()
+    }
+
     /// Runs the product's own command beside what this task serves.
     pub async fn command(&self, args: &[&str]) -> Output {
         let config = self.world.config();

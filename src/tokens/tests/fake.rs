@@ -141,6 +141,7 @@ impl Fake {
                 Some(answer) => answer,
                 None => return Err(std::io::Error::other("hung up")),
             },
+            "/oauth/2026-03/token/revoke" => self.revoke(&field("token")),
             "/oauth/2026-03/token/introspect" => self.introspect(&field("token"), &field("client_secret")),
             "/oauth/v2/private-apps/get/access-token-info" => self.private_app(),
             _ if self.0.lock().unwrap().static_refused => (401, "{}".to_owned()),
@@ -193,6 +194,15 @@ impl Fake {
             "user_id": 77,
         });
         Some((200, answer.to_string()))
+    }
+
+    fn revoke(&self, token: &str) -> (u16, String) {
+        let mut state = self.0.lock().unwrap();
+        if token == state.refresh {
+            state.refresh = "revoked".to_owned();
+        }
+        // One that is not known is no error.
+        (200, String::new())
     }
 
     fn private_app(&self) -> (u16, String) {

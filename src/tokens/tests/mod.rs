@@ -9,6 +9,7 @@ mod kills;
 mod master_key;
 mod refresh;
 mod regrant;
+mod retire;
 mod rotate;
 mod sharing;
 mod simulation;
@@ -74,6 +75,7 @@ struct World {
     vault: Arc<Vault>,
     client: ControlClient,
     fake: Fake,
+    url: String,
 }
 
 /// A gate on the world's store.
@@ -117,6 +119,7 @@ impl World {
             vault: Arc::new(vault),
             client,
             fake,
+            url,
         }
     }
 
@@ -156,7 +159,14 @@ impl World {
 
     fn gate_with(&self, settings: TokenSettings) -> Gate {
         let lock = GateLock::acquire(self.store.path()).unwrap();
-        let parts = LiveParts {
+        Gate {
+            live: Live::load(self.parts(settings), &lock).unwrap(),
+            _lock: lock,
+        }
+    }
+
+    fn parts(&self, settings: TokenSettings) -> LiveParts {
+        LiveParts {
             watchers: std::collections::BTreeSet::from(["watcher".to_owned()]),
             store: Arc::clone(&self.store),
             vault: Arc::clone(&self.vault),
@@ -170,10 +180,6 @@ impl World {
             })
             .unwrap(),
             settings,
-        };
-        Gate {
-            live: Live::load(parts, &lock).unwrap(),
-            _lock: lock,
         }
     }
 
