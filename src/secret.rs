@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A credential in plain text, for as short a time as possible.
 #[derive(Clone)]
@@ -32,14 +32,8 @@ impl std::fmt::Debug for Secret {
 }
 
 /// Bytes that hold a secret, wiped when the last one who shares them lets go.
-pub fn wiped(text: Zeroizing<String>) -> Bytes {
-    struct Text(Zeroizing<String>);
-    impl AsRef<[u8]> for Text {
-        fn as_ref(&self) -> &[u8] {
-            self.0.as_bytes()
-        }
-    }
-    Bytes::from_owner(Text(text))
+pub fn wiped(plain: Zeroizing<impl Zeroize + AsRef<[u8]> + Send + 'static>) -> Bytes {
+    Bytes::from_owner(plain)
 }
 
 /// `Bearer …`, marked sensitive, and wiped as [`wiped`] says. An error: no header can hold this token.

@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
@@ -33,17 +33,22 @@ pub struct ControlClient {
     simulated: Option<std::sync::Arc<dyn super::simulated::Outside>>,
 }
 
-/// What came back, whatever the status.
-#[derive(Debug)]
+/// What came back, whatever the status. Prints nothing of the body.
 pub struct ControlAnswer {
     /// The status.
     pub status: StatusCode,
     /// `Retry-After` in seconds, if given so.
     pub retry_after: Option<Duration>,
-    /// The body, at most 256 KiB. May hold tokens: never logged.
+    /// The body, at most 256 KiB. May hold tokens: never logged, and wiped with its last owner.
     pub body: Bytes,
     /// When its last byte was here.
     pub received: Instant,
+}
+
+impl std::fmt::Debug for ControlAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ControlAnswer({}, {} bytes)", self.status, self.body.len())
+    }
 }
 
 /// Why nothing came back.
@@ -141,14 +146,14 @@ impl ControlClient {
         self.send(Method::POST, path, Some((kind, body)), None).await
     }
 
-    /// Posts JSON, with an `Authorization` if given.
+    /// Posts JSON, with an `Authorization` if given. It is wiped like a form.
     pub async fn post_json(
         &self,
         path: &str,
-        json: &serde_json::Value,
+        json: Zeroizing<Vec<u8>>,
         authorization: Option<HeaderValue>,
     ) -> Result<ControlAnswer, ControlError> {
-        let body = Bytes::from(json.to_string());
+        let body = wiped(json);
         let kind = HeaderValue::from_static("application/json");
         self.send(Method::POST, path, Some((kind, body)), authorization)
             .await
@@ -237,7 +242,8 @@ async fn exchange(
         })
         .await
         .map_err(|error| ControlError::NoAnswer(error.into()))?;
-        let mut body = BytesMut::new();
+        // Room for all of it: a buffer that grew would leave tokens behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(ANSWER_MAX));
         while let Some(piece) = poll_fn(|cx| connection.poll_piece(cx)).await {
             let piece = piece.map_err(|error| ControlError::NoAnswer(error.into()))?;
             if body.len() + piece.len() > ANSWER_MAX {
@@ -248,7 +254,7 @@ async fn exchange(
         Ok(ControlAnswer {
             status: head.status,
             retry_after: read_retry_after(head.fields.get(Known::RetryAfter)),
-            body: body.freeze(),
+            body: wiped(body),
             received: Instant::now(),
         })
     };
@@ -312,6 +318,10 @@ mod tests {
         assert_eq!(answer.status, 429);
         assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
         assert_eq!(&answer.body[..], b"{}");
+        assert_eq!(
+            format!("{answer:?}"),
+            "ControlAnswer(429 Too Many Requests, 2 bytes)"
+        );
         let seen = server.await.unwrap();
         assert!(
             seen.starts_with("POST /oauth/2026-03/token HTTP/1.1\r\n"),

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::hubspot::control::{ControlAnswer, ControlClient, ControlError};
@@ -393,9 +393,9 @@ async fn private_app_info(
         #[serde(default)]
         scopes: Vec<String>,
     }
-    let question = serde_json::json!({ "tokenKey": static_token.expose() });
+    let question = token_question(static_token).ok_or("the token can't stand in a question")?;
     let answer = client
-        .post_json(&endpoints.private_app_info, &question, Some(authorization))
+        .post_json(&endpoints.private_app_info, question, Some(authorization))
         .await
         .map_err(|_| "HubSpot could not be reached")?;
     if answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error() {
@@ -436,6 +436,21 @@ fn account_details(answer: &ControlAnswer) -> (StaticKind, Introspection) {
         },
         _ => (StaticKind::Unknown, cant_tell),
     }
+}
+
+/// `{"tokenKey":"…"}`: a secret as a whole.
+fn token_question(token: &Secret) -> Option<Zeroizing<Vec<u8>>> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Question<'a> {
+        token_key: &'a str,
+    }
+    let token_key = token.expose();
+    // Room for every byte escaped: a buffer that grew would leave the token behind.
+    let room = br#"{"tokenKey":""}"#.len() + r"\u0000".len() * token_key.len();
+    let mut json = Zeroizing::new(Vec::with_capacity(room));
+    serde_json::to_writer(&mut *json, &Question { token_key }).ok()?;
+    Some(json)
 }
 
 /// A path that ends in a token: a secret as a whole, never to be logged.
@@ -497,6 +512,15 @@ mod tests {
     fn secrets_are_escaped_into_the_form() {
         let form = form(&[("client_secret", "a&b=c d+é")]);
         assert_eq!(&*form, "client_secret=a%26b%3Dc+d%2B%C3%A9");
+    }
+
+    #[test]
+    fn a_question_about_a_token_never_outgrows_its_buffer() {
+        let plain = Secret::new("pat-na1-\"\\\u{1}".to_owned());
+        let question = token_question(&plain).unwrap();
+        assert_eq!(&**question, br#"{"tokenKey":"pat-na1-\"\\\u0001"}"#);
+        let room = question.capacity();
+        assert_eq!(room, 15 + 6 * plain.expose().len(), "no other buffer was needed");
     }
 
     #[test]
