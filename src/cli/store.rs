@@ -258,7 +258,7 @@ mod tests {
         let raw = rusqlite::Connection::open(admin.store.path()).unwrap();
         raw.execute_batch(
             "ALTER TABLE keys DROP COLUMN seal; ALTER TABLE connections DROP COLUMN seal; DROP TABLE anchor;
-             ALTER TABLE kills DROP COLUMN digest; DELETE FROM meta WHERE name = 'row_key'; PRAGMA user_version = 10",
+             ALTER TABLE kills DROP COLUMN digest; ALTER TABLE installs DROP COLUMN seal; DELETE FROM meta WHERE name = 'row_key'; PRAGMA user_version = 10",
         )
         .unwrap();
         let anchor = AnchorFile::path_of(admin.store.id(), &admin.config.audit.dir);

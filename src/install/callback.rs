@@ -8,7 +8,7 @@ use super::finish::{Attempt, Origin};
 use super::pages::{Page, Reply};
 use super::question::{CallbackQuestion, Refusal, Step, cookie};
 use super::random::{Random, is_same};
-use super::start::{VERIFIER, broken_off};
+use super::start::{CONSENT_LIFE, VERIFIER, broken_off};
 use super::{Inner, serve, ticket};
 use crate::clock;
 use crate::config::AppSettings;
@@ -67,10 +67,13 @@ impl Inner {
             InstallPhase::Exchanging => return self.refused(Some(&row), "state_used", broken_off()),
             InstallPhase::Done => return self.refused(Some(&row), "state_used", done()),
         }
-        if row.back_until.is_none_or(|until| clock::now() >= until) {
+        let now = clock::now();
+        // The ticket's own end is signed into it: no consent that began before it lasts longer.
+        let last = row.expires.checked_add(CONSENT_LIFE).unwrap_or(row.expires);
+        if now >= last || row.back_until.is_none_or(|until| now >= until) {
             return self.refused(Some(&row), "state_expired", expired());
         }
-        if row.ticket.is_some() && !ticket::is_sound(&self.parts.vault, &row) {
+        if !row.genuine || (row.ticket.is_some() && !ticket::is_sound(&self.parts.vault, &row)) {
             return self.refused(Some(&row), "install_altered", unknown_state());
         }
         let Some(code) = question.code else {

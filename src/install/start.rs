@@ -46,6 +46,9 @@ impl Inner {
             InstallPhase::Open | InstallPhase::Begun if !is_open => {
                 return self.refused(Some(&row), "ticket_expired", expired(&row));
             }
+            InstallPhase::Open | InstallPhase::Begun if !row.genuine => {
+                return self.refused(Some(&row), "install_altered", unknown());
+            }
             InstallPhase::Open | InstallPhase::Begun => {}
         }
         let browser = cookie(headers);

@@ -2,7 +2,8 @@
 //!
 //! A ticket is an id and a signature under a key derived from the master key. The signature is over
 //! everything the ticket is good for, so neither a forged link nor an altered row in the store opens
-//! anything; the store keeps a hash of the ticket only.
+//! anything; the store keeps a hash of the ticket only. How far its install is, and in whose browser, the
+//! row's own seal says.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -224,6 +225,7 @@ mod tests {
             created: new.expires,
             expires: new.expires,
             back_until: None,
+            genuine: true,
         }
     }
 

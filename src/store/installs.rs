@@ -1,7 +1,9 @@
 //! Installs under way: who may connect what, which browser is at it, and how far it is.
 //!
 //! Invariant: a state is used once, a code is exchanged only by the attempt that took it, and a
-//! connection and the end of its install are one transaction.
+//! connection and the end of its install are one transaction. Each step seals the row anew and goes on from
+//! a sealed one only: whoever writes the file without the master key can't take an install back to an
+//! earlier step, nor give it to another browser.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -11,7 +13,7 @@ use super::connections::{check_free, words};
 use super::health::end_failures;
 use super::master_key::must_fit;
 use super::rotation::standing_after;
-use super::seals::ConnectionFacts;
+use super::seals::{ConnectionFacts, InstallFacts};
 use super::standings::set_standing;
 use super::{Provenance, Store, StoreError, read_number, stored_number, timestamp, timestamp_opt};
 use crate::access::connection::{ConnectionId, ConnectionName, PortalId, Standing};
@@ -43,7 +45,7 @@ pub enum InstallPhase {
 impl InstallPhase {
     const ALL: [Self; 4] = [Self::Open, Self::Begun, Self::Exchanging, Self::Done];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Begun => "begun",
@@ -96,6 +98,8 @@ pub struct InstallRow {
     pub expires: Timestamp,
     /// Until when the browser may come back with the state.
     pub back_until: Option<Timestamp>,
+    /// Whether its seal holds: this is how the last step left it.
+    pub genuine: bool,
 }
 
 /// An install to be stored.
@@ -183,9 +187,10 @@ pub struct Grant {
 impl Store {
     /// Keeps a ticket that an operator made.
     pub fn add_install(&self, new: &NewInstall, by: &Provenance) -> Result<(), StoreError> {
+        let rows = self.row_key()?;
         self.write(|tx| {
             purge(tx)?;
-            insert(tx, new, by, None)?;
+            insert(tx, rows, new, by, None)?;
             let subject = new.name.as_ref().map_or(new.app.as_str(), ConnectionName::as_str);
             record_event(tx, by, "connection install link", subject)
         })
@@ -199,6 +204,7 @@ impl Store {
         beginning: &Beginning,
         by: &Provenance,
     ) -> Result<bool, StoreError> {
+        let rows = self.row_key()?;
         self.write(|tx| {
             purge(tx)?;
             let under_way: i64 = tx.query_row(
@@ -209,7 +215,7 @@ impl Store {
             if under_way >= WITHOUT_TICKET_MAX {
                 return Ok(false);
             }
-            insert(tx, new, by, Some(beginning))?;
+            insert(tx, rows, new, by, Some(beginning))?;
             Ok(true)
         })
     }
@@ -239,16 +245,19 @@ impl Store {
         wanted: &'static str,
         value: &[&dyn rusqlite::ToSql],
     ) -> Result<Option<InstallRow>, StoreError> {
+        let rows = self.row_key()?;
         let reader = self.reader();
         let mut statement = reader.prepare_cached(&format!("SELECT * FROM installs WHERE {wanted}"))?;
         let mut found = statement.query(value)?;
-        found.next()?.map(read).transpose()
+        found.next()?.map(|row| read(row, rows)).transpose()
     }
 
     /// Binds an open ticket to a browser and gives out a state; an earlier state of the same browser
     /// is void. False when the ticket is another browser's, or is being used.
     pub fn begin_install(&self, id: &str, beginning: &Beginning) -> Result<bool, StoreError> {
+        let rows = self.row_key()?;
         self.write(|tx| {
+            must_be_sealed(tx, rows, id)?;
             let (data_key, verifier) = parts(beginning);
             if let Some((key, _)) = &beginning.verifier {
                 must_fit(tx, key)?;
@@ -266,6 +275,7 @@ impl Store {
                     beginning.back_until.as_millisecond()
                 ],
             )?;
+            seal(tx, rows, id)?;
             Ok(changed > 0)
         })
     }
@@ -273,7 +283,9 @@ impl Store {
     /// Takes a state, once: from here on its code is being used. The number of the attempt, or `None`
     /// when somebody else took it.
     pub fn take_install(&self, id: &str, state: &Hash) -> Result<Option<u64>, StoreError> {
+        let rows = self.row_key()?;
         self.write(|tx| {
+            must_be_sealed(tx, rows, id)?;
             let attempt: Option<i64> = tx
                 .query_row(
                     "UPDATE installs SET phase = 'exchanging', attempt = attempt + 1
@@ -282,6 +294,7 @@ impl Store {
                     |row| row.get(0),
                 )
                 .optional()?;
+            seal(tx, rows, id)?;
             attempt.map(read_number).transpose()
         })
     }
@@ -289,12 +302,14 @@ impl Store {
     /// Lets the ticket be opened again by its browser: the attempt certainly brought nothing.
     pub fn reopen_install(&self, id: &str, attempt: u64) -> Result<(), StoreError> {
         let attempt = stored_number(attempt)?;
+        let rows = self.row_key()?;
         self.write(|tx| {
+            must_be_sealed(tx, rows, id)?;
             tx.execute(
                 "UPDATE installs SET phase = 'open' WHERE id = ?1 AND attempt = ?2 AND phase = 'exchanging'",
                 params![id, attempt],
             )?;
-            Ok(())
+            seal(tx, rows, id)
         })
     }
 
@@ -312,7 +327,7 @@ impl Store {
         let rows = self.row_key()?;
         let stored = self.write(|tx| {
             if let Some((id, attempt)) = install
-                && !is_mine(tx, id, attempt)?
+                && !is_mine(tx, rows, id, attempt)?
             {
                 return Ok(false);
             }
@@ -326,6 +341,7 @@ impl Store {
                     "UPDATE installs SET phase = 'done', data_key = NULL, verifier = NULL WHERE id = ?1",
                     params![id],
                 )?;
+                seal(tx, rows, id)?;
             }
             record_event(tx, by, "connection install", grant.name.as_str())?;
             Ok(true)
@@ -338,15 +354,39 @@ impl Store {
     }
 }
 
-fn is_mine(tx: &Transaction<'_>, id: &str, attempt: u64) -> Result<bool, StoreError> {
-    let mine: Option<i64> = tx
-        .query_row(
-            "SELECT 1 FROM installs WHERE id = ?1 AND attempt = ?2 AND phase = 'exchanging'",
-            params![id, stored_number(attempt)?],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(mine.is_some())
+/// The row as the last step left it, if there is one.
+///
+/// # Errors
+/// Somebody else has altered it: sealing it again would make that genuine.
+fn must_be_sealed(tx: &Transaction<'_>, rows: &RowKey, id: &str) -> Result<Option<InstallRow>, StoreError> {
+    match in_transaction(tx, rows, id)? {
+        Some(row) if !row.genuine => Err(StoreError::Damaged("the seal of an install")),
+        row => Ok(row),
+    }
+}
+
+/// Seals the row as it is now.
+fn seal(tx: &Transaction<'_>, rows: &RowKey, id: &str) -> Result<(), StoreError> {
+    let Some(row) = in_transaction(tx, rows, id)? else {
+        return Ok(());
+    };
+    let seal = InstallFacts(&row).seal(rows);
+    tx.execute(
+        "UPDATE installs SET seal = ?2 WHERE id = ?1",
+        params![id, seal.as_stored()],
+    )?;
+    Ok(())
+}
+
+fn in_transaction(tx: &Transaction<'_>, rows: &RowKey, id: &str) -> Result<Option<InstallRow>, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT * FROM installs WHERE id = ?1")?;
+    let mut found = statement.query(params![id])?;
+    found.next()?.map(|row| read(row, rows)).transpose()
+}
+
+fn is_mine(tx: &Transaction<'_>, rows: &RowKey, id: &str, attempt: u64) -> Result<bool, StoreError> {
+    let row = must_be_sealed(tx, rows, id)?;
+    Ok(row.is_some_and(|row| row.attempt == attempt && row.phase == InstallPhase::Exchanging))
 }
 
 fn add(tx: &Transaction<'_>, rows: &RowKey, grant: &Grant) -> Result<(), StoreError> {
@@ -462,6 +502,7 @@ fn replace(tx: &Transaction<'_>, grant: &Grant, generation: u64) -> Result<bool,
 
 fn insert(
     tx: &Transaction<'_>,
+    rows: &RowKey,
     new: &NewInstall,
     by: &Provenance,
     beginning: Option<&Beginning>,
@@ -501,7 +542,7 @@ fn insert(
             beginning.map(|beginning| beginning.back_until.as_millisecond()),
         ],
     )?;
-    Ok(())
+    seal(tx, rows, &new.id)
 }
 
 fn parts(beginning: &Beginning) -> (Option<&[u8]>, Option<&[u8]>) {
@@ -521,7 +562,7 @@ fn purge(tx: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<InstallRow, StoreError> {
+fn read(row: &Row<'_>, rows: &RowKey) -> Result<InstallRow, StoreError> {
     let damaged = StoreError::Damaged;
     let text = |column: &str| row.get::<_, String>(column);
     let hash = |column: &str| -> Result<Option<Hash>, StoreError> {
@@ -534,7 +575,8 @@ fn read(row: &Row<'_>) -> Result<InstallRow, StoreError> {
     let portal: Option<i64> = row.get("portal")?;
     let data_key: Option<Vec<u8>> = row.get("data_key")?;
     let verifier: Option<Vec<u8>> = row.get("verifier")?;
-    Ok(InstallRow {
+    let seal: Option<Vec<u8>> = row.get("seal")?;
+    let mut install = InstallRow {
         id: text("id")?,
         ticket: hash("ticket")?,
         app: text("app")?,
@@ -564,7 +606,10 @@ fn read(row: &Row<'_>) -> Result<InstallRow, StoreError> {
         created: timestamp(row.get("created_at")?)?,
         expires: timestamp(row.get("expires_at")?)?,
         back_until: timestamp_opt(row.get("back_until")?)?,
-    })
+        genuine: false,
+    };
+    install.genuine = InstallFacts(&install).hold(rows, seal.as_deref());
+    Ok(install)
 }
 
 #[cfg(test)]

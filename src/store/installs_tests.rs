@@ -283,11 +283,12 @@ fn strangers_that_give_up_what_they_began_make_no_room_for_more() {
         (install, beginning)
     };
     let most = u32::try_from(WITHOUT_TICKET_MAX).unwrap();
+    let rows = store.row_key().unwrap();
     store
         .write(|tx| {
             for number in 0..most {
                 let (install, beginning) = stranger(number);
-                insert(tx, &install, &by_test(), Some(&beginning))?;
+                insert(tx, rows, &install, &by_test(), Some(&beginning))?;
             }
             Ok(())
         })
@@ -350,4 +351,67 @@ fn the_token_of_a_renewed_consent_is_not_as_old_as_the_one_before() {
     assert!(store.complete_install(None, &again, &by_test()).unwrap());
     let row = store.connection(&first.id).unwrap().unwrap();
     assert!(row.access.is_some() && row.access_clock.is_none());
+}
+
+#[test]
+fn a_row_that_somebody_else_altered_goes_no_step_further() {
+    let alterations = [
+        "phase = 'begun'",
+        "attempt = attempt + 1",
+        "browser = zeroblob(32)",
+        "browser = NULL",
+        "state = zeroblob(32)",
+        "back_until = back_until + 1",
+        "expires_at = expires_at + 1",
+        "ticket = NULL",
+        "app = 'other'",
+        "actor = 'somebody'",
+        "reason = NULL",
+        "data_key = NULL, verifier = NULL",
+        "seal = NULL",
+        "seal = zeroblob(32)",
+    ];
+    for alteration in alterations {
+        let (_dir, store) = with_app();
+        let other = NewApp {
+            name: "other".to_owned(),
+            client_id: "o".to_owned(),
+            data_key: WrappedKey::from_stored(vec![1]),
+            secret: Sealed::from_stored(vec![2]),
+            other_secret: None,
+        };
+        store.add_app(&other, &by_test()).unwrap();
+        let alter = |id: &str| {
+            let sql = format!("UPDATE installs SET {alteration} WHERE id = '{id}'");
+            let altered = store.write(|tx| Ok(tx.execute(&sql, [])?)).unwrap();
+            assert_eq!(altered, 1);
+        };
+        let altered = |outcome: StoreError| {
+            assert!(
+                matches!(outcome, StoreError::Damaged("the seal of an install")),
+                "{alteration}"
+            )
+        };
+        let begun = |id: &str, number: u8| {
+            store.add_install(&new(id), &by_test()).unwrap();
+            assert!(store.begin_install(id, &beginning(1, number)).unwrap());
+        };
+        // While its code is used, so that each alteration is one.
+        begun("i", 1);
+        assert_eq!(store.take_install("i", &[1; 32]).unwrap(), Some(1));
+        assert!(store.install("i").unwrap().unwrap().genuine);
+        alter("i");
+        assert!(!store.install("i").unwrap().unwrap().genuine, "{alteration}");
+        let beginning = beginning(1, 9);
+        altered(store.begin_install("i", &beginning).unwrap_err());
+        altered(store.take_install("i", &[1; 32]).unwrap_err());
+        altered(store.reopen_install("i", 1).unwrap_err());
+        let grant = grant(1, "acme", 1001);
+        altered(
+            store
+                .complete_install(Some(("i", 1)), &grant, &by_test())
+                .unwrap_err(),
+        );
+        assert!(store.connections().unwrap().is_empty());
+    }
 }

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/9-limits.sql"),
     include_str!("migrations/10-admin.sql"),
     include_str!("migrations/11-anchor.sql"),
+    include_str!("migrations/12-install-seal.sql"),
 ];
 
 /// Makes the tables in an empty file; refuses a file of another version or another program.

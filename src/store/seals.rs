@@ -1,4 +1,5 @@
-//! Seals over plain columns: which key opens what, which account a connection is, what an admin credential may.
+//! Seals over plain columns: which key opens what, which account a connection is, what an admin credential may,
+//! how far an install is and whose.
 //!
 //! Whoever can write the file but has not the master key can destroy rows, and can't make one that opens
 //! more: a key or connection whose seal does not hold counts as damaged. Revoking takes the seal away, so
@@ -10,6 +11,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::installs::InstallRow;
 use super::master_key::must_fit;
 use super::{Store, StoreError};
 use crate::access::connection::ConnectionId;
@@ -113,6 +115,40 @@ impl ConnectionFacts<'_> {
             self.name.as_bytes(),
             &self.portal.to_be_bytes(),
             self.app.unwrap_or_default().as_bytes(),
+        ])
+    }
+}
+
+/// What an install's seal holds: all that changes while it is under way, and what its ticket does not sign.
+pub(super) struct InstallFacts<'a>(pub(super) &'a InstallRow);
+
+impl InstallFacts<'_> {
+    pub(super) fn seal(&self, rows: &RowKey) -> RowSeal {
+        self.parts(|parts| rows.seal(parts))
+    }
+
+    pub(super) fn hold(&self, rows: &RowKey, seal: Option<&[u8]>) -> bool {
+        seal.is_some_and(|seal| self.parts(|parts| rows.holds(parts, seal)))
+    }
+
+    /// No hash, time or reason is empty: absent is told from every value.
+    fn parts<T>(&self, then: impl FnOnce(&[&[u8]]) -> T) -> T {
+        let row = self.0;
+        let back_until = row.back_until.map(|at| at.as_millisecond().to_be_bytes());
+        then(&[
+            b"install 1",
+            row.id.as_bytes(),
+            row.ticket.as_ref().map_or(&[], |hash| hash.as_slice()),
+            row.app.as_bytes(),
+            row.by.actor.as_bytes(),
+            row.by.reason.as_deref().unwrap_or_default().as_bytes(),
+            row.phase.as_str().as_bytes(),
+            &row.attempt.to_be_bytes(),
+            row.browser.as_ref().map_or(&[], |hash| hash.as_slice()),
+            row.state.as_ref().map_or(&[], |hash| hash.as_slice()),
+            &[u8::from(row.verifier.is_some())],
+            &row.expires.as_millisecond().to_be_bytes(),
+            back_until.as_ref().map_or(&[], |bytes| bytes.as_slice()),
         ])
     }
 }

@@ -175,7 +175,7 @@ fn a_store_of_a_version_without_seals_gets_them_once() {
     // As the version before left it.
     edit(
         &store,
-        "ALTER TABLE keys DROP COLUMN seal; ALTER TABLE connections DROP COLUMN seal; DROP TABLE anchor; ALTER TABLE kills DROP COLUMN digest;
+        "ALTER TABLE keys DROP COLUMN seal; ALTER TABLE connections DROP COLUMN seal; DROP TABLE anchor; ALTER TABLE kills DROP COLUMN digest; ALTER TABLE installs DROP COLUMN seal;
          DELETE FROM meta WHERE name = 'row_key'; PRAGMA user_version = 10",
     );
     let path = store.path().to_owned();
@@ -225,7 +225,7 @@ fn a_store_whose_version_was_set_back_is_not_sealed_anew() {
     store.add_keys(&[key(0, Binding::Any)], &by_test()).unwrap();
     edit(
         &store,
-        "ALTER TABLE keys DROP COLUMN seal; ALTER TABLE connections DROP COLUMN seal; DROP TABLE anchor; ALTER TABLE kills DROP COLUMN digest;
+        "ALTER TABLE keys DROP COLUMN seal; ALTER TABLE connections DROP COLUMN seal; DROP TABLE anchor; ALTER TABLE kills DROP COLUMN digest; ALTER TABLE installs DROP COLUMN seal;
          UPDATE keys SET integration = 'admin'; PRAGMA user_version = 10",
     );
     let path = store.path().to_owned();

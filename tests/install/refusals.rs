@@ -231,6 +231,50 @@ async fn a_row_that_was_altered_in_the_store_opens_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_ticket_is_not_used_again_by_who_can_write_the_store() {
+    let installs = world().await;
+    let (link, _) = installs.link(&["acme-eu"]);
+    let mut browser = installs.browser();
+    let consent = installs.consent(&mut browser, &link).await;
+    assert_eq!(
+        browser.agree(&consent, 2002).await.title(),
+        "The account is connected"
+    );
+    // A state, a browser and a consent of the thief's own, without a verifier.
+    let (mut thief, _, consent) = at_consent_of(&installs, "thief", 3003).await;
+    let asked = form_urlencoded::parse(consent.url.split('?').nth(1).unwrap().as_bytes());
+    let kept = asked.filter(|(name, _)| !name.starts_with("code_challenge"));
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(kept)
+        .finish();
+    let consent = thief
+        .get(&format!("{}?{query}", consent.url.split('?').next().unwrap()))
+        .await;
+    let back = thief.decide(&consent, 3003, "allow").await;
+    for edit in [
+        "UPDATE installs SET verifier = state, state = NULL WHERE name = 'thief'",
+        "UPDATE installs SET phase = 'begun', back_until = 4102444800000, data_key = NULL, verifier = NULL,
+             browser = (SELECT browser FROM installs WHERE name = 'thief'),
+             state = (SELECT verifier FROM installs WHERE name = 'thief') WHERE name = 'acme-eu'",
+        "DELETE FROM connections WHERE name = 'acme-eu'",
+    ] {
+        installs.edit(edit);
+    }
+    let seen = thief.get(back.location().unwrap()).await;
+    assert_eq!(
+        (seen.status.as_u16(), seen.title()),
+        (403, "Nothing was connected"),
+        "{}",
+        seen.body
+    );
+    assert!(installs.row("acme-eu").is_none());
+    // Nor is the link opened by whoever kept it.
+    installs.edit("UPDATE installs SET phase = 'open', browser = NULL, state = NULL WHERE name = 'acme-eu'");
+    let seen = installs.browser().get(&link).await;
+    assert_eq!(seen.title(), "This link is not known here");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_account_is_not_connected_and_the_right_one_may_still_be_chosen() {
     let installs = world().await;
     let (mut browser, link, consent) = at_consent(&installs, "acme-eu").await;
@@ -369,6 +413,12 @@ async fn a_code_is_good_once_and_for_five_minutes() {
     let (mut browser, _, consent) = at_consent(&installs, "acme-us").await;
     let back = browser.decide(&consent, 2002, "allow").await;
     installs.edit("UPDATE installs SET back_until = back_until - 900001 WHERE name = 'acme-us'");
+    let late = browser.get(back.location().unwrap()).await;
+    assert_eq!(late.title(), "This took too long");
+    // Nor is one whose link ended that long ago, whatever else the row says.
+    let (mut browser, _, consent) = at_consent(&installs, "acme-de").await;
+    let back = browser.decide(&consent, 2002, "allow").await;
+    installs.edit("UPDATE installs SET expires_at = expires_at - 1800001 WHERE name = 'acme-de'");
     let late = browser.get(back.location().unwrap()).await;
     assert_eq!(late.title(), "This took too long");
     // Somebody else's code under one's own state.
