@@ -62,7 +62,7 @@ pub use rotation::NewCredential;
 pub use standings::{Resumed, Whose};
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -308,8 +308,8 @@ impl Store {
         Ok(())
     }
 
-    /// Moves what is in the write-ahead log into the file when there is much of it, without holding up a
-    /// commit. Best effort.
+    /// Moves what is in the write-ahead log into the file when there is much of it and nobody is at it already,
+    /// without holding up a commit. Best effort.
     pub fn checkpoint(&self) {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
@@ -320,7 +320,12 @@ impl Store {
         let Some(checkpointer) = self.checkpointer.get() else {
             return;
         };
-        let checkpointer = checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        let checkpointer = match checkpointer.try_lock() {
+            Ok(checkpointer) => checkpointer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // One is at it, as long as its disk takes: one more each second would be threads without end.
+            Err(TryLockError::WouldBlock) => return,
+        };
         let outcome = checkpointer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         if let Err(error) = outcome {
             tracing::debug!(error = %error, "write-ahead log not moved yet");
@@ -551,6 +556,26 @@ mod tests {
         drop(Store::open(&path).unwrap());
         assert!(Store::open_existing(&path).is_ok());
         assert!(Store::migrate(&path, never).is_ok());
+    }
+
+    #[test]
+    fn a_checkpoint_that_hangs_keeps_no_other_waiting() {
+        let (_dir, store) = store();
+        store.checkpoint_apart().unwrap();
+        let much = "INSERT INTO meta (name, value) VALUES ('much', zeroblob(8000000))";
+        store.write(|tx| Ok(tx.execute(much, [])?)).unwrap();
+        let hanging = store.checkpointer.get().unwrap().lock().unwrap();
+        std::thread::scope(|scope| {
+            let (done, came_back) = std::sync::mpsc::channel();
+            let store = &store;
+            scope.spawn(move || {
+                store.checkpoint();
+                let _ = done.send(());
+            });
+            let came_back = came_back.recv_timeout(Duration::from_secs(10));
+            drop(hanging);
+            assert!(came_back.is_ok());
+        });
     }
 
     #[test]
