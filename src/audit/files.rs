@@ -18,6 +18,9 @@ use super::writer::Sink;
 /// field of a record is bounded.
 const TAIL_BYTES: u64 = 1024 * 1024;
 
+/// Name of the file whose lock keeps a second writer away.
+const LOCK: &str = ".lock";
+
 /// What an earlier run left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
@@ -41,7 +44,7 @@ pub(super) struct Files {
     synced: u64,
     /// The last attempt failed: what stands behind `synced` is unknown.
     doubtful: bool,
-    /// A file that had records was removed or renamed.
+    /// A file that had records was removed or renamed, or left with what may stand behind them.
     removed: bool,
     /// The file that is open stands nowhere any more: the next lines need another.
     misplaced: bool,
@@ -109,20 +112,18 @@ impl Files {
     /// Whether the name still leads to the file that is open: what is written to one that was removed is
     /// read by nobody.
     fn stands_in_its_place(&self) -> bool {
-        let there = fs::metadata(path(&self.folder, self.day, self.number));
-        match (there, self.file.metadata()) {
-            (Ok(there), Ok(open)) => (there.dev(), there.ino()) == (open.dev(), open.ino()),
-            _ => false,
-        }
+        leads_to(&path(&self.folder, self.day, self.number), &self.file)
     }
 
-    /// Makes the instance's folder again when somebody removed it; the one above is the operator's.
+    /// Makes the instance's folder again when somebody removed it, or another disk stands in its place; the one
+    /// above is the operator's.
     fn keep_folder(&mut self) -> io::Result<()> {
-        if self.folder.try_exists()? {
-            return Ok(());
+        if !self.folder.try_exists()? {
+            DirBuilder::new().mode(0o700).create(&self.folder)?;
         }
-        DirBuilder::new().mode(0o700).create(&self.folder)?;
-        self._lock = lock(&self.folder)?;
+        if !leads_to(&self.folder.join(LOCK), &self._lock) {
+            self._lock = lock(&self.folder)?;
+        }
         Ok(())
     }
 
@@ -147,10 +148,16 @@ impl Sink for Files {
     fn commit(&mut self, lines: &[u8], now: Timestamp) -> io::Result<()> {
         if self.doubtful {
             // After a failed sync the kernel may have dropped the pages and call them clean: only
-            // a new file with the same lines is sure. What may stand in the old one is cut.
-            self.file.set_len(self.synced)?;
-            if self.synced > 0 || self.misplaced {
+            // a new file with the same lines is sure. What may stand in the old one is cut, if it can be:
+            // its disk may be gone for good, and a sound one stand in its place.
+            let cut = self.file.set_len(self.synced);
+            if cut.is_ok() {
+                // Best effort: the cut is not what anybody waits for.
+                let _ = self.file.sync_all();
+            }
+            if self.synced > 0 || self.misplaced || cut.is_err() {
                 self.next_file(day_of(now))?;
+                self.removed |= cut.is_err();
             }
             self.doubtful = false;
         }
@@ -253,8 +260,16 @@ impl Tail {
     }
 }
 
+/// Whether that name is the open file's.
+fn leads_to(name: &Path, open: &File) -> bool {
+    match (fs::metadata(name), open.metadata()) {
+        (Ok(there), Ok(open)) => (there.dev(), there.ino()) == (open.dev(), open.ino()),
+        _ => false,
+    }
+}
+
 fn lock(folder: &Path) -> io::Result<File> {
-    let lock = private().open(folder.join(".lock"))?;
+    let lock = private().open(folder.join(LOCK))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
         rustix::io::Errno::WOULDBLOCK => io::Error::new(
             io::ErrorKind::ResourceBusy,
@@ -422,6 +437,37 @@ mod tests {
         files.commit(b"second\n", at(NOON)).unwrap();
         let read = |number| fs::read_to_string(path(folder.path(), day_of(at(NOON)), number)).unwrap();
         assert_eq!((read(1).as_str(), read(2).as_str()), ("first\n", "second\n"));
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_cut_is_left_for_the_next_one_and_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, _) = open(folder.path());
+        files.commit(b"first\n", at(NOON)).unwrap();
+        // As its disk leaves it that went read-only after an error.
+        files.file = File::open(path(folder.path(), day_of(at(NOON)), 1)).unwrap();
+        files.commit(b"second\n", at(NOON)).unwrap_err();
+        assert!(!files.take_removed(), "not yet: there is no other file");
+        files.commit(b"second\n", at(NOON)).unwrap();
+        assert!(files.take_removed());
+        let read = |number| fs::read_to_string(path(folder.path(), day_of(at(NOON)), number)).unwrap();
+        assert_eq!((read(1).as_str(), read(2).as_str()), ("first\n", "second\n"));
+    }
+
+    #[test]
+    fn another_disk_in_the_place_of_a_broken_one_is_written_and_locked() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("gate");
+        let (mut files, _) = open(&folder);
+        files.commit(b"first\n", at(NOON)).unwrap();
+        files.file = File::open(path(&folder, day_of(at(NOON)), 1)).unwrap();
+        files.commit(b"second\n", at(NOON)).unwrap_err();
+        fs::rename(&folder, above.path().join("broken")).unwrap();
+        fs::create_dir(&folder).unwrap();
+        files.commit(b"second\n", at(NOON)).unwrap();
+        let text = fs::read_to_string(path(&folder, day_of(at(NOON)), 2)).unwrap();
+        assert_eq!(text, "second\n");
+        assert!(Files::open(&folder, 1000, at(NOON)).is_err(), "held by this one");
     }
 
     #[test]
