@@ -18,7 +18,9 @@ use crate::hubspot::control::ControlClient;
 use crate::hubspot::oauth::{Endpoints, steers};
 use crate::policy_files;
 pub use crate::reports::short;
-use crate::store::{Follower, Provenance, REASON_MAX, Store, StoreError};
+use crate::store::{
+    Anchor, AnchorFile, Anchored, Follower, Provenance, REASON_MAX, Store, StoreError, gate_runs, judge,
+};
 use crate::tokens::{EnrolError, ResumeError, UnlockError, unlock};
 use crate::vault::Vault;
 
@@ -44,16 +46,54 @@ pub struct Admin {
     pub store: Arc<Store>,
 }
 
+/// What a command opens the store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To look, or to mend the store itself: any store will do.
+    Look,
+    /// To change what is there.
+    Change,
+    /// To add something: makes the store if there is none.
+    Add,
+    /// To stop something at once: on a store that a gate runs on, whatever the anchor says.
+    Stop,
+}
+
 impl Admin {
-    /// Reads the configuration and opens the store it names; only a command that adds something may
-    /// make it.
-    pub fn open(globals: &Globals, make: bool) -> Result<Self, CommandError> {
+    /// Reads the configuration and opens the store it names.
+    ///
+    /// # Errors
+    /// Among others: it is an old copy, and the command would change it.
+    pub fn open(globals: &Globals, purpose: Purpose) -> Result<Self, CommandError> {
         let config = super::config::load(globals, Overrides::default())?.config;
-        if make {
-            return Self::of(config);
+        let admin = match purpose {
+            Purpose::Add => Self::of(config)?,
+            Purpose::Look | Purpose::Change | Purpose::Stop => {
+                let store = Arc::new(Store::open_existing(&config.store)?);
+                Self { config, store }
+            }
+        };
+        let any_will_do = match purpose {
+            Purpose::Look => true,
+            Purpose::Change | Purpose::Add => false,
+            Purpose::Stop => gate_runs(admin.store.path()),
+        };
+        if !any_will_do {
+            admin.refuse_old_copy()?;
         }
-        let store = Arc::new(Store::open_existing(&config.store)?);
-        Ok(Self { config, store })
+        Ok(admin)
+    }
+
+    /// An old copy counts what is done to it as if it were the store: a few commands, and it has come as far as
+    /// the anchor says, and no gate sees that it is old. An anchor that can't be read says nothing: a revocation
+    /// must not wait for the audit log's disk.
+    fn refuse_old_copy(&self) -> Result<(), CommandError> {
+        let claimed = AnchorFile::of(&self.store, &self.config.audit.dir).claimed();
+        let version = self.store.version()?;
+        match judge(claimed.unwrap_or_default(), version) {
+            Anchored::Old(anchor) => Err(CommandError::old_copy(anchor, version)),
+            Anchored::Fine | Anchored::Unknown => Ok(()),
+        }
     }
 
     /// Opens the store of a configuration, or makes it.
@@ -134,6 +174,21 @@ fn line_of(follower: &Follower) -> String {
             "warning: gate `{instance}` has not followed within {} s: see whether it still runs\n",
             PATIENCE.as_secs()
         ),
+    }
+}
+
+impl CommandError {
+    /// The refusal of a store that has not come as far as its anchor.
+    pub fn old_copy(anchor: Anchor, version: u64) -> Self {
+        Self::usage(format!(
+            "the store is an old copy: it has seen {version} transactions, and {} by {}. Keys revoked since would work, \
+             and refresh tokens may be dead",
+            anchor.version, anchor.at
+        ))
+        .hint(
+            "put the right file back; if this copy was restored on purpose, say so with `scopegate store accept-rollback \
+             --reason …`",
+        )
     }
 }
 
@@ -342,6 +397,44 @@ pub(super) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_copy_is_changed_by_no_command_until_it_is_accepted() {
+        let (dir, admin) = testing::admin(testing::NOWHERE);
+        let globals = Globals {
+            config: Some(dir.path().join("scopegate.yaml")),
+        };
+        let changing = [Purpose::Change, Purpose::Add, Purpose::Stop];
+        for purpose in changing {
+            assert!(
+                Admin::open(&globals, purpose).is_ok(),
+                "without an anchor: {purpose:?}"
+            );
+        }
+        let anchor = AnchorFile::of(&admin.store, &admin.config.audit.dir);
+        std::fs::create_dir_all(&admin.config.audit.dir).unwrap();
+        let rows = admin.store.row_key().unwrap();
+        let write = |version| anchor.write(rows, version, Timestamp::UNIX_EPOCH).unwrap();
+        write(admin.store.version().unwrap());
+        for purpose in changing {
+            assert!(Admin::open(&globals, purpose).is_ok(), "as new: {purpose:?}");
+        }
+        write(admin.store.version().unwrap() + 1);
+        for purpose in changing {
+            let error = Admin::open(&globals, purpose).err().unwrap();
+            let hint = error.hint.unwrap_or_default();
+            assert!(
+                error.message.contains("old copy") && hint.contains("accept-rollback"),
+                "{purpose:?}: {} {hint}",
+                error.message
+            );
+        }
+        assert!(Admin::open(&globals, Purpose::Look).is_ok());
+        // Who can write the audit log alone keeps nobody from a stop while a gate runs.
+        let _running = crate::store::GateLock::acquire(admin.store.path()).unwrap();
+        assert!(Admin::open(&globals, Purpose::Stop).is_ok());
+        assert!(Admin::open(&globals, Purpose::Change).is_err());
+    }
 
     #[test]
     fn columns_line_up() {

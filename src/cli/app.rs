@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub use self::secret::RotateSecretArgs;
 pub use self::show::{ListArgs, ShowArgs};
-use super::admin::{Admin, ReasonArgs, print, provenance};
+use super::admin::{Admin, Purpose, ReasonArgs, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::is_name;
 use crate::tokens::Enrolment;
@@ -71,9 +71,17 @@ pub struct AddArgs {
 /// # Errors
 /// Usage and configuration (2), a name that is taken (1), the store's failures (3).
 pub fn run(command: AppCommand, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals, matches!(command, AppCommand::Add(_)))?;
+    let admin = Admin::open(globals, purpose(&command))?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     execute(command, &admin, &mut out, &mut err)
+}
+
+fn purpose(command: &AppCommand) -> Purpose {
+    match command {
+        AppCommand::Add(_) => Purpose::Add,
+        AppCommand::List(_) | AppCommand::Show(_) => Purpose::Look,
+        AppCommand::RotateSecret(_) | AppCommand::Remove(_) => Purpose::Change,
+    }
 }
 
 fn execute(command: AppCommand, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {

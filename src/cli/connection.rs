@@ -20,7 +20,7 @@ pub use self::import::ImportArgs;
 pub use self::label::{LabelArgs, MarkArgs};
 pub use self::rotate::RotateArgs;
 pub use self::select::{Chosen, Selectors};
-use super::admin::{Admin, ReasonArgs, columns, print, provenance, runtime, short};
+use super::admin::{Admin, Purpose, ReasonArgs, columns, print, provenance, runtime, short};
 use super::connection_install::{InstallArgs, install};
 use super::kill::warn_of_stops;
 use super::{CommandError, CommandResult, Exit, Globals};
@@ -116,9 +116,25 @@ pub struct ShowArgs {
 /// # Errors
 /// Usage and configuration (2), a wrong portal or an unknown name (1), the store's failures (3).
 pub fn run(command: ConnectionCommand, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals, matches!(command, ConnectionCommand::Add(_)))?;
+    let admin = Admin::open(globals, purpose(&command))?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     execute(command, &admin, &mut out, &mut err)
+}
+
+fn purpose(command: &ConnectionCommand) -> Purpose {
+    match command {
+        ConnectionCommand::Add(_) => Purpose::Add,
+        ConnectionCommand::List(_) | ConnectionCommand::Show(_) => Purpose::Look,
+        ConnectionCommand::Install(args) if args.dry_run => Purpose::Look,
+        ConnectionCommand::Suspend(_) => Purpose::Stop,
+        ConnectionCommand::Install(_)
+        | ConnectionCommand::Import(_)
+        | ConnectionCommand::Label(_)
+        | ConnectionCommand::Rotate(_)
+        | ConnectionCommand::MarkRotation(_)
+        | ConnectionCommand::Resume(_)
+        | ConnectionCommand::Remove(_) => Purpose::Change,
+    }
 }
 
 fn execute(

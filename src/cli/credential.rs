@@ -8,7 +8,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::admin::{Admin, ReasonArgs, columns, print, provenance, short};
+use super::admin::{Admin, Purpose, ReasonArgs, columns, print, provenance, short};
 use super::key_life::end_of;
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::admin_key::IssuedAdminKey;
@@ -74,9 +74,17 @@ pub struct RevokeArgs {
 /// # Errors
 /// Usage and configuration (2), unknown or taken names (1), the store's failures (3).
 pub fn run(command: AdminCommand, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals, matches!(command, AdminCommand::Create(_)))?;
+    let admin = Admin::open(globals, purpose(&command))?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     execute(command, &admin, &mut out, &mut err)
+}
+
+fn purpose(command: &AdminCommand) -> Purpose {
+    match command {
+        AdminCommand::Create(_) => Purpose::Add,
+        AdminCommand::List(_) => Purpose::Look,
+        AdminCommand::Revoke(_) => Purpose::Stop,
+    }
 }
 
 fn execute(command: AdminCommand, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::admin::{Admin, ReasonArgs, columns, print, provenance, short};
+use super::admin::{Admin, Purpose, ReasonArgs, columns, print, provenance, short};
 use super::key_life::{end_of, later, span};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::connection::{ConnectionName, is_name};
@@ -99,9 +99,18 @@ pub struct RotateArgs {
 /// # Errors
 /// Usage and configuration (2), unknown or ambiguous names (1), the store's failures (3).
 pub fn run(command: KeyCommand, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals, matches!(command, KeyCommand::Create(_)))?;
+    let admin = Admin::open(globals, purpose(&command))?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     execute(command, &admin, &mut out, &mut err)
+}
+
+fn purpose(command: &KeyCommand) -> Purpose {
+    match command {
+        KeyCommand::Create(_) => Purpose::Add,
+        KeyCommand::List(_) => Purpose::Look,
+        KeyCommand::Revoke(_) => Purpose::Stop,
+        KeyCommand::Rotate(_) => Purpose::Change,
+    }
 }
 
 fn execute(command: KeyCommand, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {

@@ -14,7 +14,7 @@ use clap::ArgGroup;
 use serde_json::{Value, json};
 
 use self::reach::{still_stopping, warn_if_unknown, warn_of_unknown_installers, warn_of_what_is_beneath};
-use super::admin::{Admin, PATIENCE, ReasonArgs, columns, print, provenance, short};
+use super::admin::{Admin, PATIENCE, Purpose, ReasonArgs, columns, print, provenance, short};
 use super::retire::{self, RetireArgs};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::kill::{KillKind, KillSubject};
@@ -85,7 +85,8 @@ pub struct ReviveArgs {
 /// # Errors
 /// Usage and configuration (2), the store's failures (3). A gate that has not followed in time is exit 1.
 pub fn kill(args: KillArgs, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals, false)?;
+    let purpose = if args.list { Purpose::Look } else { Purpose::Stop };
+    let admin = Admin::open(globals, purpose)?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     match args.list {
         true => list(&args, &admin, &mut out),
@@ -120,7 +121,7 @@ fn not_stopped(subject: &KillSubject, admin: &Admin) -> Result<CommandError, Com
 /// # Errors
 /// Usage and configuration (2), what is not stopped (1), the store's failures (3).
 pub fn revive(args: ReviveArgs, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals, false)?;
+    let admin = Admin::open(globals, Purpose::Change)?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     end(&args, &admin, &mut out, &mut err)
 }

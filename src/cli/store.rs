@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::admin::{Admin, ReasonArgs, print, provenance};
+use super::admin::{Admin, Purpose, ReasonArgs, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::key::KeyId;
 use crate::clock;
@@ -42,9 +42,12 @@ pub struct BackupArgs {
 /// Usage and configuration (2), the store's failures (3); findings are exit 1.
 pub fn run(command: StoreCommand, globals: &Globals) -> CommandResult {
     match command {
-        StoreCommand::Check => check(&Admin::open(globals, false)?, &mut std::io::stdout().lock()),
+        StoreCommand::Check => check(
+            &Admin::open(globals, Purpose::Look)?,
+            &mut std::io::stdout().lock(),
+        ),
         StoreCommand::AcceptRollback(reason) => accept(
-            &Admin::open(globals, false)?,
+            &Admin::open(globals, Purpose::Look)?,
             &reason,
             &mut std::io::stdout().lock(),
         ),
@@ -53,7 +56,7 @@ pub fn run(command: StoreCommand, globals: &Globals) -> CommandResult {
             migrate(&loaded.config, &reason, &mut std::io::stdout().lock())
         }
         StoreCommand::Backup(args) => backup(
-            &Admin::open(globals, false)?,
+            &Admin::open(globals, Purpose::Look)?,
             &args,
             &mut std::io::stdout().lock(),
         ),

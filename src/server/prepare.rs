@@ -310,15 +310,7 @@ fn check_anchor(config: &Config, store: &Store) -> Result<(), CommandError> {
             );
             Ok(())
         }
-        Anchored::Old(anchor) => Err(CommandError::usage(format!(
-            "the store is an old copy: it has seen {version} transactions, and {} by {}. Keys revoked since would work, \
-             and refresh tokens may be dead",
-            anchor.version, anchor.at
-        ))
-        .hint(
-            "put the right file back; if this copy was restored on purpose, say so with `scopegate store accept-rollback \
-             --reason …`",
-        )),
+        Anchored::Old(anchor) => Err(CommandError::old_copy(anchor, version)),
     }
 }
 

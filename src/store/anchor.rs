@@ -4,7 +4,8 @@
 //! signed with the key that seals rows, which outlives a rotation of the master key. A store that has not come as far as that file says is an old copy: keys that were revoked work in
 //! it again, and its refresh tokens may be dead. The file follows within a second and never holds up a
 //! transaction. Deliberately no defence against who can write both the store and the file: they can put both
-//! back, or none; for that, keep the audit folder elsewhere.
+//! back, or none; for that, keep the audit folder elsewhere. Commands that would change an old copy are refused
+//! like a gate: their transactions count, too, and would bring it up to the anchor.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -100,6 +101,15 @@ impl AnchorFile {
 
     /// What it says; `None` when there is none. One that is no anchor says 0.
     pub fn read(&self, rows: &RowKey) -> std::io::Result<Option<Anchor>> {
+        self.read_with(Some(rows))
+    }
+
+    /// The same for who has not the key that it is signed with: nobody vouches for what it says.
+    pub fn claimed(&self) -> std::io::Result<Option<Anchor>> {
+        self.read_with(None)
+    }
+
+    fn read_with(&self, rows: Option<&RowKey>) -> std::io::Result<Option<Anchor>> {
         let text = match std::fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -114,8 +124,11 @@ impl AnchorFile {
             return Ok(Some(unreadable));
         };
         let at = Timestamp::from_millisecond(written.at).unwrap_or(Timestamp::UNIX_EPOCH);
-        let genuine = hex_bytes(&written.signature)
-            .is_some_and(|tag| self.signed(written.version, written.at, |parts| rows.holds(parts, &tag)));
+        let genuine = rows
+            .zip(hex_bytes(&written.signature))
+            .is_some_and(|(rows, tag)| {
+                self.signed(written.version, written.at, |parts| rows.holds(parts, &tag))
+            });
         Ok(Some(Anchor {
             version: written.version,
             at,
@@ -217,7 +230,8 @@ pub enum AnchorError {
     },
 }
 
-/// An anchor that claims more than the store has is believed whoever wrote it: at worst it stops a start.
+/// An anchor that claims more than the store has is believed whoever wrote it: at worst it stops a start, or a
+/// command.
 /// One that claims less says nothing unless it is genuine.
 pub fn judge(anchor: Option<Anchor>, version: u64) -> Anchored {
     match anchor {

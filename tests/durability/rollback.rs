@@ -64,6 +64,19 @@ async fn an_old_copy_of_the_store_is_refused_until_somebody_says_that_it_is_mean
     );
     let (code, said) = place.command(&["run", "--check"]).await;
     assert_eq!(code, 2, "{said}");
+    // Commands would bring it up to the anchor, one transaction after the other.
+    for _ in 0..10 {
+        let create = ["key", "create", "--integration", "reader", "--any-connection"];
+        let (code, said) = place.command(&create).await;
+        assert_eq!(code, 2, "{said}");
+        assert!(
+            said.contains("old copy") && said.contains("accept-rollback"),
+            "{said}"
+        );
+    }
+    let (code, said) = place.command(&["key", "list"]).await;
+    assert_eq!(code, 0, "who only looks may: {said}");
+    assert_eq!(place.refused().0, 2);
     let (code, said) = place.command(&["store", "accept-rollback"]).await;
     assert_eq!(code, 2, "without a reason: {said}");
     let (code, said) = place

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 pub use self::rotate::RotateArgs;
-use super::admin::{Admin, print};
+use super::admin::{Admin, Purpose, print};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::tokens::{findings, unopened_keys};
 use crate::vault::{MasterKey, secret_file};
@@ -43,10 +43,10 @@ pub fn run(command: MasterKeyCommand, globals: &Globals) -> CommandResult {
         MasterKeyCommand::New(args) => new(&args, out),
         MasterKeyCommand::Rotate(args) => {
             crate::tokens::failpoints::arm_from_environment();
-            let admin = Admin::open(globals, false)?;
+            let admin = Admin::open(globals, Purpose::Change)?;
             rotate::rotate(&args, &admin, out, &mut std::io::stderr().lock())
         }
-        MasterKeyCommand::Verify => verify(&Admin::open(globals, false)?, out),
+        MasterKeyCommand::Verify => verify(&Admin::open(globals, Purpose::Look)?, out),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::admin::{Admin, ReasonArgs, print, provenance};
+use super::admin::{Admin, Purpose, ReasonArgs, print, provenance};
 use super::{CommandError, CommandResult, Exit, Globals};
 use crate::access::catalogue::Catalogue;
 use crate::access::policy_set::PolicySet;
@@ -95,9 +95,18 @@ pub struct AcknowledgeArgs {
 /// # Errors
 /// Usage and configuration (2), an unknown person or finding (1), the store's failures (3).
 pub fn run(command: PeopleCommand, globals: &Globals) -> CommandResult {
-    let admin = Admin::open(globals, false)?;
+    let admin = Admin::open(globals, purpose(&command))?;
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     execute(command, &admin, &mut out, &mut err)
+}
+
+fn purpose(command: &PeopleCommand) -> Purpose {
+    match command {
+        PeopleCommand::List(_) | PeopleCommand::Show(_) => Purpose::Look,
+        PeopleCommand::Offboard(args) if args.dry_run => Purpose::Look,
+        PeopleCommand::Offboard(_) => Purpose::Stop,
+        PeopleCommand::Reinstate(_) | PeopleCommand::Acknowledge(_) => Purpose::Change,
+    }
 }
 
 fn execute(command: PeopleCommand, admin: &Admin, out: &mut dyn Write, err: &mut dyn Write) -> CommandResult {
