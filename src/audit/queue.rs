@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::fold::Strangers;
 use super::network::Network;
@@ -287,6 +288,20 @@ impl Recording {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.shared.refuse(AuditRefused::Stopped)),
             Err(_) => Err(self.shared.refuse(AuditRefused::Slow)),
+        }
+    }
+
+    /// Has the writer begin at once, and says whether the record is on the disk; `None`: not yet.
+    ///
+    /// # Errors
+    /// The log ended first.
+    pub fn look(&mut self) -> Option<Result<(), AuditRefused>> {
+        self.shared.urgent.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        match self.synced.try_recv() {
+            Ok(()) => Some(Ok(())),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(Err(self.shared.refuse(AuditRefused::Stopped))),
         }
     }
 }

@@ -1,32 +1,62 @@
 //! Commands on their way from the store into the audit log.
 
 use super::Publisher;
-use crate::audit::{AdminRecord, AuditRefused, Record, Recording};
+use crate::audit::{AdminRecord, Record, Recording};
+use crate::events::StoreFailed;
+use crate::metrics::StoreOp;
 use crate::store::StoreError;
 
 impl Publisher {
     /// Puts commands behind the changes into the audit log, and ticks them off once they are on the disk: what
-    /// does not get there is tried again, and at the next start. A batch in one look: the next change must not
-    /// wait for the records of a hundred thousand earlier ones.
-    pub(super) fn audit_commands(&mut self) -> Result<(), StoreError> {
-        if self.recording.is_none() {
-            self.recording = self.hand_commands_over()?;
-        }
-        let Some((recording, last)) = &mut self.recording else {
-            return Ok(());
-        };
-        let (recorded, last) = (self.runtime.block_on(recording.wait()), *last);
-        match recorded {
-            Ok(()) => {
-                self.recording = None;
-                self.audited = last;
-                self.store.note_audited(&self.config.instance, last)?;
+    /// does not get there is tried again, and at the next start. A batch in one look, and nothing is waited for:
+    /// the next change must not wait for a slow disk, nor for the records of a hundred thousand earlier ones.
+    /// What fails here says nothing about what is in force.
+    pub(super) fn audit_commands(&mut self) {
+        if let Err(error) = self.record_commands() {
+            StoreFailed {
+                op: StoreOp::Write,
+                detail: &error,
             }
-            // They are on their way: handed over again, each would stand there twice.
-            Err(AuditRefused::Slow) => {}
-            Err(_) => self.recording = None,
+            .emit(&self.gate.metrics);
+        }
+    }
+
+    fn record_commands(&mut self) -> Result<(), StoreError> {
+        if let Some((recording, last)) = &mut self.recording {
+            match recording.look() {
+                // They are on their way: handed over again, each would stand there twice.
+                None => return Ok(()),
+                Some(Ok(())) => self.audited = *last,
+                Some(Err(_)) => {}
+            }
+            self.recording = None;
+        }
+        // First: a row that can't be read must not have all before it recorded again at the next start.
+        let ticked_off = self.tick_off();
+        self.recording = self.hand_commands_over()?;
+        ticked_off
+    }
+
+    /// Writes down which commands are on the disk.
+    fn tick_off(&mut self) -> Result<(), StoreError> {
+        if self.ticked_off != self.audited {
+            self.store.note_audited(&self.config.instance, self.audited)?;
+            self.ticked_off = self.audited;
         }
         Ok(())
+    }
+
+    /// Waits for what is on its way, once no change has to be followed any more: else the next start would
+    /// record it again.
+    pub(super) fn finish_recording(&mut self) {
+        if let Some((mut recording, last)) = self.recording.take()
+            && self.runtime.block_on(recording.wait()).is_ok()
+        {
+            self.audited = last;
+        }
+        if let Err(error) = self.tick_off() {
+            tracing::warn!(error = %error, "commands that were recorded will be recorded again at the next start");
+        }
     }
 
     /// The next commands, on their way to the disk: the last one's place there is that of all before it, since

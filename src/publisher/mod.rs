@@ -51,6 +51,9 @@ const SETTLE_MOST: Duration = Duration::from_secs(2);
 /// How often the store is looked at while files are read.
 const READING_LOOK: Duration = Duration::from_millis(50);
 
+/// How often it is looked whether commands have been recorded.
+const RECORDING_LOOK: Duration = Duration::from_millis(10);
+
 /// What others tell the publisher.
 pub enum Message {
     /// A watched file changed.
@@ -75,8 +78,12 @@ pub struct Publisher {
     pub readiness: Arc<Readiness>,
     /// The last change that is in the snapshot.
     pub applied: u64,
+    /// The same, as it was last written back for commands that wait.
+    pub written_back: Option<u64>,
     /// The last command that is in the audit log.
     pub audited: i64,
+    /// The same, as the store has it.
+    pub ticked_off: i64,
     /// Commands behind it that are on their way there, and the last of them.
     pub recording: Option<(Recording, i64)>,
     /// A random id of this run of the process.
@@ -121,8 +128,12 @@ impl Publisher {
         let mut due: Option<Due> = None;
         self.begin();
         loop {
-            let wait = due.map_or(POLL, |due| {
-                due.at().saturating_duration_since(Instant::now()).min(POLL)
+            let look = match self.recording {
+                None => POLL,
+                Some(_) => RECORDING_LOOK,
+            };
+            let wait = due.map_or(look, |due| {
+                due.at().saturating_duration_since(Instant::now()).min(look)
             });
             match messages.recv_timeout(wait) {
                 Ok(Message::FilesChanged) => due = Some(Due::again(due)),
@@ -152,6 +163,7 @@ impl Publisher {
             self.look_at_the_clock();
             self.look_after_rotation();
         }
+        self.finish_recording();
         if let Err(error) = self.anchor.write(&self.store, clock::wall()) {
             tracing::warn!(error = %error, "the store's anchor stays behind");
         }
@@ -161,21 +173,17 @@ impl Publisher {
 
     /// Says that this gate follows: from here on commands wait for it. Before it accepts anything, so
     /// that whoever saw it ready is answered about this gate.
-    pub fn announce(&self) -> Result<(), StoreError> {
-        self.store.begin_following(&self.config.instance, self.applied)
+    pub fn announce(&mut self) -> Result<(), StoreError> {
+        self.store.begin_following(&self.config.instance, self.applied)?;
+        self.written_back = Some(self.applied);
+        Ok(())
     }
 
     /// Files are read once more: what changed between the first reading and the first watching told
     /// nobody. What was commanded while no gate ran is recorded.
     fn begin(&mut self) {
         self.reload();
-        if let Err(error) = self.audit_commands() {
-            StoreFailed {
-                op: StoreOp::Write,
-                detail: &error,
-            }
-            .emit(&self.gate.metrics);
-        }
+        self.audit_commands();
     }
 
     /// Whether a policy's previous version has stood in for it for as long as it may.
@@ -436,11 +444,30 @@ impl Publisher {
             }
             self.gate.stir();
             self.applied = last;
-            self.store.note_applied(&self.config.instance, self.applied)?;
+            self.write_back();
             self.show_keys_and_connections();
         }
+        // What could not be written back before, and what was loaded with all else.
+        self.write_back();
         // After the change is in force: recording it must not delay it.
-        self.audit_commands()
+        self.audit_commands();
+        Ok(())
+    }
+
+    /// Writes back what is in force, for commands that wait for it. They wait longer while that can't be written;
+    /// what is in force stays so.
+    fn write_back(&mut self) {
+        if self.written_back == Some(self.applied) {
+            return;
+        }
+        match self.store.note_applied(&self.config.instance, self.applied) {
+            Ok(()) => self.written_back = Some(self.applied),
+            Err(error) => StoreFailed {
+                op: StoreOp::Write,
+                detail: &error,
+            }
+            .emit(&self.gate.metrics),
+        }
     }
 
     /// A store that was removed or replaced beneath is not followed any more. Grants that stand only in a
@@ -489,6 +516,7 @@ impl Publisher {
         self.gate.apply_kills(kills);
         self.gate.stir();
         self.applied = last;
+        self.show_keys_and_connections();
         Ok(())
     }
 }

@@ -170,15 +170,18 @@ impl Prepared {
             metrics: Arc::clone(&gate.metrics),
         })
         .map_err(usage)?;
+        let audited = store.audited(&config.instance).map_err(internal)?;
         let publisher = Publisher {
             config: config.clone(),
             gate: Arc::clone(&gate),
-            audited: store.audited(&config.instance).map_err(internal)?,
+            audited,
+            ticked_off: audited,
             recording: None,
             store,
             audit: auditor.handle(),
             readiness: Arc::clone(&readiness),
             applied,
+            written_back: None,
             boot: uuid::Uuid::new_v4(),
             watch: None,
             runtime: tokio::runtime::Handle::current(),

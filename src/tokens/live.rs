@@ -16,6 +16,8 @@ use crate::access::connection::{ConnectionId, ConnectionName, CredentialKind, Po
 use crate::access::decide::Permit;
 use crate::access::installer::InstallerNote;
 use crate::access::kill::Kills;
+use crate::events::StoreFailed;
+use crate::metrics::StoreOp;
 use crate::store::{Change, ChangeKind, ConnectionRow, DamagedRow, GateLock, PageMark, StoreError};
 use crate::tokens::brake::spread;
 use crate::tokens::connection::{Account, ConnectionState};
@@ -108,7 +110,7 @@ impl Live {
     fn put_noted(&self, row: &ConnectionRow) -> Result<bool, StoreError> {
         let engine = &self.0.engine;
         let key = key_of(row, &engine.parts.vault);
-        let noted = note_grant(engine, row, key.as_ref())?;
+        let noted = note_grant(engine, row, key.as_ref());
         let again = match noted {
             true => engine.parts.store.connection(&row.id)?,
             false => None,
@@ -551,18 +553,29 @@ impl Live {
     }
 }
 
-/// Finds out whether other connections hold the same grant, and notes it; true when anything was noted.
-fn note_grant(engine: &Engine, row: &ConnectionRow, key: Option<&DataKey>) -> Result<bool, StoreError> {
+/// Finds out whether other connections hold the same grant, and notes it; true when anything was noted. What could
+/// not be noted is when the row is read next: till then the connection counts as one that shares nothing, and
+/// the changes behind it are others'.
+fn note_grant(engine: &Engine, row: &ConnectionRow, key: Option<&DataKey>) -> bool {
     let (store, vault) = (&engine.parts.store, &engine.parts.vault);
     // One that does not open is complained about where it is used.
     let Some(Ok(Some(print))) = key.map(|key| print_of(row, key, vault)) else {
-        return Ok(false);
+        return false;
     };
     if row.grant_print == Some(print) {
-        return Ok(false);
+        return false;
     }
-    store.note_grant(&row.id, row.generation, &print, &engine.provenance())?;
-    Ok(true)
+    match store.note_grant(&row.id, row.generation, &print, &engine.provenance()) {
+        Ok(_) => true,
+        Err(error) => {
+            StoreFailed {
+                op: StoreOp::Write,
+                detail: &error,
+            }
+            .emit(&engine.parts.metrics);
+            false
+        }
+    }
 }
 
 impl std::fmt::Debug for Live {

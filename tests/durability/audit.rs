@@ -28,6 +28,49 @@ async fn waits(gate: &Gate) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_does_not_wait_for_the_record_of_the_one_before() {
+    let place = Place::new("").await;
+    let mut gate = place.start();
+    assert_eq!(read(&gate, &place.reader).await.status, 200);
+    place.faults().set(&["audit-sync=sleep(1500)"]).await;
+    let revoke = async |key: &str| {
+        let (code, said) = place
+            .command(&["key", "revoke", &key[5..17], "--reason", "leaked"])
+            .await;
+        assert_eq!(code, 0, "{said}");
+        let told = said
+            .split("after ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
+        told.unwrap_or_else(|| panic!("{said}")).parse::<f64>().unwrap()
+    };
+    for key in [&place.reader, &place.writer] {
+        let told = revoke(key).await;
+        assert!(told <= 0.5, "{told} s");
+    }
+    place.faults().set(&[]).await;
+    let recorded = || {
+        let lines = place.world.audit();
+        let revoked = lines.iter().filter(|line| line["action"] == "key revoke");
+        revoked
+            .map(|line| line["subject"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    until("both are recorded", async || recorded().len() == 2).await;
+    gate.signal(Signal::TERM);
+    gate.wait();
+    let gate = place.start();
+    assert_eq!(read(&gate, &place.reader).await.status, 401);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let expected = [&place.reader[5..17], &place.writer[5..17]];
+    assert_eq!(
+        recorded(),
+        expected,
+        "each once, in order, after another start, too"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_stuck_or_refused_stops_what_it_can_not_record() {
     for (fault, action) in [
         ("the audit disk hangs", "audit-commit=pause"),

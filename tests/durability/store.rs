@@ -7,9 +7,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use scopegate::sim::Install;
 
 use crate::child::Gate;
 use crate::place::{Faults, PATIENCE, Place, copy, metric, read, ready, search, start, until, write};
+use crate::support::{every_scope, write_secret};
 use crate::{oauth, row};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,6 +65,89 @@ async fn a_store_that_can_not_be_written_stops_refreshes_alone_and_is_caught_up_
          `Retry-After`; `scopegate_store_errors_total{op=\"refresh_begin\"}` and the log's line name it",
         "by itself",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_can_not_be_written_holds_up_no_change_of_others_and_is_told_what_was_applied() {
+    let staleness = "store: { max_staleness: 3s }\n";
+    let mut place = oauth::Place::with(staleness).await;
+    let (sync, reader) = (place.key.clone(), place.other.clone());
+    let create = ["key", "create", "--integration", "reader", "--connection", "acme"];
+    let said = place.ok(&create).await;
+    let other = said.lines().next().unwrap();
+    place.world.stop().await;
+    let faults = Faults::at(place.world.dir.path());
+    let gate = start(&place.world.config(), &faults);
+    assert_eq!(read(&gate, &sync).await.status, 200);
+    assert_eq!(read(&gate, &reader).await.status, 200);
+    faults.set(&["store-commit=return"]).await;
+    // The gate notes whose grant it is before it takes the new one up.
+    let app = place.store().app("marketing").unwrap().unwrap();
+    let install = Install::new(&app.client_id, 2001, every_scope());
+    let grant = place.world.dir.path().join("again");
+    write_secret(&grant, place.world.sim.install(install).unwrap().expose());
+    place
+        .ok(&[
+            "connection",
+            "rotate",
+            "one",
+            "--refresh-token-file",
+            grant.to_str().unwrap(),
+            "--reason",
+            "test",
+        ])
+        .await;
+    place
+        .ok(&["key", "revoke", &reader[5..17], "--reason", "test"])
+        .await;
+    until("the revocation behind it is in force", async || {
+        read(&gate, &reader).await.status == 401
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let reply = read(&gate, other).await;
+    assert_eq!(
+        reply.status, 200,
+        "what is known of the store is fresh: {reply:?}"
+    );
+    store_failed(&gate, "write", "full").await;
+    assert!(place.applied() < place.store().last_change().unwrap());
+    faults.set(&[]).await;
+    until("commands are told, without another change", async || {
+        place.applied() == place.store().last_change().unwrap()
+    })
+    .await;
+    assert_eq!(read(&gate, &reader).await.status, 401);
+    row(
+        "the store can't be written, and a connection gets a new grant",
+        "changes behind it are in force; `scopegate_store_errors_total{op=\"write\"}`",
+        "what was applied is written back by itself",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_can_not_be_read_stops_no_call() {
+    let place = Place::new("store: { max_staleness: 3s }\n").await;
+    let gate = place.start();
+    assert_eq!(read(&gate, &place.reader).await.status, 200);
+    let raw = rusqlite::Connection::open(place.store()).unwrap();
+    raw.busy_timeout(PATIENCE).unwrap();
+    raw.execute(
+        "INSERT INTO admin_events (at, actor, action, subject) VALUES (9223372036854775807, 'x', 'x', 'x')",
+        [],
+    )
+    .unwrap();
+    until("the gate has found it", async || {
+        metric(&gate, "scopegate_store_errors_total", "{op=\"write\"}").await > 0.0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(read(&gate, &place.reader).await.status, 200);
+    let (code, said) = place
+        .command(&["key", "revoke", &place.reader[5..17], "--reason", "test"])
+        .await;
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(read(&gate, &place.reader).await.status, 401);
 }
 
 /// Log and metric name what was wanted of the store, and the log what the store said.
