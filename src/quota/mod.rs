@@ -244,13 +244,11 @@ impl Quotas {
             let mut meters = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for of in meters.values_mut() {
                 of.retain(|_, meter| {
-                    // All are looked at: each lets go of its own.
-                    let slots = meter.0.iter_mut().flatten();
-                    slots
-                        .map(|slot| slot.let_go(now))
-                        .filter(|counts| *counts)
-                        .count()
-                        > 0
+                    let mut counts = false;
+                    for slot in meter.0.iter_mut().flatten() {
+                        counts |= slot.let_go(now);
+                    }
+                    counts
                 });
             }
             meters.retain(|_, of| !of.is_empty());
