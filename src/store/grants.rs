@@ -148,6 +148,22 @@ impl Store {
         holder: &str,
         length: Duration,
     ) -> Result<Begin, StoreError> {
+        self.take_lease(id, holder, length, true)
+    }
+
+    /// The same without an intent: so that nobody refreshes the grant meanwhile. Whoever dies with it leaves nothing
+    /// that outlives the lease.
+    pub fn hold_grant(&self, id: &ConnectionId, holder: &str, length: Duration) -> Result<Begin, StoreError> {
+        self.take_lease(id, holder, length, false)
+    }
+
+    fn take_lease(
+        &self,
+        id: &ConnectionId,
+        holder: &str,
+        length: Duration,
+        intends: bool,
+    ) -> Result<Begin, StoreError> {
         let length = milliseconds(length);
         self.write(|tx| {
             if let Some(until) = lease_end(tx, id, length)? {
@@ -159,12 +175,19 @@ impl Store {
             let mut statement = tx.prepare_cached(
                 "UPDATE connections SET fence = ?2, lease_holder = ?3,
                      lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?4,
-                     intent_at = coalesce(intent_at, CAST(unixepoch('subsec') * 1000 AS INTEGER))
+                     intent_at = CASE WHEN ?5
+                         THEN coalesce(intent_at, CAST(unixepoch('subsec') * 1000 AS INTEGER)) ELSE intent_at END
                  WHERE id = ?1",
             )?;
             for member in ticket.members() {
                 let fence = stored_number(member.fence)?;
-                statement.execute(params![member.connection.as_str(), fence, holder, length])?;
+                statement.execute(params![
+                    member.connection.as_str(),
+                    fence,
+                    holder,
+                    length,
+                    intends
+                ])?;
             }
             Ok(Begin::Started(Box::new(ticket)))
         })

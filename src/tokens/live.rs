@@ -47,6 +47,8 @@ struct Inner {
     /// The emergency stops in force. The lock is held while flags are set and while a connection comes:
     /// none slips in between.
     kills: Mutex<Arc<Kills>>,
+    /// Connections of which it could not be noted which grant they hold.
+    unnoted: Mutex<HashSet<ConnectionId>>,
     engine: Arc<Engine>,
 }
 
@@ -68,6 +70,7 @@ impl Live {
             by_portal: DashMap::new(),
             shared: DashMap::new(),
             kills: Mutex::new(kills),
+            unnoted: Mutex::default(),
             engine,
         }));
         live.put_all()?;
@@ -89,12 +92,16 @@ impl Live {
     fn put_pages(&self) -> Result<(HashSet<ConnectionId>, bool), StoreError> {
         let store = &self.0.engine.parts.store;
         let (mut there, mut noted) = (HashSet::new(), false);
+        // Of many that can't be noted one is tried: each waits for a store that is locked.
+        let mut may_note = true;
         let mut mark = Some(PageMark::START);
         while let Some(at) = mark {
             let (rows, next) = store.connection_page(at)?;
             for row in &rows.sound {
                 there.insert(row.id);
-                noted |= self.put_noted(row)?;
+                let what = self.put_noted(row, may_note)?;
+                may_note &= what != Noted::Not;
+                noted |= what == Noted::Now;
             }
             for row in &rows.damaged {
                 there.extend(row.id);
@@ -105,21 +112,47 @@ impl Live {
         Ok((there, noted))
     }
 
-    /// Puts a connection after its grant was looked at: who else holds it is known then. True when that was
-    /// not known before.
-    fn put_noted(&self, row: &ConnectionRow) -> Result<bool, StoreError> {
+    /// Puts a connection after its grant was looked at: who else holds it is known then, or when that can be noted.
+    fn put_noted(&self, row: &ConnectionRow, may_note: bool) -> Result<Noted, StoreError> {
         let engine = &self.0.engine;
         let key = key_of(row, &engine.parts.vault);
-        let noted = note_grant(engine, row, key.as_ref());
+        let noted = note_grant(engine, row, key.as_ref(), may_note);
         let again = match noted {
-            true => engine.parts.store.connection(&row.id)?,
-            false => None,
+            Noted::Now => engine.parts.store.connection(&row.id)?,
+            Noted::Before | Noted::Not => None,
         };
         match again {
             Some(row) => self.put(&row, key_of(&row, &engine.parts.vault).as_ref()),
             None => self.put(row, key.as_ref()),
         }
+        let mut unnoted = self.unnoted();
+        match noted {
+            Noted::Not => unnoted.insert(row.id),
+            Noted::Before | Noted::Now => unnoted.remove(&row.id),
+        };
         Ok(noted)
+    }
+
+    /// Tries once more to note which grants connections hold that could not be noted before; ends with the first that
+    /// still can't. Whether there is none left. Blocks on the disk.
+    pub fn note_again(&self) -> bool {
+        let left: Vec<ConnectionId> = self.unnoted().iter().copied().collect();
+        for id in left {
+            let noted = match self.0.engine.parts.store.connection(&id) {
+                Ok(Some(row)) => self.put_noted(&row, true).unwrap_or(Noted::Not),
+                Ok(None) => Noted::Before,
+                Err(_) => Noted::Not,
+            };
+            if noted == Noted::Not {
+                return false;
+            }
+            self.unnoted().remove(&id);
+        }
+        true
+    }
+
+    fn unnoted(&self) -> MutexGuard<'_, HashSet<ConnectionId>> {
+        self.0.unnoted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes up the health that was written down. Without it every connection begins anew: no reason
@@ -161,7 +194,7 @@ impl Live {
         };
         match self.0.engine.parts.store.connection(&id) {
             Ok(Some(row)) => {
-                self.put_noted(&row)?;
+                self.put_noted(&row, true)?;
             }
             Ok(None) => self.remove(&id),
             // Its own trouble: the changes behind it are for others.
@@ -553,27 +586,40 @@ impl Live {
     }
 }
 
-/// Finds out whether other connections hold the same grant, and notes it; true when anything was noted. What could
-/// not be noted is when the row is read next: till then the connection counts as one that shares nothing, and
-/// the changes behind it are others'.
-fn note_grant(engine: &Engine, row: &ConnectionRow, key: Option<&DataKey>) -> bool {
+/// Whether the store knows which grant a connection holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    /// As before, or there is none to be known.
+    Before,
+    /// Since now.
+    Now,
+    /// Not yet: till then the connection counts as one that shares nothing.
+    Not,
+}
+
+/// Finds out whether other connections hold the same grant, and notes it, if it may. What could not be noted holds up
+/// no change: those behind it are others'.
+fn note_grant(engine: &Engine, row: &ConnectionRow, key: Option<&DataKey>, may_note: bool) -> Noted {
     let (store, vault) = (&engine.parts.store, &engine.parts.vault);
     // One that does not open is complained about where it is used.
     let Some(Ok(Some(print))) = key.map(|key| print_of(row, key, vault)) else {
-        return false;
+        return Noted::Before;
     };
     if row.grant_print == Some(print) {
-        return false;
+        return Noted::Before;
+    }
+    if !may_note {
+        return Noted::Not;
     }
     match store.note_grant(&row.id, row.generation, &print, &engine.provenance()) {
-        Ok(_) => true,
+        Ok(_) => Noted::Now,
         Err(error) => {
             StoreFailed {
                 op: StoreOp::Write,
                 detail: &error,
             }
             .emit(&engine.parts.metrics);
-            false
+            Noted::Not
         }
     }
 }

@@ -243,7 +243,7 @@ impl Retirement {
         let until = Instant::now() + parts.client.longest() + HOLD_SPARE;
         let length = refresh::lease_length(&self.engine);
         loop {
-            match parts.store.begin_refresh(id, &parts.instance, length)? {
+            match parts.store.hold_grant(id, &parts.instance, length)? {
                 Begin::Started(ticket) => return Ok(Some(*ticket)),
                 Begin::Gone => return Err(RetireError::Gone),
                 Begin::Busy { .. } if Instant::now() >= until => return Ok(None),

@@ -67,6 +67,11 @@ async fn nobody_can_begin_a_refresh_while_a_grant_is_revoked_and_nothing_is_left
         () = asked => {}
     }
     assert!(matches!(begin(&world), Begin::Busy { .. }));
+    assert_eq!(
+        world.row().intent,
+        None,
+        "who is stopped here has not asked for another token"
+    );
     world.fake.set(|state| state.held = false);
     revoking.await.unwrap();
     assert!(!lives(&world));
