@@ -11,14 +11,16 @@ impl Publisher {
     /// does not get there is tried again, and at the next start. A batch in one look, and nothing is waited for:
     /// the next change must not wait for a slow disk, nor for the records of a hundred thousand earlier ones.
     /// What fails here says nothing about what is in force.
-    pub(super) fn audit_commands(&mut self) {
-        if let Err(error) = self.record_commands() {
+    pub(super) fn audit_commands(&mut self) -> bool {
+        let recorded = self.record_commands();
+        if let Err(error) = &recorded {
             StoreFailed {
                 op: StoreOp::Write,
-                detail: &error,
+                detail: error,
             }
             .emit(&self.gate.metrics);
         }
+        recorded.is_ok()
     }
 
     fn record_commands(&mut self) -> Result<(), StoreError> {

@@ -357,11 +357,11 @@ impl Publisher {
     fn follow_store(&mut self) {
         match self.apply_changes() {
             Ok(()) => {
-                self.follow_with_the_anchor();
                 self.gate.freshness.renew(self.config.limits.store_max_staleness);
                 // Whether emergency stops can be followed is another thread's business.
                 let may_decide = self.gate.may_decide(Instant::now());
                 self.readiness.set(Condition::Store, may_decide);
+                self.write_behind();
             }
             Err(error) => {
                 StoreFailed {
@@ -444,30 +444,37 @@ impl Publisher {
             }
             self.gate.stir();
             self.applied = last;
-            self.write_back();
             self.show_keys_and_connections();
         }
-        // What could not be written back before, and what was loaded with all else.
-        self.write_back();
-        // After the change is in force: recording it must not delay it.
-        self.audit_commands();
         Ok(())
     }
 
-    /// Writes back what is in force, for commands that wait for it. They wait longer while that can't be written;
-    /// what is in force stays so.
-    fn write_back(&mut self) {
+    /// What is written once the changes are in force, and says nothing about them. A store that is locked has each
+    /// write wait for seconds: one of them, and then the changes are looked at again.
+    fn write_behind(&mut self) {
+        if self.write_back() && self.gate.live.note_again() && self.audit_commands() {
+            self.follow_with_the_anchor();
+        }
+    }
+
+    /// Writes back what is in force, for commands that wait for it: what was applied now, could not be written before,
+    /// or was loaded with all else. Whether that is done.
+    fn write_back(&mut self) -> bool {
         if self.written_back == Some(self.applied) {
-            return;
+            return true;
         }
         match self.store.note_applied(&self.config.instance, self.applied) {
             Ok(()) => self.written_back = Some(self.applied),
-            Err(error) => StoreFailed {
-                op: StoreOp::Write,
-                detail: &error,
+            Err(error) => {
+                StoreFailed {
+                    op: StoreOp::Write,
+                    detail: &error,
+                }
+                .emit(&self.gate.metrics);
+                return false;
             }
-            .emit(&self.gate.metrics),
         }
+        true
     }
 
     /// A store that was removed or replaced beneath is not followed any more. Grants that stand only in a
