@@ -23,6 +23,8 @@ pub(super) struct Awaited<'a> {
     pub(super) long: Duration,
     /// Set when there was one.
     pub(super) was_silent: &'a Cell<bool>,
+    /// The gate itself gives it up.
+    pub(super) is_withdrawn: &'a Cell<bool>,
     pub(super) is_over: bool,
 }
 
@@ -35,7 +37,7 @@ impl Awaited<'_> {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.is_over || self.is_withdrawn.get() {
             return;
         }
         let heard = self.progress.and_then(Progress::last);
@@ -60,6 +62,10 @@ mod tests {
 
     /// Whether the breaker hears of a call that is dropped after so many seconds.
     fn is_heard_of(seconds: u32, progress: Option<&Progress>, is_over: bool) -> bool {
+        is_heard_of_by(seconds, progress, is_over, false)
+    }
+
+    fn is_heard_of_by(seconds: u32, progress: Option<&Progress>, is_over: bool, is_withdrawn: bool) -> bool {
         let settings = BreakerSettings {
             failures: 1,
             percent: 1,
@@ -69,7 +75,7 @@ mod tests {
         };
         let breaker = Breaker::new(settings, |_| {});
         let passage = breaker.enter(Instant::now()).ok().unwrap();
-        let was_silent = Cell::new(false);
+        let (was_silent, is_withdrawn) = (Cell::new(false), Cell::new(is_withdrawn));
         let awaited = Awaited {
             breaker: &breaker,
             passage: &passage,
@@ -78,6 +84,7 @@ mod tests {
             progress,
             long: 20 * SECOND,
             was_silent: &was_silent,
+            is_withdrawn: &is_withdrawn,
             is_over: false,
         };
         if is_over {
@@ -94,6 +101,10 @@ mod tests {
         assert!(is_heard_of(21, None, false));
         assert!(!is_heard_of(19, None, false));
         assert!(!is_heard_of(21, None, true), "it was answered, or failed");
+        assert!(
+            !is_heard_of_by(21, None, false, true),
+            "its rights were withdrawn"
+        );
         let upload = Progress::default();
         assert!(is_heard_of(21, Some(&upload), false));
         upload.made();

@@ -29,6 +29,8 @@ pub struct Leave<'a> {
     pub taken: &'a Cell<bool>,
     /// Set when the caller leaves and the upstream had said nothing for long.
     pub was_silent: &'a Cell<bool>,
+    /// Set by a caller that gives it up for a reason of the gate's own: that is no news of the upstream.
+    pub is_withdrawn: &'a Cell<bool>,
 }
 
 /// What the upstream answered.

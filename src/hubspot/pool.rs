@@ -69,6 +69,23 @@ pub(super) struct Lent<B> {
 /// A new connection, and the place it has among all.
 type Opened<B> = Result<(Box<Lent<B>>, Place), ExchangeError>;
 
+/// What became of a connection that was being made, on its way to the call it was made for.
+struct Made<B: Body<Data = Bytes> + Unpin + 'static> {
+    /// Until it is heard.
+    result: Option<Opened<B>>,
+    pool: Rc<Pool<B>>,
+    attempt: Attempt,
+    account: AccountBit,
+}
+
+impl<B: Body<Data = Bytes> + Unpin + 'static> Drop for Made<B> {
+    fn drop(&mut self) {
+        if let Some(unheard) = self.result.take() {
+            self.pool.end_unheard(unheard, self.attempt, self.account);
+        }
+    }
+}
+
 /// Tells operators of bytes that nobody asked for: between two requests nobody else does.
 fn note_spoilt(violation: Violation) {
     tracing::warn!(event = "upstream.connection_spoilt", detail = %violation, "a connection to the upstream is not used again");
@@ -198,6 +215,7 @@ where
             progress,
             long: self.settings.connect.max(self.settings.answer_head / 5),
             was_silent: leave.was_silent,
+            is_withdrawn: leave.is_withdrawn,
             is_over: false,
         };
         let begun = awaited.begun;
@@ -278,16 +296,20 @@ where
             let Some(made) = made else {
                 return pool.shared.breaker.no_news(attempt);
             };
-            if let Err(unheard) = tell.send(made.map(|lent| (lent, place))) {
-                pool.end_unheard(unheard, attempt, account);
-            }
+            // Dropped here or on its way, it was for nobody.
+            let _ = tell.send(Made {
+                result: Some(made.map(|lent| (lent, place))),
+                pool,
+                attempt,
+                account,
+            });
         });
-        let made = told.await.unwrap_or_else(|_| {
+        let made = told.await.ok().and_then(|mut made| made.result.take());
+        passage.take_back();
+        made.unwrap_or_else(|| {
             let defect = io::Error::other("the task that connects ended in a defect");
             Err(ExchangeError::Connect(defect))
-        });
-        passage.take_back();
-        made
+        })
     }
 
     /// A connection was made, or not, for a call that has left.

@@ -186,11 +186,12 @@ impl Exchange<'_> {
             authorization: Some(lease.authorization()),
             headers: &self.head.headers,
         };
-        let was_silent = Cell::new(false);
+        let (was_silent, is_withdrawn) = (Cell::new(false), Cell::new(false));
         let leave = Leave {
             still: &still,
             taken: &outcome.sent_upstream,
             was_silent: &was_silent,
+            is_withdrawn: &is_withdrawn,
         };
         // Dropped after what it waits for, which tells it of a silence.
         let mut waiting = Waiting {
@@ -213,7 +214,10 @@ impl Exchange<'_> {
         let sent = tokio::select! {
             biased;
             sent = &mut sending => Ok(sent),
-            stop = self.rights.withdrawn() => Err(stop),
+            stop = self.rights.withdrawn() => {
+                is_withdrawn.set(true);
+                Err(stop)
+            }
         };
         waiting.is_over = true;
         let sent = sent?;
