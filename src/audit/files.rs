@@ -155,9 +155,12 @@ impl Sink for Files {
                 // Best effort: the cut is not what anybody waits for.
                 let _ = self.file.sync_all();
             }
-            if self.synced > 0 || self.misplaced || cut.is_err() {
+            // One in which nothing stands need not be cut: on a disk that cuts nothing and takes nothing each attempt would
+            // leave an empty file.
+            let left = cut.is_err() && !self.file.metadata().is_ok_and(|file| file.len() == 0);
+            if self.synced > 0 || self.misplaced || left {
                 self.next_file(day_of(now))?;
-                self.removed |= cut.is_err();
+                self.removed |= left;
             }
             self.doubtful = false;
         }
