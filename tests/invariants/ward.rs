@@ -267,6 +267,7 @@ async fn what_a_client_reads_over_http2_is_searched_as_it_was_meant() {
 const UNHEARD: &[(&str, usize, &str)] = &[
     ("tests/support/relay.rs", 1, "it goes to the upstream"),
     ("tests/faults/script.rs", 2, "it goes to the upstream"),
+    ("tests/durability/murder.rs", 1, "it goes to the simulator"),
     ("tests/floods/way_up.rs", 1, "it goes to the upstream"),
     ("tests/support/canaries.rs", 1, "the harness itself: metrics"),
     ("tests/support/heard.rs", 1, "the harness itself"),

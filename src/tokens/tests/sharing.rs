@@ -182,6 +182,29 @@ async fn sharing_that_was_never_noted_is_found_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sharing_that_can_not_be_noted_is_found_when_it_can_be() {
+    let world = with_twin().await;
+    let disk = rusqlite::Connection::open(world.store.path()).unwrap();
+    disk.execute("UPDATE connections SET grant_print = NULL, grant_id = NULL", [])
+        .unwrap();
+    disk.execute_batch(
+        "CREATE TRIGGER full BEFORE UPDATE OF grant_print ON connections
+         BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .unwrap();
+    let gate = world.gate();
+    let sharers = || world.store.sharers(&gate.acme().id()).unwrap();
+    assert!(!gate.live.note_again());
+    assert!(sharers().is_empty());
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    assert!(gate.live.note_again());
+    assert_eq!(sharers(), [name("twin")]);
+    gate.lease_of("twin").await.unwrap();
+    gate.lease_of("acme").await.unwrap();
+    assert_eq!(world.fake.calls(), 1, "before either of them has lost it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_added_to_a_running_gate_joins_the_others() {
     let world = World::new().await;
     let gate = world.gate();
