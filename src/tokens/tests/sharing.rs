@@ -199,6 +199,8 @@ async fn sharing_that_can_not_be_noted_is_found_when_it_can_be() {
     disk.execute_batch("DROP TRIGGER full").unwrap();
     assert!(gate.live.note_again());
     assert_eq!(sharers(), [name("twin")]);
+    // What was noted is a change of both.
+    gate.follow();
     gate.lease_of("twin").await.unwrap();
     gate.lease_of("acme").await.unwrap();
     assert_eq!(world.fake.calls(), 1, "before either of them has lost it");
