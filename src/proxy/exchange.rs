@@ -200,7 +200,7 @@ impl Exchange<'_> {
             was_silent: &was_silent,
             worker: self.worker,
         };
-        // Where it stays: it is 1.7 KB.
+        // Where it stays: it is large.
         let mut sending = pin!(
             self.worker
                 .pool()

@@ -10,9 +10,10 @@ impl Publisher {
     /// Puts commands behind the changes into the audit log, and ticks them off once they are on the disk: what
     /// does not get there is tried again, and at the next start. A batch in one look, and nothing is waited for:
     /// the next change must not wait for a slow disk, nor for the records of a hundred thousand earlier ones.
-    /// What fails here says nothing about what is in force.
-    pub(super) fn audit_commands(&mut self) -> bool {
-        let recorded = self.record_commands();
+    /// What fails here says nothing about what is in force. Whether nothing failed. `may_write`: whether
+    /// the store may be told now.
+    pub(super) fn audit_commands(&mut self, may_write: bool) -> bool {
+        let recorded = self.record_commands(may_write);
         if let Err(error) = &recorded {
             StoreFailed {
                 op: StoreOp::Write,
@@ -23,7 +24,7 @@ impl Publisher {
         recorded.is_ok()
     }
 
-    fn record_commands(&mut self) -> Result<(), StoreError> {
+    fn record_commands(&mut self, may_write: bool) -> Result<(), StoreError> {
         if let Some((recording, last)) = &mut self.recording {
             match recording.look() {
                 // They are on their way: handed over again, each would stand there twice.
@@ -34,7 +35,10 @@ impl Publisher {
             self.recording = None;
         }
         // First: a row that can't be read must not have all before it recorded again at the next start.
-        let ticked_off = self.tick_off();
+        let ticked_off = match may_write {
+            true => self.tick_off(),
+            false => Ok(()),
+        };
         self.recording = self.hand_commands_over()?;
         ticked_off
     }

@@ -183,7 +183,7 @@ impl Publisher {
     /// nobody. What was commanded while no gate ran is recorded.
     fn begin(&mut self) {
         self.reload();
-        self.audit_commands();
+        self.audit_commands(true);
     }
 
     /// Whether a policy's previous version has stood in for it for as long as it may.
@@ -450,11 +450,13 @@ impl Publisher {
     }
 
     /// What is written once the changes are in force, and says nothing about them. A store that is locked has each
-    /// write wait for seconds: one of them, and then the changes are looked at again.
+    /// write wait for seconds: after one that failed no other is tried. What goes elsewhere needs none of them.
     fn write_behind(&mut self) {
-        if self.write_back() && self.gate.live.note_again() && self.audit_commands() {
-            self.follow_with_the_anchor();
+        let is_written = self.write_back();
+        if self.audit_commands(is_written) && is_written {
+            self.gate.live.note_again();
         }
+        self.follow_with_the_anchor();
     }
 
     /// Writes back what is in force, for commands that wait for it: what was applied now, could not be written before,

@@ -140,7 +140,8 @@ impl Live {
         for id in left {
             let noted = match self.0.engine.parts.store.connection(&id) {
                 Ok(Some(row)) => self.put_noted(&row, true).unwrap_or(Noted::Not),
-                Ok(None) => Noted::Before,
+                // Gone, or stopped by itself.
+                Ok(None) | Err(StoreError::DamagedConnection(_)) => Noted::Before,
                 Err(_) => Noted::Not,
             };
             if noted == Noted::Not {
